@@ -1,0 +1,90 @@
+//! The contract of executors.
+
+use std::fmt::{Debug, Display};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{Blob, BlobStat, CAddr, FunctionId, Recipe, Result};
+
+/// Runs one ready step, somewhere: in place, on a pool of threads, on another machine.
+///
+/// # What implementers promise
+/// - `execute` returns what the function returned for these inputs and params, or an error whose kind
+///   says whether trying again is worthwhile. A panic in the function is an error of kind
+///   [`crate::ErrorKind::Function`], never a crash.
+/// - Dropping the returned future gives the step up; it may still run to its end, unseen.
+/// - Any number of calls at once is accepted; beyond `width` they wait.
+///
+/// # What callers may assume
+/// - The scheduler keeps at most `width` steps in flight and gives operands in the wanted form.
+#[async_trait]
+pub trait Executor: Debug + Display + Send + Sync + 'static {
+    /// Whether this executor can run the function.
+    fn supports(&self, function: &FunctionId) -> bool;
+
+    /// In what form it wants its inputs.
+    fn operands(&self) -> Operands;
+
+    /// How many steps are worth keeping in flight; at least 1.
+    fn width(&self) -> usize;
+
+    /// Runs a step.
+    async fn execute(&self, step: Step) -> Result<Executed>;
+}
+
+/// The form in which an executor wants its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// Bytes in hand.
+    Held,
+    /// Blobs in the blob store that the executor was built with.
+    Stored,
+}
+
+/// An input or an output of a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The bytes.
+    Held(Blob),
+    /// A blob that is durable in the blob store that the executor was built with.
+    Stored(BlobStat),
+}
+
+impl Operand {
+    /// Address and length of the bytes.
+    #[must_use]
+    pub fn stat(&self) -> BlobStat {
+        match self {
+            Self::Held(blob) => blob.stat(),
+            Self::Stored(stat) => *stat,
+        }
+    }
+}
+
+/// A recipe whose inputs are all there.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The address that is being materialized.
+    pub addr: CAddr,
+    /// Function and params.
+    pub recipe: Arc<Recipe>,
+    /// The inputs, in the recipe's order.
+    pub inputs: Vec<Operand>,
+    /// Take no cached result: a determinism check wants the computation itself.
+    pub fresh: bool,
+    /// Give up after this time.
+    pub deadline: Option<Duration>,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug)]
+pub struct Executed {
+    /// The output.
+    pub output: Operand,
+    /// How long the function ran.
+    pub cost: Duration,
+    /// Whether a result that was there already was taken.
+    pub reused: bool,
+}

@@ -1,0 +1,57 @@
+//! The contracts of deriva: what an address, a blob, a recipe, a store and an executor are.
+//!
+//! This crate does no I/O. Store authors implement [`BlobStore`] and [`DagStore`]; those who run
+//! steps somewhere implement [`Executor`]; callers use the traits together with their sugar,
+//! [`BlobStoreExt`] and [`DagStoreExt`]. Each trait opens with its contract for both sides.
+//!
+//! | to learn about | read |
+//! |---|---|
+//! | names of bytes and of computations | [`CAddr`], [`Blob`], [`Recipe`] |
+//! | the bytes that are hashed and stored | [`canonical`] |
+//! | what a store promises | [`BlobStore`], [`DagStore`], [`Capabilities`] |
+//! | how a step runs | [`Executor`], [`ComputeFunction`] |
+//! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |
+//! | how a store is named in text | [`StoreUri`], [`StoreRegistry`] |
+
+mod addr;
+mod blob;
+mod blob_store;
+mod blob_store_ext;
+pub mod canonical;
+mod capabilities;
+mod clock;
+mod dag_store;
+mod dag_store_ext;
+mod error;
+mod executor;
+mod function;
+mod layer;
+mod node;
+mod range;
+mod recipe;
+mod registry;
+mod uri;
+mod value;
+
+pub use addr::{AddrHasher, AddrPrefix, BuildAddrHasher, CAddr};
+pub use blob::{Blob, BlobHasher, BlobStat};
+pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
+pub use blob_store_ext::BlobStoreExt;
+pub use capabilities::{Capabilities, DurabilityClass};
+pub use clock::{Clock, SystemClock};
+pub use dag_store::{DagStore, DagUsage};
+pub use dag_store_ext::{DagStoreExt, Walk};
+pub use error::{Error, ErrorKind, Result};
+pub use executor::{Executed, Executor, Operand, Operands, Step};
+pub use function::{ComputeFunction, FunctionId, ParamDoc, Weight};
+pub use layer::{BlobLayer, DagLayer};
+pub use node::{Divergence, Node, Output, Record};
+pub use range::ByteRange;
+pub use recipe::Recipe;
+pub use registry::{OpenedStore, StoreFactory, StoreRegistry};
+pub use uri::StoreUri;
+pub use value::{Params, Value};
+
+pub use async_trait::async_trait;
+pub use bytes::Bytes;
+pub use futures::stream::BoxStream;

@@ -1,0 +1,2 @@
+//! deriva-cli
+fn main() {}
