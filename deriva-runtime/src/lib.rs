@@ -1,1 +1,3 @@
 //! deriva-runtime
+
+pub mod functions;

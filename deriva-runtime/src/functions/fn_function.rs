@@ -1,0 +1,322 @@
+//! A function made of a closure and a declaration of what it takes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use deriva_api::{
+    ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Value, Weight,
+};
+
+use super::Arity;
+
+/// A [`ComputeFunction`] made of a closure.
+///
+/// By default it takes any number of inputs and any params. What [`FnFunction::arity`] and
+/// [`FnFunction::param`] declare is checked before every call, so the closure may rely on it; once one
+/// param is declared (or [`FnFunction::no_params`] said), others are refused.
+///
+/// ```
+/// use deriva_api::{Bytes, ComputeFunction, FunctionId, Params, Weight};
+/// use deriva_runtime::functions::{Arity, FnFunction};
+///
+/// let reverse = FnFunction::new(FunctionId::new("my.reverse", "1")?, Weight::Light, |inputs, _| {
+///     Ok(inputs[0].iter().rev().copied().collect())
+/// })
+/// .describe("Turns the bytes round.")
+/// .arity(Arity::Exactly(1))
+/// .no_params();
+///
+/// assert_eq!(reverse.call(&[Bytes::from("abc")], &Params::new())?, "cba");
+/// let error = reverse.call(&[], &Params::new()).unwrap_err();
+/// assert_eq!(error.context("expected"), Some("exactly 1"));
+/// # Ok::<(), deriva_api::Error>(())
+/// ```
+pub struct FnFunction<F> {
+    id: FunctionId,
+    weight: Weight,
+    description: Cow<'static, str>,
+    arity: Arity,
+    params: Vec<ParamDoc>,
+    closed: bool,
+    validate: Option<fn(&Params) -> Result<()>>,
+    run: F,
+}
+
+impl<F> FnFunction<F>
+where
+    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+{
+    /// A function that runs `run`, which must be deterministic as [`ComputeFunction`] says.
+    #[must_use]
+    pub fn new(id: FunctionId, weight: Weight, run: F) -> Self {
+        Self {
+            id,
+            weight,
+            description: Cow::Borrowed(""),
+            arity: Arity::Any,
+            params: Vec::new(),
+            closed: false,
+            validate: None,
+            run,
+        }
+    }
+
+    /// Says what it does, in one sentence; default empty.
+    #[must_use]
+    pub fn describe(mut self, description: impl Into<Cow<'static, str>>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// How many inputs it takes; default any number.
+    #[must_use]
+    pub fn arity(mut self, arity: Arity) -> Self {
+        self.arity = arity;
+        self
+    }
+
+    /// Declares one more param; default none declared and all accepted.
+    #[must_use]
+    pub fn param(mut self, doc: ParamDoc) -> Self {
+        self.params.push(doc);
+        self.closed = true;
+        self
+    }
+
+    /// Refuses all params that are not declared; default: all accepted until one is declared.
+    #[must_use]
+    pub fn no_params(mut self) -> Self {
+        self.closed = true;
+        self
+    }
+
+    /// A further check of the params, made by [`ComputeFunction::check`] only, after the declared
+    /// types were found right; default none. The closure must repeat it where it depends on it.
+    #[must_use]
+    pub fn validate(mut self, validate: fn(&Params) -> Result<()>) -> Self {
+        self.validate = Some(validate);
+        self
+    }
+}
+
+impl<F> FnFunction<F> {
+    /// How many inputs it takes.
+    #[must_use]
+    pub fn takes(&self) -> Arity {
+        self.arity
+    }
+
+    fn check_declared(&self, inputs: usize, params: &Params) -> Result<()> {
+        if !self.arity.accepts(inputs) {
+            return Err(
+                Error::new(ErrorKind::Invalid, "a wrong number of inputs was given")
+                    .with("function", &self.id)
+                    .with("expected", format_args!("{} inputs", self.arity))
+                    .with("found", inputs),
+            );
+        }
+        if self.closed && !(params.is_empty() && self.params.is_empty()) {
+            self.check_params(params)?;
+        }
+        Ok(())
+    }
+
+    fn check_params(&self, params: &Params) -> Result<()> {
+        for doc in &self.params {
+            let found = params.get(&doc.name);
+            if match found {
+                None => doc.required,
+                Some(value) => !has_kind(value, &doc.kind),
+            } {
+                let message = match found {
+                    None => "a required param is missing",
+                    Some(_) => "a param has the wrong type",
+                };
+                return Err(Error::new(ErrorKind::Invalid, message)
+                    .with("function", &self.id)
+                    .with("param", &doc.name)
+                    .with("expected", &doc.kind)
+                    .with("found", found.map_or("nothing", Value::type_name)));
+            }
+        }
+        let unknown = params
+            .iter()
+            .find(|(name, _)| self.params.iter().all(|doc| doc.name != *name));
+        match unknown {
+            Some((name, _)) => Err(self.unknown_param(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn unknown_param(&self, name: &str) -> Error {
+        let known: Vec<&str> = self.params.iter().map(|doc| &*doc.name).collect();
+        let expected = if known.is_empty() {
+            "no params".to_owned()
+        } else {
+            known.join(", ")
+        };
+        let error = Error::new(ErrorKind::Invalid, "the function has no such param")
+            .with("function", &self.id)
+            .with("param", name)
+            .with("expected", expected)
+            .with("found", name);
+        match super::registry::nearest_of(name, known) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    }
+}
+
+impl<F> ComputeFunction for FnFunction<F>
+where
+    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+{
+    fn id(&self) -> &FunctionId {
+        &self.id
+    }
+
+    fn weight(&self) -> Weight {
+        self.weight
+    }
+
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn params(&self) -> &[ParamDoc] {
+        &self.params
+    }
+
+    fn check(&self, inputs: usize, params: &Params) -> Result<()> {
+        self.check_declared(inputs, params)?;
+        match self.validate {
+            Some(validate) => validate(params).map_err(|error| error.with("function", &self.id)),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn call(&self, inputs: &[Bytes], params: &Params) -> Result<Bytes> {
+        self.check_declared(inputs.len(), params)?;
+        (self.run)(inputs, params).map_err(|error| error.with("function", &self.id))
+    }
+}
+
+impl<F> fmt::Debug for FnFunction<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnFunction")
+            .field("id", &self.id)
+            .field("weight", &self.weight)
+            .field("arity", &self.arity)
+            .finish_non_exhaustive()
+    }
+}
+
+fn has_kind(value: &Value, kind: &str) -> bool {
+    match kind {
+        "any" => true,
+        "number" => matches!(value, Value::Int(_) | Value::Float(_)),
+        kind => value.type_name() == kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> impl ComputeFunction {
+        let doc = |name: &'static str, kind: &'static str, required| ParamDoc {
+            name: name.into(),
+            kind: kind.into(),
+            required,
+            description: "".into(),
+        };
+        FnFunction::new(
+            FunctionId::new("my.f", "1").unwrap(),
+            Weight::Light,
+            |inputs, _| Ok(inputs[0].clone()),
+        )
+        .arity(Arity::AtLeast(1))
+        .param(doc("pattern", "text", true))
+        .param(doc("ratio", "number", false))
+        .validate(|params| match params.text("pattern")? {
+            Some("bad") => Err(Error::new(ErrorKind::Invalid, "bad pattern")),
+            _ => Ok(()),
+        })
+    }
+
+    #[test]
+    fn the_declaration_is_checked_by_check_and_by_call() {
+        let f = sample();
+        let good = Params::new().with("pattern", "x").with("ratio", 1);
+        for (inputs, params, expected) in [
+            (
+                0,
+                good.clone(),
+                "invalid: a wrong number of inputs was given (function=my.f/1; expected=at least 1 inputs; found=0)",
+            ),
+            (
+                1,
+                Params::new(),
+                "invalid: a required param is missing (function=my.f/1; param=pattern; expected=text; found=nothing)",
+            ),
+            (
+                1,
+                Params::new().with("pattern", 1),
+                "invalid: a param has the wrong type (function=my.f/1; param=pattern; expected=text; found=int)",
+            ),
+            (
+                1,
+                good.clone().with("ratio", "x"),
+                "invalid: a param has the wrong type (function=my.f/1; param=ratio; expected=number; found=text)",
+            ),
+            (
+                1,
+                good.clone().with("patern", "x"),
+                "invalid: the function has no such param (function=my.f/1; param=patern; expected=pattern, ratio; found=patern)",
+            ),
+        ] {
+            let inputs = vec![Bytes::new(); inputs];
+            let error = f.check(inputs.len(), &params).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(f.call(&inputs, &params).unwrap_err().to_string(), expected);
+        }
+        f.check(1, &good).unwrap();
+        f.check(3, &good.with("ratio", 0.5)).unwrap();
+    }
+
+    #[test]
+    fn a_misspelt_param_is_answered_with_the_nearest() {
+        let params = Params::new().with("pattern", "x").with("patern", "x");
+        let error = sample().check(1, &params).unwrap_err();
+        assert_eq!(error.advice(), Some("did you mean `pattern`?"));
+    }
+
+    #[test]
+    fn validation_names_the_function() {
+        let error = sample()
+            .check(1, &Params::new().with("pattern", "bad"))
+            .unwrap_err();
+        assert_eq!(error.context("function"), Some("my.f/1"));
+    }
+
+    #[test]
+    fn a_closure_without_declaration_takes_everything() {
+        let f = FnFunction::new(
+            FunctionId::new("my.any", "1").unwrap(),
+            Weight::Heavy,
+            |inputs, params| Ok(format!("{} {}", inputs.len(), params.len()).into()),
+        );
+        let params = Params::new().with("what", "ever");
+        f.check(7, &params).unwrap();
+        assert_eq!(f.call(&[], &params).unwrap(), "0 1");
+        assert_eq!(
+            f.no_params()
+                .check(0, &params)
+                .unwrap_err()
+                .context("expected"),
+            Some("no params")
+        );
+    }
+}
