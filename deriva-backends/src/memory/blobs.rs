@@ -1,0 +1,166 @@
+//! Blobs in memory: rows in insertion order, found through a table of row numbers.
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use deriva_api::{
+    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr, Capabilities,
+    DurabilityClass, Result,
+};
+use hashbrown::HashTable;
+
+use super::{MemoryStore, hash};
+use crate::expect::check_expected;
+use crate::paging;
+
+#[derive(Default)]
+pub(super) struct Blobs {
+    rows: Vec<Blob>,
+    table: HashTable<u32>,
+    bytes: u64,
+}
+
+impl Blobs {
+    pub(super) fn usage(&self) -> BlobUsage {
+        BlobUsage {
+            blobs: self.rows.len() as u64,
+            bytes: self.bytes,
+        }
+    }
+
+    fn find(&self, addr: &CAddr) -> Option<&Blob> {
+        self.table
+            .find(hash(addr), |row| self.rows[*row as usize].addr() == *addr)
+            .map(|row| &self.rows[*row as usize])
+    }
+
+    fn insert(&mut self, blob: &Blob) {
+        let (rows, addr) = (&mut self.rows, blob.addr());
+        let entry = self.table.entry(
+            hash(&addr),
+            |row| rows[*row as usize].addr() == addr,
+            |row| hash(&rows[*row as usize].addr()),
+        );
+        if let hashbrown::hash_table::Entry::Vacant(place) = entry {
+            place.insert(rows.len() as u32);
+            rows.push(blob.clone());
+            self.bytes += blob.len();
+        }
+    }
+
+    fn remove(&mut self, addr: &CAddr) {
+        let rows = &mut self.rows;
+        let found = self
+            .table
+            .find_entry(hash(addr), |row| rows[*row as usize].addr() == *addr);
+        let Ok(entry) = found else { return };
+        let (row, _) = entry.remove();
+        // The last row moves into the gap, so that rows stay dense.
+        let last = rows.len() as u32 - 1;
+        if row != last {
+            let moved = hash(&rows[last as usize].addr());
+            if let Some(number) = self.table.find_mut(moved, |number| *number == last) {
+                *number = row;
+            }
+        }
+        self.bytes -= rows.swap_remove(row as usize).len();
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl BlobStore for MemoryStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(DurabilityClass::None)
+    }
+
+    async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        let mut table = self.blobs.write();
+        blobs.iter().for_each(|blob| table.insert(blob));
+        Ok(())
+    }
+
+    async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
+        Ok(Box::new(Writer {
+            store: self.clone(),
+            expect,
+            bytes: BytesMut::new(),
+        }))
+    }
+
+    async fn get(&self, addr: CAddr) -> Result<Option<Blob>> {
+        Ok(self.blobs.read().find(&addr).cloned())
+    }
+
+    async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Blob>>> {
+        let table = self.blobs.read();
+        Ok(addrs.iter().map(|addr| table.find(addr).cloned()).collect())
+    }
+
+    async fn get_range(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
+        let blob = self.blobs.read().find(&addr).cloned();
+        Ok(blob.map(|blob| {
+            let within = range.within(blob.len());
+            blob.bytes()
+                .slice(within.start as usize..within.end as usize)
+        }))
+    }
+
+    async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
+        let table = self.blobs.read();
+        let stats = addrs.iter().map(|addr| table.find(addr).map(Blob::stat));
+        Ok(stats.collect())
+    }
+
+    async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
+        let mut table = self.blobs.write();
+        addrs.iter().for_each(|addr| table.remove(addr));
+        Ok(())
+    }
+
+    fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
+        let keys = move || {
+            let table = self.blobs.read();
+            let addrs = table.rows.iter().map(Blob::addr);
+            let mut addrs: Vec<CAddr> = addrs.filter(|addr| Some(*addr) > after).collect();
+            drop(table);
+            addrs.sort_unstable();
+            addrs
+        };
+        paging::snapshot(keys, |addr| self.blobs.read().find(&addr).map(Blob::stat))
+    }
+
+    async fn usage(&self) -> Result<Option<BlobUsage>> {
+        Ok(Some(self.blobs.read().usage()))
+    }
+
+    async fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    store: MemoryStore,
+    expect: Option<BlobStat>,
+    bytes: BytesMut,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl BlobWriter for Writer {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&chunk);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<BlobStat> {
+        let blob = Blob::new(self.bytes.freeze());
+        check_expected(self.expect, blob.stat())?;
+        self.store.blobs.write().insert(&blob);
+        Ok(blob.stat())
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}

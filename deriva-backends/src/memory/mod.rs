@@ -1,0 +1,80 @@
+#![doc = include_str!("README.md")]
+
+mod blobs;
+mod dag;
+mod graph;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use deriva_api::{BuildAddrHasher, CAddr, OpenedStore, Result, StoreFactory, StoreUri};
+use parking_lot::RwLock;
+
+use blobs::Blobs;
+use graph::Graph;
+
+/// A blob store and DAG store in memory. Clones share their contents.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    blobs: Arc<RwLock<Blobs>>,
+    graph: Arc<RwLock<Graph>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Display for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory:")
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (blobs, dag) = (self.blobs.read().usage(), self.graph.read().usage());
+        f.debug_struct("MemoryStore")
+            .field("blobs", &blobs)
+            .field("dag", &dag)
+            .finish()
+    }
+}
+
+/// Opens `memory:`, a new and empty [`MemoryStore`] each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemoryFactory;
+
+#[async_trait]
+impl StoreFactory for MemoryFactory {
+    fn scheme(&self) -> &str {
+        "memory"
+    }
+
+    fn description(&self) -> &str {
+        "in the memory of this process, gone when it ends"
+    }
+
+    async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
+        uri.allow_options(&[])?;
+        if !uri.path().is_empty() {
+            return Err(uri
+                .invalid("`memory:` takes no path")
+                .hint("write `memory:`, or `sled:PATH` for a store that stays"));
+        }
+        let store = Arc::new(MemoryStore::new());
+        Ok(OpenedStore {
+            blobs: Some(store.clone()),
+            dag: Some(store),
+        })
+    }
+}
+
+fn hash(addr: &CAddr) -> u64 {
+    use std::hash::BuildHasher;
+    BuildAddrHasher::default().hash_one(addr)
+}
