@@ -39,9 +39,11 @@ pub struct FnFunction<F> {
     arity: Arity,
     params: Vec<ParamDoc>,
     closed: bool,
-    validate: Option<fn(&Params) -> Result<()>>,
+    validate: Option<Box<Validate>>,
     run: F,
 }
+
+type Validate = dyn Fn(&Params) -> Result<()> + Send + Sync;
 
 impl<F> FnFunction<F>
 where
@@ -94,8 +96,11 @@ where
     /// A further check of the params, made by [`ComputeFunction::check`] only, after the declared
     /// types were found right; default none. The closure must repeat it where it depends on it.
     #[must_use]
-    pub fn validate(mut self, validate: fn(&Params) -> Result<()>) -> Self {
-        self.validate = Some(validate);
+    pub fn validate(
+        mut self,
+        validate: impl Fn(&Params) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.validate = Some(Box::new(validate));
         self
     }
 }
@@ -112,7 +117,7 @@ impl<F> FnFunction<F> {
             return Err(
                 Error::new(ErrorKind::Invalid, "a wrong number of inputs was given")
                     .with("function", &self.id)
-                    .with("expected", format_args!("{} inputs", self.arity))
+                    .with("expected", self.arity)
                     .with("found", inputs),
             );
         }
@@ -190,7 +195,7 @@ where
 
     fn check(&self, inputs: usize, params: &Params) -> Result<()> {
         self.check_declared(inputs, params)?;
-        match self.validate {
+        match &self.validate {
             Some(validate) => validate(params).map_err(|error| error.with("function", &self.id)),
             None => Ok(()),
         }
@@ -254,7 +259,7 @@ mod tests {
             (
                 0,
                 good.clone(),
-                "invalid: a wrong number of inputs was given (function=my.f/1; expected=at least 1 inputs; found=0)",
+                "invalid: a wrong number of inputs was given (function=my.f/1; expected=at least 1; found=0)",
             ),
             (
                 1,

@@ -1,0 +1,202 @@
+//! `csv.*`: tables in CSV (RFC 4180) whose first record names the columns.
+//!
+//! Fields are bytes in any encoding. Output has the input's delimiter, `\n` after each record, and
+//! quotes only where they are needed.
+
+mod aggregate;
+mod filter;
+mod number;
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use csv::{ByteRecord, Reader, ReaderBuilder, Writer, WriterBuilder};
+use deriva_api::{Error, ErrorKind, ParamDoc, Params, Result, Value, Weight};
+
+use super::Family;
+use super::define::{Definition, bad_value, needed, optional};
+use super::table::excerpt;
+use crate::functions::Arity;
+use crate::functions::registry::nearest_of;
+
+pub(super) fn functions() -> Family {
+    vec![
+        define(
+            "csv.select",
+            "Keeps the named columns, in the order of their names.",
+            vec![needed("columns", "list", "Names of columns, at least one.")],
+        )
+        .with(selection, select),
+        filter::function(),
+        aggregate::function(),
+    ]
+}
+
+fn define(name: &'static str, description: &'static str, mut params: Vec<ParamDoc>) -> Definition {
+    params.push(optional(
+        "delimiter",
+        "text",
+        "What separates fields, one ASCII character; default `,`.",
+    ));
+    Definition {
+        name,
+        weight: Weight::Heavy,
+        arity: Arity::Exactly(1),
+        description,
+        params,
+    }
+}
+
+struct Selection {
+    columns: Vec<String>,
+    delimiter: u8,
+}
+
+fn selection(params: &Params) -> Result<Selection> {
+    let columns = names(params, "columns")?;
+    if columns.is_empty() {
+        return Err(bad_value("columns", "at least one name", "an empty list"));
+    }
+    Ok(Selection {
+        columns,
+        delimiter: delimiter(params)?,
+    })
+}
+
+fn select(inputs: &[Bytes], selection: Selection) -> Result<Bytes> {
+    let mut table = Table::open(&inputs[0], selection.delimiter)?;
+    let places = selection
+        .columns
+        .iter()
+        .map(|name| table.column("columns", name))
+        .collect::<Result<Vec<_>>>()?;
+    let mut out = Output::new(selection.delimiter);
+    out.write(selection.columns.iter().map(String::as_bytes))?;
+    while let Some(record) = table.next()? {
+        out.write(places.iter().map(|place| &record[*place]))?;
+    }
+    out.finish()
+}
+
+/// The delimiter param.
+fn delimiter(params: &Params) -> Result<u8> {
+    match params.text("delimiter")?.map(str::as_bytes) {
+        None => Ok(b','),
+        Some([byte]) if byte.is_ascii() && !b"\"\r\n".contains(byte) => Ok(*byte),
+        Some(other) => Err(bad_value(
+            "delimiter",
+            "one ASCII character that is no quote and ends no line",
+            excerpt(other),
+        )),
+    }
+}
+
+/// The list of names under `param`; empty where it is not given.
+fn names(params: &Params, param: &str) -> Result<Vec<String>> {
+    let mut seen = HashSet::new();
+    params
+        .list(param)?
+        .unwrap_or_default()
+        .iter()
+        .map(|value| match value {
+            Value::Text(name) if seen.insert(name) => Ok(name.clone()),
+            Value::Text(name) => Err(bad_value(param, "each name once", excerpt(name.as_bytes()))),
+            other => Err(bad_value(param, "a list of text", other.type_name())),
+        })
+        .collect()
+}
+
+/// A table that is read record by record.
+struct Table<'a> {
+    reader: Reader<&'a [u8]>,
+    header: ByteRecord,
+    record: ByteRecord,
+}
+
+impl<'a> Table<'a> {
+    fn open(input: &'a [u8], delimiter: u8) -> Result<Self> {
+        let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(input);
+        let header = reader.byte_headers().map_err(refused)?.clone();
+        Ok(Self {
+            reader,
+            header,
+            record: ByteRecord::new(),
+        })
+    }
+
+    /// The place of the column that `param` names; of columns with one name the first.
+    fn column(&self, param: &str, name: &str) -> Result<usize> {
+        let place = self
+            .header
+            .iter()
+            .position(|column| column == name.as_bytes());
+        place.ok_or_else(|| {
+            let known: Vec<_> = self.header.iter().map(String::from_utf8_lossy).collect();
+            let error = Error::new(ErrorKind::Invalid, "the table has no such column")
+                .with("param", param)
+                .with("expected", format_args!("one of {}", known.join(", ")))
+                .with("found", name);
+            match nearest_of(name, known.iter().map(|name| &**name)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error,
+            }
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<&ByteRecord>> {
+        let more = self
+            .reader
+            .read_byte_record(&mut self.record)
+            .map_err(refused)?;
+        Ok(more.then_some(&self.record))
+    }
+}
+
+/// The line that a record begins on.
+fn line_of(record: &ByteRecord) -> u64 {
+    record.position().map_or(0, csv::Position::line)
+}
+
+/// A table that is written record by record.
+struct Output(Writer<Vec<u8>>);
+
+impl Output {
+    fn new(delimiter: u8) -> Self {
+        Self(
+            WriterBuilder::new()
+                .delimiter(delimiter)
+                .from_writer(Vec::new()),
+        )
+    }
+
+    fn write<T: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = T>) -> Result<()> {
+        self.0.write_record(fields).map_err(unwritten)
+    }
+
+    fn finish(self) -> Result<Bytes> {
+        let out = self.0.into_inner();
+        out.map(Bytes::from)
+            .map_err(|error| unwritten(error.into_error().into()))
+    }
+}
+
+fn refused(source: csv::Error) -> Error {
+    let error = Error::new(ErrorKind::Invalid, "the input is no table in CSV");
+    let error = match source.position() {
+        Some(position) => error.with("line", position.line()),
+        None => error,
+    };
+    let error = match source.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => error
+            .with("expected", format_args!("{expected_len} fields"))
+            .with("found", len),
+        _ => error,
+    };
+    error.caused_by(source)
+}
+
+fn unwritten(source: csv::Error) -> Error {
+    Error::new(ErrorKind::Internal, "a record could not be written").caused_by(source)
+}
