@@ -3,17 +3,26 @@
 //! | store | URI | blobs | DAG | choose it for |
 //! |---|---|---|---|---|
 //! | [`memory`] | `memory:` | yes | yes | tests, caches, work that need not outlive the process |
+//! | [`files`] | `files:PATH` | yes | | large blobs, files that other tools read |
 //!
 //! [`registry`] knows the schemes; [`deriva_api::StoreRegistry::open`] opens a URI.
 
 mod dag;
 mod expect;
+pub mod files;
+mod folder;
+mod handles;
 pub mod memory;
+mod options;
 mod paging;
 
 use std::sync::Arc;
 
+pub use options::Durability;
+
 use deriva_api::{StoreFactory, StoreRegistry};
+
+pub(crate) const SCHEME_FILES: &str = "files";
 
 /// A registry that knows every store that was compiled in.
 #[must_use]
@@ -27,5 +36,8 @@ pub fn registry() -> StoreRegistry {
 }
 
 fn factories() -> Vec<Arc<dyn StoreFactory>> {
-    vec![Arc::new(memory::MemoryFactory)]
+    vec![
+        Arc::new(memory::MemoryFactory),
+        Arc::new(files::FilesFactory),
+    ]
 }

@@ -8,43 +8,43 @@ use futures::TryStreamExt;
 use tempfile::TempDir;
 
 /// A store that can be closed and opened again.
-pub struct Store {
-    pub dir: TempDir,
+pub(crate) struct Store {
+    pub(crate) dir: TempDir,
     uri: String,
     opened: Option<OpenedStore>,
 }
 
 impl Store {
     /// Opens a new store; `PATH` in the URI stands for a folder of its own.
-    pub async fn open(uri: &str) -> Self {
+    pub(crate) async fn open(uri: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let uri = uri.replace("PATH", &dir.path().join("store").display().to_string());
         let opened = Some(open(&uri).await.unwrap());
         Self { dir, uri, opened }
     }
 
-    pub fn uri(&self) -> &str {
+    pub(crate) fn uri(&self) -> &str {
         &self.uri
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.dir.path().join("store")
     }
 
-    pub fn blobs(&self) -> Arc<dyn BlobStore> {
+    pub(crate) fn blobs(&self) -> Arc<dyn BlobStore> {
         self.opened.as_ref().unwrap().blobs.clone().unwrap()
     }
 
-    pub fn dag(&self) -> Arc<dyn DagStore> {
+    pub(crate) fn dag(&self) -> Arc<dyn DagStore> {
         self.opened.as_ref().unwrap().dag.clone().unwrap()
     }
 
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.opened = None;
     }
 
     /// Closes and opens again, where the store outlives that.
-    pub async fn reopen(&mut self) {
+    pub(crate) async fn reopen(&mut self) {
         if self.uri != "memory:" {
             self.close();
             self.opened = Some(open(&self.uri).await.unwrap());
@@ -52,12 +52,12 @@ impl Store {
     }
 }
 
-pub async fn open(uri: &str) -> deriva_api::Result<OpenedStore> {
+pub(crate) async fn open(uri: &str) -> deriva_api::Result<OpenedStore> {
     deriva_backends::registry().open(&uri.parse()?).await
 }
 
 /// Bytes that look random and depend on `seed` alone.
-pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let next = |_| {
         state ^= state << 13;
@@ -68,19 +68,19 @@ pub fn bytes(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(next).collect()
 }
 
-pub fn blob(len: usize, seed: u64) -> Blob {
+pub(crate) fn blob(len: usize, seed: u64) -> Blob {
     Blob::new(bytes(len, seed))
 }
 
-pub fn leaf(n: u64) -> CAddr {
+pub(crate) fn leaf(n: u64) -> CAddr {
     CAddr::of_blob(&n.to_le_bytes())
 }
 
-pub fn recipe(name: &str, inputs: &[CAddr]) -> Recipe {
+pub(crate) fn recipe(name: &str, inputs: &[CAddr]) -> Recipe {
     Recipe::new(&name.parse().unwrap(), inputs, &Params::new()).unwrap()
 }
 
-pub fn output(text: &str) -> Output {
+pub(crate) fn output(text: &str) -> Output {
     let stat = Blob::new(text.to_owned()).stat();
     Output {
         addr: stat.addr,
@@ -89,7 +89,7 @@ pub fn output(text: &str) -> Output {
     }
 }
 
-pub fn record(addr: CAddr, output: Output) -> Record {
+pub(crate) fn record(addr: CAddr, output: Output) -> Record {
     Record {
         addr,
         resolved: None,
@@ -97,6 +97,6 @@ pub fn record(addr: CAddr, output: Output) -> Record {
     }
 }
 
-pub async fn dependents(dag: &Arc<dyn DagStore>, addr: CAddr) -> Vec<CAddr> {
+pub(crate) async fn dependents(dag: &Arc<dyn DagStore>, addr: CAddr) -> Vec<CAddr> {
     dag.dependents(addr, None).try_collect().await.unwrap()
 }

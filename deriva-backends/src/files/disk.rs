@@ -1,0 +1,301 @@
+//! Blobs as files below one folder: where they lie, and how one gets there whole or not at all.
+//!
+//! `ab/abcd…` holds the bytes of the blob `abcd…` and nothing else. A blob is written to `tmp/`, made
+//! durable, renamed into place, and its folder is made durable. This module blocks; it knows neither
+//! locks between processes nor counts, which are the matter of the store that uses it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use deriva_api::{Blob, BlobHasher, BlobStat, ByteRange, CAddr, Error, ErrorKind, Result};
+use quick_cache::sync::Cache;
+use tempfile::{NamedTempFile, TempPath};
+
+use super::map;
+use crate::Durability;
+use crate::folder::{at, sync_folder};
+
+const TMP: &str = "tmp";
+/// Files up to this length are read into memory, longer ones mapped: below it a copy costs less than
+/// the page faults.
+const MAP_ABOVE: u64 = 64 << 10;
+/// How much is read at once when a blob is checked before a part of it is read.
+const CHECK_PIECE: usize = 1 << 20;
+/// How many blobs are remembered as checked (about 100 bytes each).
+const CHECKED: usize = 65_536;
+
+#[derive(Debug)]
+pub(crate) struct Disk {
+    root: PathBuf,
+    durability: Durability,
+    checked: Cache<CAddr, Identity>,
+}
+
+/// A complete file under a temporary name; dropping it deletes the file.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) stat: BlobStat,
+    path: TempPath,
+}
+
+/// A file that is being written under a temporary name.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    file: NamedTempFile,
+    hasher: BlobHasher,
+}
+
+/// Changes whenever a file's bytes do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Disk {
+    /// Opens the folder, creates what is missing, and sweeps files that a crash left half written.
+    pub(crate) fn open(root: &Path, durability: Durability) -> Result<Self> {
+        let tmp = root.join(TMP);
+        let io = |source| at(root, Error::io(source));
+        fs::create_dir_all(&tmp).map_err(io)?;
+        for entry in fs::read_dir(&tmp).map_err(io)? {
+            fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
+        }
+        sync_folder(root)?;
+        Ok(Self {
+            root: root.to_owned(),
+            durability,
+            checked: Cache::new(CHECKED),
+        })
+    }
+
+    pub(crate) fn draft(&self) -> Result<Draft> {
+        let file = NamedTempFile::new_in(self.root.join(TMP));
+        Ok(Draft {
+            file: file.map_err(|source| at(&self.root, Error::io(source)))?,
+            hasher: BlobHasher::new(),
+        })
+    }
+
+    pub(crate) fn stage(&self, blob: &Blob) -> Result<Staged> {
+        let mut draft = self.draft()?;
+        draft.write_unhashed(blob.bytes())?;
+        self.complete(draft, blob.stat())
+    }
+
+    pub(crate) fn finish(&self, draft: Draft) -> Result<Staged> {
+        let stat = draft.hasher.finish();
+        self.complete(draft, stat)
+    }
+
+    /// Moves a staged file into place, over what is there. Durable after [`Disk::sync_shards`].
+    pub(crate) fn place(&self, staged: Staged) -> Result<()> {
+        let target = self.path(&staged.stat.addr);
+        let placed = match staged.path.persist(&target) {
+            Err(missing) if missing.error.kind() == io::ErrorKind::NotFound => {
+                let shard = self.shard(&staged.stat.addr);
+                match fs::create_dir(&shard) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(at(&shard, Error::io(error)));
+                    }
+                    _ => sync_folder(&self.root)?,
+                }
+                missing.path.persist(&target)
+            }
+            done => done,
+        };
+        placed.map_err(|error| at(&target, Error::io(error.error)))
+    }
+
+    /// Makes the places of these blobs durable: one sync for each folder, however many blobs.
+    pub(crate) fn sync_shards(&self, addrs: impl Iterator<Item = CAddr>) -> Result<()> {
+        if self.durability == Durability::Buffered {
+            return Ok(());
+        }
+        let shards: BTreeSet<PathBuf> = addrs.map(|addr| self.shard(&addr)).collect();
+        // A shard that was never made holds nothing to sync.
+        shards
+            .iter()
+            .filter(|shard| shard.exists())
+            .try_for_each(|shard| sync_folder(shard))
+    }
+
+    /// Makes everything written so far durable, whatever the durability.
+    pub(crate) fn sync_all(&self) -> Result<()> {
+        let synced = File::open(&self.root)
+            .and_then(|folder| rustix::fs::syncfs(&folder).map_err(io::Error::from));
+        synced.map_err(|source| at(&self.root, Error::io(source)))
+    }
+
+    pub(crate) fn len(&self, addr: &CAddr) -> Result<Option<u64>> {
+        let path = self.path(addr);
+        let found = present(fs::metadata(&path)).map_err(|source| at(&path, Error::io(source)))?;
+        Ok(found.map(|metadata| metadata.len()))
+    }
+
+    /// Reads and checks a blob.
+    pub(crate) fn read(&self, addr: CAddr) -> Result<Option<Blob>> {
+        let Some((mut file, metadata)) = self.open_file(&addr)? else {
+            return Ok(None);
+        };
+        let io = |source| at(&self.path(&addr), Error::io(source));
+        let bytes = if metadata.len() <= MAP_ABOVE {
+            let mut bytes = Vec::with_capacity(metadata.len() as usize);
+            file.read_to_end(&mut bytes).map_err(io)?;
+            bytes.into()
+        } else {
+            map::map(&file).map_err(io)?
+        };
+        let blob = Blob::verify(addr, bytes).map_err(|error| at(&self.path(&addr), error))?;
+        Ok(Some(blob))
+    }
+
+    /// Reads a part of a blob. The whole of it is checked first, in pieces, unless it was before and
+    /// has not changed since.
+    pub(crate) fn read_range(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
+        let Some((mut file, metadata)) = self.open_file(&addr)? else {
+            return Ok(None);
+        };
+        let path = self.path(&addr);
+        let io = |source| at(&path, Error::io(source));
+        let identity = Identity::of(&metadata);
+        if self.checked.get(&addr) != Some(identity) {
+            check(&mut file, addr).map_err(|error| at(&path, error))?;
+            self.checked.insert(addr, identity);
+        }
+        let within = range.within(metadata.len());
+        let mut bytes = vec![0; (within.end - within.start) as usize];
+        file.read_exact_at(&mut bytes, within.start).map_err(io)?;
+        Ok(Some(bytes.into()))
+    }
+
+    /// Deletes the file; answers with its length where there was one.
+    pub(crate) fn remove(&self, addr: &CAddr) -> Result<Option<u64>> {
+        let path = self.path(addr);
+        let Some(len) = self.len(addr)? else {
+            return Ok(None);
+        };
+        self.checked.remove(addr);
+        let removed = present(fs::remove_file(&path));
+        removed.map_err(|source| at(&path, Error::io(source)))?;
+        Ok(Some(len))
+    }
+
+    /// The blobs of the first folder that has any behind `after`, in order; empty at the end.
+    pub(crate) fn list(&self, after: Option<CAddr>) -> Result<Vec<BlobStat>> {
+        let first = after.map_or(0, |addr| addr.as_bytes()[0]);
+        for shard in first..=u8::MAX {
+            let folder = self.root.join(hex::encode([shard]));
+            let io = |source| at(&folder, Error::io(source));
+            let Some(entries) = present(fs::read_dir(&folder)).map_err(io)? else {
+                continue;
+            };
+            let mut found = Vec::new();
+            for entry in entries {
+                let entry = entry.map_err(io)?;
+                let name = entry.file_name();
+                let Some(addr) = name.to_str().and_then(|name| name.parse().ok()) else {
+                    continue;
+                };
+                if Some(addr) > after
+                    && let Some(metadata) = present(entry.metadata()).map_err(io)?
+                {
+                    let len = metadata.len();
+                    found.push(BlobStat { addr, len });
+                }
+            }
+            if !found.is_empty() {
+                found.sort_unstable_by_key(|stat| stat.addr);
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn complete(&self, draft: Draft, stat: BlobStat) -> Result<Staged> {
+        if self.durability == Durability::Sync {
+            let synced = draft.file.as_file().sync_data();
+            synced.map_err(|source| at(&self.root, Error::io(source)))?;
+        }
+        Ok(Staged {
+            stat,
+            path: draft.file.into_temp_path(),
+        })
+    }
+
+    fn open_file(&self, addr: &CAddr) -> Result<Option<(File, Metadata)>> {
+        let path = self.path(addr);
+        let io = |source| at(&path, Error::io(source));
+        let Some(file) = present(File::open(&path)).map_err(io)? else {
+            return Ok(None);
+        };
+        let metadata = file.metadata().map_err(io)?;
+        Ok(Some((file, metadata)))
+    }
+
+    fn shard(&self, addr: &CAddr) -> PathBuf {
+        self.root.join(hex::encode(&addr.as_bytes()[..1]))
+    }
+
+    fn path(&self, addr: &CAddr) -> PathBuf {
+        self.shard(addr).join(addr.to_string())
+    }
+}
+
+impl Draft {
+    pub(crate) fn write(&mut self, chunk: &[u8]) -> Result<()> {
+        self.hasher.update(chunk);
+        self.write_unhashed(chunk)
+    }
+
+    fn write_unhashed(&mut self, chunk: &[u8]) -> Result<()> {
+        let written = self.file.as_file_mut().write_all(chunk);
+        written.map_err(|source| at(self.file.path(), Error::io(source)))
+    }
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+fn check(file: &mut File, addr: CAddr) -> Result<()> {
+    let mut hasher = BlobHasher::new();
+    let mut piece = vec![0; CHECK_PIECE];
+    file.rewind().map_err(Error::io)?;
+    loop {
+        match file.read(&mut piece).map_err(Error::io)? {
+            0 => break,
+            n => hasher.update(&piece[..n]),
+        }
+    }
+    let found = hasher.finish();
+    if found.addr == addr {
+        return Ok(());
+    }
+    let message = "stored bytes do not hash to their address";
+    Err(Error::new(ErrorKind::Corrupt, message)
+        .with("addr", addr)
+        .with("found", found.addr)
+        .with("length", found.len))
+}
+
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(other) => Err(other),
+    }
+}

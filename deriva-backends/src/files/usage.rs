@@ -1,0 +1,96 @@
+//! Exact counts, cheap to keep.
+//!
+//! Counts live in memory. A clean close writes them to the file `usage`; the first change after an
+//! opening deletes it, durably. So the file is right whenever it is there, and where it is not the
+//! blobs are counted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use deriva_api::{BlobUsage, Error, Result};
+
+use super::disk::Disk;
+use crate::folder::{at, sync_folder};
+
+const FILE: &str = "usage";
+
+#[derive(Debug)]
+pub(super) struct Usage {
+    now: BlobUsage,
+    folder: PathBuf,
+    on_disk: bool,
+}
+
+impl Usage {
+    pub(super) fn open(folder: &Path, disk: &Disk) -> Result<Self> {
+        let saved = fs::read_to_string(folder.join(FILE)).ok();
+        let saved = saved.as_deref().and_then(parse);
+        let now = match saved {
+            Some(usage) => usage,
+            None => count(disk)?,
+        };
+        Ok(Self {
+            now,
+            folder: folder.to_owned(),
+            on_disk: saved.is_some(),
+        })
+    }
+
+    pub(super) fn get(&self) -> BlobUsage {
+        self.now
+    }
+
+    /// To be called before the first file changes.
+    pub(super) fn begin_change(&mut self) -> Result<()> {
+        if self.on_disk {
+            let path = self.folder.join(FILE);
+            fs::remove_file(&path).map_err(|source| at(&path, Error::io(source)))?;
+            sync_folder(&self.folder)?;
+            self.on_disk = false;
+        }
+        Ok(())
+    }
+
+    pub(super) fn added(&mut self, len: u64) {
+        self.now.blobs += 1;
+        self.now.bytes += len;
+    }
+
+    pub(super) fn removed(&mut self, len: u64) {
+        self.now.blobs -= 1;
+        self.now.bytes -= len;
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        // Where this fails the next opening counts.
+        let text = format!("{} {} end\n", self.now.blobs, self.now.bytes);
+        if !self.on_disk && fs::write(self.folder.join(FILE), text).is_err() {
+            fs::remove_file(self.folder.join(FILE)).ok();
+        }
+    }
+}
+
+/// `end` shows that the file is complete.
+fn parse(text: &str) -> Option<BlobUsage> {
+    let mut words = text.split_whitespace();
+    let usage = BlobUsage {
+        blobs: words.next()?.parse().ok()?,
+        bytes: words.next()?.parse().ok()?,
+    };
+    (words.next()? == "end").then_some(usage)
+}
+
+fn count(disk: &Disk) -> Result<BlobUsage> {
+    let (mut usage, mut after) = (BlobUsage::default(), None);
+    loop {
+        let page = disk.list(after)?;
+        let Some(last) = page.last() else {
+            return Ok(usage);
+        };
+        after = Some(last.addr);
+        usage.blobs += page.len() as u64;
+        usage.bytes += page.iter().map(|stat| stat.len).sum::<u64>();
+    }
+}
