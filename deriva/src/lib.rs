@@ -1,1 +1,24 @@
-//! deriva
+#![doc = include_str!("../README.md")]
+
+pub use deriva_api as api;
+pub use deriva_backends as backends;
+pub use deriva_runtime as runtime;
+
+pub use deriva_api::*;
+pub use deriva_runtime::*;
+
+/// What most programs need: `use deriva::prelude::*`.
+pub mod prelude {
+    pub use deriva_api::{
+        AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
+        DagStoreExt, Error, ErrorKind, FunctionId, Params, Recipe, Result, Value,
+    };
+    pub use deriva_runtime::{Cutoff, Deriva, DerivaBuilder, Event, StoreResults};
+}
+
+/// A builder that knows every store scheme and every function that come with deriva.
+pub fn builder() -> DerivaBuilder {
+    DerivaBuilder::new()
+        .stores(deriva_backends::registry())
+        .functions(FunctionRegistry::builtin())
+}

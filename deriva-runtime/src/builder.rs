@@ -1,0 +1,224 @@
+//! Putting a [`Deriva`] together.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use deriva_api::{
+    BlobStore, Bytes, Clock, ComputeFunction, DagStore, Error, ErrorKind, Executor, OpenedStore,
+    Params, Result, StoreRegistry, StoreUri, SystemClock, Weight,
+};
+
+use crate::Deriva;
+use crate::cache::BlobCache;
+use crate::executor::PoolExecutor;
+use crate::flights::Flights;
+use crate::functions::FunctionRegistry;
+use crate::inner::Inner;
+
+/// Where a store comes from: a URI to open, or a ready-made object.
+#[derive(Debug)]
+pub enum StoreSource<S: ?Sized> {
+    /// A URI, opened through the builder's registry.
+    Uri(String),
+    /// A store that is open already.
+    Object(Arc<S>),
+}
+
+impl<S: ?Sized> From<&str> for StoreSource<S> {
+    fn from(uri: &str) -> Self {
+        Self::Uri(uri.to_owned())
+    }
+}
+
+impl<S: ?Sized> From<String> for StoreSource<S> {
+    fn from(uri: String) -> Self {
+        Self::Uri(uri)
+    }
+}
+
+impl<S: ?Sized> From<Arc<S>> for StoreSource<S> {
+    fn from(store: Arc<S>) -> Self {
+        Self::Object(store)
+    }
+}
+
+/// Builds a [`Deriva`]. One [`DerivaBuilder::store`] is enough; everything else has a default.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `build` is awaited"]
+pub struct DerivaBuilder {
+    registry: StoreRegistry,
+    store: Option<String>,
+    blobs: Option<StoreSource<dyn BlobStore>>,
+    dag: Option<StoreSource<dyn DagStore>>,
+    functions: FunctionRegistry,
+    executor: Option<Arc<dyn Executor>>,
+    clock: Option<Arc<dyn Clock>>,
+    jobs: Option<usize>,
+    cache_bytes: Option<u64>,
+    /// The first mistake made while building, told when it is done.
+    mistake: Option<Error>,
+}
+
+impl DerivaBuilder {
+    /// Bytes of blobs that the memory cache holds unless told otherwise.
+    pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+    /// A builder that knows no store scheme and no function. `deriva::builder()` knows all that
+    /// come with deriva.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The store schemes that URIs may use. Default: none here, all in the facade crate.
+    pub fn stores(mut self, registry: StoreRegistry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// One store for blobs and graph, by URI: `sled:./data`, `memory:`.
+    pub fn store(mut self, uri: &str) -> Self {
+        self.store = Some(uri.to_owned());
+        self
+    }
+
+    /// The store for blobs alone: a URI or an object. Default: that of [`DerivaBuilder::store`].
+    pub fn blobs(mut self, blobs: impl Into<StoreSource<dyn BlobStore>>) -> Self {
+        self.blobs = Some(blobs.into());
+        self
+    }
+
+    /// The store for the graph alone: a URI or an object. Default: that of [`DerivaBuilder::store`].
+    pub fn dag(mut self, dag: impl Into<StoreSource<dyn DagStore>>) -> Self {
+        self.dag = Some(dag.into());
+        self
+    }
+
+    /// Replaces all functions registered so far.
+    pub fn functions(mut self, functions: FunctionRegistry) -> Self {
+        self.functions = functions;
+        self
+    }
+
+    /// Registers a closure as a heavy function: it runs on the compute pool.
+    pub fn function<F>(self, name: &str, version: &str, closure: F) -> Self
+    where
+        F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        self.register(|functions| functions.register_fn(name, version, Weight::Heavy, closure))
+    }
+
+    /// Registers a closure as a light function, of microseconds: the scheduler runs it in place.
+    pub fn light_function<F>(self, name: &str, version: &str, closure: F) -> Self
+    where
+        F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        self.register(|functions| functions.register_fn(name, version, Weight::Light, closure))
+    }
+
+    /// Registers a function that is a type of its own.
+    pub fn compute(self, function: impl ComputeFunction) -> Self {
+        self.register(|functions| functions.register(Arc::new(function)))
+    }
+
+    /// Where heavy functions run. Default: [`PoolExecutor`] with [`DerivaBuilder::jobs`] threads.
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// Heavy steps at once, and threads of the default pool; at least 1. Default: the number of cores.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = Some(jobs.max(1));
+        self
+    }
+
+    /// Bytes that the memory cache may hold. Default: 64 MiB; 0 turns it off.
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// Where time comes from. Default: the system's monotonic clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Opens the stores and starts the compute pool.
+    ///
+    /// # Errors
+    /// `Conflict` for a function registered twice, `Invalid` for a bad URI, a store that is missing, or
+    /// a call outside a tokio runtime, and what the stores say.
+    pub async fn build(self) -> Result<Deriva> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        let tokio = tokio::runtime::Handle::try_current().map_err(|source| {
+            Error::new(ErrorKind::Invalid, "deriva runs inside a tokio runtime")
+                .during("build")
+                .caused_by(source)
+        })?;
+        let both = match &self.store {
+            Some(uri) => open(&self.registry, uri).await?,
+            None => OpenedStore {
+                blobs: None,
+                dag: None,
+            },
+        };
+        let blobs = match self.blobs {
+            Some(StoreSource::Object(store)) => Some(store),
+            Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.blobs,
+            None => both.blobs,
+        };
+        let dag = match self.dag {
+            Some(StoreSource::Object(store)) => Some(store),
+            Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.dag,
+            None => both.dag,
+        };
+        let jobs = self
+            .jobs
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let functions = Arc::new(self.functions);
+        let executor = match self.executor {
+            Some(executor) => executor,
+            None => Arc::new(PoolExecutor::new(
+                Arc::clone(&functions),
+                Arc::clone(&clock),
+                jobs,
+            )?),
+        };
+        Ok(Deriva::new(Inner {
+            blobs: blobs.ok_or_else(|| missing("blob", ".store(\"sled:./data\") or .blobs(..)"))?,
+            dag: dag.ok_or_else(|| missing("DAG", ".store(\"sled:./data\") or .dag(..)"))?,
+            functions,
+            executor,
+            clock,
+            tokio,
+            flights: Flights::default(),
+            cache: BlobCache::new(self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES)),
+            jobs,
+        }))
+    }
+
+    fn register(mut self, register: impl FnOnce(&mut FunctionRegistry) -> Result<()>) -> Self {
+        if let Err(mistake) = register(&mut self.functions) {
+            self.mistake.get_or_insert(mistake);
+        }
+        self
+    }
+}
+
+async fn open(registry: &StoreRegistry, uri: &str) -> Result<OpenedStore> {
+    registry.open(&uri.parse::<StoreUri>()?).await
+}
+
+fn missing(what: &'static str, call: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "no store was given, or the one that was given keeps something else",
+    )
+    .during("build")
+    .with("missing", what)
+    .hint(format!("give the builder {call}"))
+}

@@ -1,0 +1,384 @@
+//! The handle that applications hold.
+
+use std::sync::Arc;
+
+use deriva_api::{
+    AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, Bytes, CAddr, DagStore, DagStoreExt,
+    Error, ErrorKind, Node, Recipe, Result,
+};
+use futures::TryStreamExt;
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::builder::DerivaBuilder;
+use crate::digest::state_digest;
+use crate::explain::{Explanation, explain};
+use crate::functions::FunctionRegistry;
+use crate::inner::Inner;
+use crate::reader::BlobReader;
+use crate::recipe_builder::RecipeBuilder;
+use crate::request::Materialize;
+
+/// Bytes read at a time from a reader that is being stored.
+const PIECE: usize = 1 << 20;
+/// Candidates that an ambiguous prefix lists.
+const CANDIDATES: usize = 8;
+
+/// Blobs, recipes, and the means to turn one into the other. Cloning is cheap; clones share all.
+#[derive(Clone, Debug)]
+pub struct Deriva {
+    inner: Arc<Inner>,
+}
+
+/// How much a [`Deriva`] holds. Counts are `None` where a store cannot tell them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Number of recipes.
+    pub recipes: Option<u64>,
+    /// Number of recipes with an output.
+    pub outputs: Option<u64>,
+    /// Number of blobs.
+    pub blobs: Option<u64>,
+    /// Their bytes.
+    pub blob_bytes: Option<u64>,
+    /// Number of roots.
+    pub roots: Option<u64>,
+    /// Bytes in the memory cache, with its own overhead.
+    pub cache_bytes: u64,
+    /// How computations are checked by repeating them: `off`.
+    pub verification: String,
+    /// The blob store, as a URI or a stack of layers.
+    pub blob_store: String,
+    /// The DAG store, as a URI or a stack of layers.
+    pub dag_store: String,
+    /// Where heavy functions run.
+    pub executor: String,
+}
+
+/// What lies under an address.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// A recipe, and its output where one is recorded.
+    Recipe(Node),
+    /// A blob.
+    Blob(BlobStat),
+}
+
+impl Deriva {
+    /// Begins to put a `Deriva` together. It knows no store scheme and no function yet;
+    /// `deriva::builder()` of the facade crate knows all that come with deriva.
+    pub fn builder() -> DerivaBuilder {
+        DerivaBuilder::new()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Stores bytes as a blob; answers with its address.
+    ///
+    /// # Errors
+    /// What the store says, such as `Full`.
+    pub async fn put(&self, bytes: impl Into<Bytes>) -> Result<CAddr> {
+        self.inner.blobs.put_bytes(bytes.into()).await
+    }
+
+    /// Stores blobs, in one commit where the store can.
+    ///
+    /// # Errors
+    /// What the store says, such as `Full`.
+    pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
+        self.inner.blobs.put(blobs).await
+    }
+
+    /// Stores everything that a reader gives as one blob, in bounded memory.
+    ///
+    /// # Errors
+    /// What the reader or the store says; then nothing is stored.
+    pub async fn put_reader(&self, mut reader: impl AsyncRead + Unpin + Send) -> Result<BlobStat> {
+        let mut writer = self.inner.blobs.writer(None).await?;
+        loop {
+            let mut piece = bytes::BytesMut::with_capacity(PIECE);
+            while piece.len() < PIECE {
+                let read = reader
+                    .read_buf(&mut piece)
+                    .await
+                    .map_err(|source| Error::io(source).during("put_reader"))?;
+                if read == 0 {
+                    break;
+                }
+            }
+            if piece.is_empty() {
+                return writer.finish().await;
+            }
+            writer.write(piece.freeze()).await?;
+        }
+    }
+
+    /// Begins a recipe.
+    pub fn recipe(&self, name: &str, version: &str) -> RecipeBuilder<'_> {
+        RecipeBuilder::new(self, name, version)
+    }
+
+    /// Stores recipes in one batch; answers with their addresses, in order. Nothing is computed.
+    ///
+    /// # Errors
+    /// `Invalid` when a known function cannot take a recipe's inputs and params (an unknown function is
+    /// no error here: it may be known where the recipe is computed), and what the store says. Then no
+    /// recipe is stored.
+    pub async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+        recipes.iter().try_for_each(|recipe| self.check(recipe))?;
+        self.inner.dag.insert(recipes).await
+    }
+
+    pub(crate) fn check(&self, recipe: &Recipe) -> Result<()> {
+        let Some(function) = self.inner.functions.lookup(recipe.name(), recipe.version()) else {
+            return Ok(());
+        };
+        let checked = function.check(recipe.input_count(), &recipe.params());
+        checked.map_err(|error| error.during("insert").with("function", function.id()))
+    }
+
+    /// The bytes of an address: read, or computed with all that they need.
+    ///
+    /// # Errors
+    /// As [`Deriva::materialize`].
+    pub async fn get(&self, addr: CAddr) -> Result<Bytes> {
+        if let Some(blob) = self.inner.cache.get(addr) {
+            return Ok(blob.into_bytes());
+        }
+        let blob = match self.stored(addr).await? {
+            Some(blob) => blob,
+            None => self.compute(addr).await?,
+        };
+        self.inner.cache.insert(addr, &blob);
+        Ok(blob.into_bytes())
+    }
+
+    /// The blob of an address where nothing needs to be computed.
+    async fn stored(&self, addr: CAddr) -> Result<Option<Blob>> {
+        let Some(node) = self.inner.dag.get_one(addr).await? else {
+            return self.inner.blobs.get(addr).await;
+        };
+        let Some(output) = node.output else {
+            return Ok(None);
+        };
+        match self.inner.blobs.get(output.addr).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                // The recipe can make it again; the damaged copy must not be taken for the blob then.
+                self.inner.blobs.remove(&[output.addr]).await?;
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    async fn compute(&self, addr: CAddr) -> Result<Blob> {
+        let mut done = self.materialize(addr).await?;
+        let stat = only(done.results)?;
+        match done.held.pop().flatten() {
+            Some(blob) => Ok(blob),
+            None => self.inner.blobs.get(stat.addr).await?.ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    "the blob was removed while it was read",
+                )
+                .with("addr", stat.addr)
+            }),
+        }
+    }
+
+    /// Makes the bytes of an address available and opens them for reading piece by piece.
+    ///
+    /// # Errors
+    /// As [`Deriva::materialize`].
+    pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
+        let stat = only(self.materialize(addr).await?.results)?;
+        Ok(BlobReader::new(Arc::clone(&self.inner), stat))
+    }
+
+    /// Requests that the bytes of an address be available: `.await` it, after setting options.
+    ///
+    /// The request fails with `NotFound` or `Unsupported` before any work where blobs or functions are
+    /// missing, listing all of them; with the error of a function where one fails, and the path from
+    /// the requested address to it; and with what the stores say.
+    pub fn materialize(&self, addr: CAddr) -> Materialize {
+        self.materialize_many([addr])
+    }
+
+    /// Requests several addresses at once; see [`Deriva::materialize`].
+    pub fn materialize_many(&self, addrs: impl IntoIterator<Item = CAddr>) -> Materialize {
+        Materialize::new(Arc::clone(&self.inner), addrs.into_iter().collect())
+    }
+
+    /// Tells what a request for the address would find and do, without doing it.
+    ///
+    /// # Errors
+    /// What the stores say. Missing inputs are no error here but part of the answer.
+    pub async fn explain(&self, addr: CAddr) -> Result<Explanation> {
+        self.explain_many(&[addr]).await
+    }
+
+    /// Tells what a request for several addresses would find and do.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub async fn explain_many(&self, addrs: &[CAddr]) -> Result<Explanation> {
+        explain(&self.inner, addrs).await
+    }
+
+    /// What lies under an address.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing does, and what the stores say.
+    pub async fn show(&self, addr: CAddr) -> Result<Shown> {
+        if let Some(node) = self.inner.dag.get_one(addr).await? {
+            return Ok(Shown::Recipe(node));
+        }
+        let stat = self
+            .inner
+            .blobs
+            .stat(&[addr])
+            .await?
+            .into_iter()
+            .next()
+            .flatten();
+        stat.map(Shown::Blob).ok_or_else(|| unknown(addr))
+    }
+
+    /// The one address, of recipes and blobs, that begins with these digits.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `Invalid` when there are several, listing some of them.
+    pub async fn find(&self, prefix: &AddrPrefix) -> Result<CAddr> {
+        if let Some(addr) = prefix.complete() {
+            return Ok(addr);
+        }
+        let mut found = self.inner.dag.with_prefix(prefix, CANDIDATES).await?;
+        found.extend(self.inner.blobs.with_prefix(prefix, CANDIDATES).await?);
+        found.sort_unstable();
+        found.dedup();
+        match found.as_slice() {
+            [] => Err(unknown(prefix)),
+            [addr] => Ok(*addr),
+            several => {
+                let listed: Vec<String> = several
+                    .iter()
+                    .take(CANDIDATES)
+                    .map(ToString::to_string)
+                    .collect();
+                Err(Error::new(
+                    ErrorKind::Invalid,
+                    "several addresses begin with these digits",
+                )
+                .with("given", prefix)
+                .with("candidates", listed.join(", "))
+                .hint("give more digits"))
+            }
+        }
+    }
+
+    /// Counts what is stored.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub async fn status(&self) -> Result<Status> {
+        let dag = self.inner.dag.usage().await?;
+        let blobs = self.inner.blobs.usage().await?;
+        Ok(Status {
+            recipes: dag.map(|usage| usage.recipes),
+            outputs: dag.map(|usage| usage.outputs),
+            blobs: blobs.map(|usage| usage.blobs),
+            blob_bytes: blobs.map(|usage| usage.bytes),
+            roots: dag.map(|usage| usage.roots),
+            cache_bytes: self.inner.cache.bytes(),
+            verification: "off".to_owned(),
+            blob_store: self.inner.blobs.to_string(),
+            dag_store: self.inner.dag.to_string(),
+            executor: self.inner.executor.to_string(),
+        })
+    }
+
+    /// One hash over recipes, outputs, roots and blob addresses, independent of the order in which they
+    /// were written and of the engine that keeps them. Reads every recipe.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub async fn state_digest(&self) -> Result<CAddr> {
+        state_digest(&*self.inner.dag, &*self.inner.blobs).await
+    }
+
+    /// Names an address, so that collection keeps it; moves the name if it is taken.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that is empty or longer than 512 bytes; `NotFound` when nothing is stored
+    /// under the address; and what the store says.
+    pub async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
+        self.show(addr).await?;
+        self.inner.dag.set_root(name, addr).await
+    }
+
+    /// Removes a root's name; answers whether it was there.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn remove_root(&self, name: &str) -> Result<bool> {
+        self.inner.dag.remove_root(name).await
+    }
+
+    /// All roots, by name.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn roots(&self) -> Result<Vec<(String, CAddr)>> {
+        self.inner.dag.roots(None).try_collect().await
+    }
+
+    /// Makes every acknowledged write as durable as the stores can.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub async fn flush(&self) -> Result<()> {
+        self.inner.blobs.flush().await?;
+        self.inner.dag.flush().await
+    }
+
+    /// The functions that recipes can apply.
+    #[must_use]
+    pub fn functions(&self) -> &FunctionRegistry {
+        &self.inner.functions
+    }
+
+    /// The blob store.
+    #[must_use]
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.inner.blobs
+    }
+
+    /// The DAG store.
+    #[must_use]
+    pub fn dag(&self) -> &Arc<dyn DagStore> {
+        &self.inner.dag
+    }
+}
+
+fn only(results: Vec<Result<BlobStat>>) -> Result<BlobStat> {
+    let none = || {
+        Err(Error::new(
+            ErrorKind::Internal,
+            "a request ended without a result",
+        ))
+    };
+    results.into_iter().next().unwrap_or_else(none)
+}
+
+fn unknown(what: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "neither a blob nor a recipe is stored under this address",
+    )
+    .with("addr", what)
+    .hint("`deriva put` stores blobs, `deriva recipe` stores recipes; is it another store?")
+}

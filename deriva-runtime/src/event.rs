@@ -1,0 +1,105 @@
+//! What happens during a request, and what came of it.
+
+use deriva_api::{Blob, BlobStat, CAddr, Error, Output, Result};
+use serde::Serialize;
+
+/// Something that happened during a materialization. Handlers are called in order, one at a time,
+/// by the request itself: they should be quick.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The plan is made: so many recipes to compute, so many recorded outputs to reuse. Comes again
+    /// when a lost blob or a cancelled request forces a new plan.
+    Planned {
+        /// Recipes to be computed by this request.
+        compute: u64,
+        /// Recipes whose recorded output is reused.
+        reused: u64,
+    },
+    /// A heavy recipe was handed to the executor.
+    Started {
+        /// The recipe.
+        addr: CAddr,
+    },
+    /// A recipe was computed by this request.
+    Computed {
+        /// The recipe.
+        addr: CAddr,
+        /// What it produced.
+        output: Output,
+    },
+    /// A recipe was not computed because its output is known.
+    Reused {
+        /// The recipe.
+        addr: CAddr,
+        /// Its output.
+        output: Output,
+        /// How the output was known.
+        how: Reuse,
+    },
+    /// A blob that had been lost or damaged was computed again, and is what it was.
+    Healed {
+        /// The recipe that makes it.
+        addr: CAddr,
+    },
+    /// A recipe failed.
+    Failed {
+        /// The recipe.
+        addr: CAddr,
+        /// Why.
+        error: Error,
+    },
+    /// A recipe was given up because one that it needs failed.
+    Skipped {
+        /// The recipe.
+        addr: CAddr,
+    },
+}
+
+/// How an output was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// It was recorded under the recipe's own address.
+    Recorded,
+    /// It was recorded, or computed at the same time, under another recipe that resolves to the same.
+    Cutoff,
+    /// Another request was computing it at the same time.
+    Joined,
+}
+
+/// What a request did, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Recipes that were planned to be computed.
+    pub planned: u64,
+    /// Recipes computed by this request.
+    pub computed: u64,
+    /// Recipes whose recorded output was reused. What lies above them was not even looked at.
+    pub reused: u64,
+    /// Recipes whose output was found under another recipe that resolves to the same.
+    pub cutoff: u64,
+    /// Computed recipes whose blob had been lost or damaged.
+    pub healed: u64,
+    /// Recipes that another request computed at the same time.
+    pub joined: u64,
+    /// Recipes that failed.
+    pub failed: u64,
+    /// Recipes given up because one that they need failed.
+    pub skipped: u64,
+    /// Bytes of the outputs computed by this request.
+    pub bytes: u64,
+    /// Time from the request to its end, in seconds.
+    pub seconds: f64,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Materialized {
+    /// Address and length of the bytes of each requested address, in order. With `keep_going` a
+    /// failed one is an error here.
+    pub results: Vec<Result<BlobStat>>,
+    /// What was done.
+    pub summary: Summary,
+    /// The bytes of the requested addresses that were in hand at the end, in order.
+    pub(crate) held: Vec<Option<Blob>>,
+}

@@ -1,0 +1,83 @@
+//! The executor that applications use: a pool of threads for computation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use deriva_api::{
+    Clock, Error, ErrorKind, Executed, Executor, FunctionId, Operands, Result, Step, async_trait,
+};
+use tokio::sync::oneshot;
+
+use crate::functions::FunctionRegistry;
+
+/// Runs steps on its own pool of threads, so that computation never holds up the async workers.
+#[derive(Debug)]
+pub struct PoolExecutor {
+    functions: Arc<FunctionRegistry>,
+    clock: Arc<dyn Clock>,
+    pool: rayon::ThreadPool,
+}
+
+impl PoolExecutor {
+    /// A pool of `threads` threads; 0 means as many as there are cores.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] when the system gives no threads.
+    pub fn new(
+        functions: Arc<FunctionRegistry>,
+        clock: Arc<dyn Clock>,
+        threads: usize,
+    ) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("deriva-compute-{i}"))
+            .build()
+            .map_err(|source| {
+                Error::new(ErrorKind::Unavailable, "the compute pool could not start")
+                    .caused_by(source)
+            })?;
+        Ok(Self {
+            functions,
+            clock,
+            pool,
+        })
+    }
+}
+
+impl fmt::Display for PoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool({})", self.width())
+    }
+}
+
+#[async_trait]
+impl Executor for PoolExecutor {
+    fn supports(&self, function: &FunctionId) -> bool {
+        self.functions.get(function).is_some()
+    }
+
+    fn operands(&self) -> Operands {
+        Operands::Held
+    }
+
+    fn width(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    async fn execute(&self, step: Step) -> Result<Executed> {
+        let (sender, receiver) = oneshot::channel();
+        let (functions, clock) = (Arc::clone(&self.functions), Arc::clone(&self.clock));
+        self.pool.spawn(move || {
+            // Who gave the step up before it began needs no answer, and so no work.
+            if !sender.is_closed() {
+                let _ = sender.send(super::run(&functions, &*clock, &step));
+            }
+        });
+        receiver.await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Cancelled,
+                "the compute pool was shut down",
+            ))
+        })
+    }
+}

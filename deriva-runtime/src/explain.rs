@@ -1,0 +1,146 @@
+//! Explaining a request without running it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
+use serde::Serialize;
+
+use crate::inner::Inner;
+use crate::survey::{Distrusted, Found, survey};
+
+/// How many addresses one look-up asks for.
+const BATCH: usize = 2048;
+
+/// What a request would find and do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Explanation {
+    /// The requested addresses first, then what they need, breadth-first. What lies above a recipe
+    /// whose output is there is not needed, and not among them.
+    pub nodes: Vec<ExplainedNode>,
+    /// Addresses that are needed but are neither blob nor recipe.
+    pub missing: Vec<CAddr>,
+    /// Functions that are needed but not registered.
+    pub unknown_functions: Vec<FunctionId>,
+}
+
+/// One address of an [`Explanation`].
+#[derive(Clone, Debug, Serialize)]
+pub struct ExplainedNode {
+    /// The address.
+    pub addr: CAddr,
+    /// What is known of it.
+    pub state: NodeState,
+    /// The function, where it is a recipe.
+    pub function: Option<FunctionId>,
+    /// The inputs, where it is a recipe.
+    pub inputs: Vec<CAddr>,
+    /// The recorded output, where there is one.
+    pub output: Option<Output>,
+    /// Length of the bytes in bytes, where it is known.
+    pub len: Option<u64>,
+}
+
+/// What is known of an address, and so what a request would do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NodeState {
+    /// A stored blob: read.
+    Leaf,
+    /// A recipe whose output is recorded and stored: reused.
+    Present,
+    /// A recipe whose output is recorded but whose blob is gone: computed again and compared.
+    Lost,
+    /// A recipe that was never computed, or whose output was forgotten: computed.
+    Absent,
+    /// A recipe that another request computes now: waited for.
+    InFlight,
+    /// A recipe whose function is not registered: the request fails before any work.
+    UnknownFunction,
+    /// Neither a blob nor a recipe: the request fails before any work.
+    Missing,
+}
+
+impl NodeState {
+    /// Whether the request would compute it.
+    #[must_use]
+    pub fn is_computed(self) -> bool {
+        matches!(self, Self::Lost | Self::Absent)
+    }
+}
+
+pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanation> {
+    let mut explanation = Explanation::default();
+    let mut unknown = BTreeSet::new();
+    let mut seen: HashSet<CAddr, BuildAddrHasher> = HashSet::default();
+    let mut addrs: Vec<CAddr> = targets
+        .iter()
+        .copied()
+        .filter(|addr| seen.insert(*addr))
+        .collect();
+    let mut next = 0;
+    while next < addrs.len() {
+        let batch = addrs[next..addrs.len().min(next + BATCH)].to_vec();
+        next += batch.len();
+        let found = survey(&*inner.dag, &*inner.blobs, &batch, &Distrusted::default()).await?;
+        for (addr, found) in batch.into_iter().zip(found) {
+            let node = describe(inner, addr, found);
+            match node.state {
+                NodeState::Missing => explanation.missing.push(addr),
+                NodeState::UnknownFunction => unknown.extend(node.function.clone()),
+                state if state.is_computed() => {
+                    addrs.extend(node.inputs.iter().filter(|input| seen.insert(**input)))
+                }
+                _ => {}
+            }
+            explanation.nodes.push(node);
+        }
+    }
+    explanation.unknown_functions = unknown.into_iter().collect();
+    Ok(explanation)
+}
+
+fn describe(inner: &Inner, addr: CAddr, found: Found) -> ExplainedNode {
+    let (state, recipe, output, len): (_, Option<Recipe>, Option<Output>, Option<u64>) = match found
+    {
+        Found::Leaf(stat) => (NodeState::Leaf, None, None, Some(stat.len)),
+        Found::Missing => (NodeState::Missing, None, None, None),
+        Found::Present(recipe, output) => (
+            NodeState::Present,
+            Some(recipe),
+            Some(output),
+            Some(output.len),
+        ),
+        Found::Lost(recipe, output) => (
+            NodeState::Lost,
+            Some(recipe),
+            Some(output),
+            Some(output.len),
+        ),
+        Found::Absent(recipe) => (NodeState::Absent, Some(recipe), None, None),
+    };
+    let known = recipe.as_ref().is_none_or(|recipe| {
+        inner
+            .functions
+            .lookup(recipe.name(), recipe.version())
+            .is_some()
+    });
+    let state = match state {
+        state if !state.is_computed() => state,
+        _ if inner.flights.contains(addr) => NodeState::InFlight,
+        _ if !known => NodeState::UnknownFunction,
+        state => state,
+    };
+    let inputs = recipe
+        .iter()
+        .flat_map(|recipe| recipe.inputs().collect::<Vec<_>>())
+        .collect();
+    ExplainedNode {
+        addr,
+        state,
+        function: recipe.map(|recipe| recipe.function()),
+        inputs,
+        output,
+        len,
+    }
+}

@@ -1,0 +1,70 @@
+//! Reading a blob piece by piece.
+
+use std::sync::Arc;
+
+use deriva_api::{BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
+
+use crate::inner::Inner;
+
+/// Bytes in a piece.
+const PIECE: u64 = 1 << 20;
+
+/// Reads the bytes of an address in pieces of 1 MiB; see [`crate::Deriva::open`]. Every piece comes
+/// from a blob that the store has verified.
+#[derive(Debug)]
+pub struct BlobReader {
+    inner: Arc<Inner>,
+    stat: BlobStat,
+    offset: u64,
+}
+
+impl BlobReader {
+    pub(crate) fn new(inner: Arc<Inner>, stat: BlobStat) -> Self {
+        Self {
+            inner,
+            stat,
+            offset: 0,
+        }
+    }
+
+    /// Address and length of the bytes.
+    #[must_use]
+    pub fn stat(&self) -> BlobStat {
+        self.stat
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// `Corrupt` when the blob is damaged, `NotFound` when it was removed meanwhile.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        if self.offset >= self.stat.len {
+            return Ok(None);
+        }
+        let range = ByteRange::new(self.offset, PIECE);
+        let piece = self
+            .inner
+            .blobs
+            .get_range(self.stat.addr, range)
+            .await?
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    "the blob was removed while it was read",
+                )
+                .with("addr", self.stat.addr)
+            })?;
+        let expected = PIECE.min(self.stat.len - self.offset);
+        if piece.len() as u64 != expected {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "the store gave a piece of another length",
+            )
+            .with("addr", self.stat.addr)
+            .with("expected", expected)
+            .with("found", piece.len()));
+        }
+        self.offset += expected;
+        Ok(Some(piece))
+    }
+}

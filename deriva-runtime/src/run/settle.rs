@@ -1,0 +1,263 @@
+//! What follows when a node is finished, failed, or lost.
+
+use std::time::Duration;
+
+use deriva_api::{Blob, CAddr, Error, ErrorKind, Output, Record};
+
+use super::{Run, State};
+use crate::event::{Event, Reuse};
+use crate::flights::Landing;
+use crate::plan::{NodeId, Task};
+use crate::request::StoreResults;
+
+impl Run {
+    /// A node was computed here.
+    pub(super) fn computed(&mut self, node: NodeId, blob: Blob, cost: Duration) {
+        let output = Output {
+            addr: blob.addr(),
+            len: blob.len(),
+            cost,
+        };
+        if self.count_computed(node, output) {
+            self.settle(
+                node,
+                output,
+                Some(blob),
+                self.options.store_results == StoreResults::All,
+            );
+        }
+    }
+
+    /// A node was computed by an executor that stored the output itself.
+    pub(super) fn computed_elsewhere(&mut self, node: NodeId, output: Output) {
+        if self.count_computed(node, output) {
+            self.settle(node, output, None, true);
+        }
+    }
+
+    /// The output of a node was found; `stored` tells that its blob is in the store.
+    pub(super) fn reuse(
+        &mut self,
+        node: NodeId,
+        output: Output,
+        blob: Option<Blob>,
+        how: Reuse,
+        stored: bool,
+    ) {
+        match how {
+            Reuse::Cutoff => self.summary.cutoff += 1,
+            Reuse::Joined => self.summary.joined += 1,
+            Reuse::Recorded => self.summary.reused += 1,
+        }
+        self.emit(Event::Reused {
+            addr: self.addr(node),
+            output,
+            how,
+        });
+        let keep = stored || self.options.store_results == StoreResults::All;
+        self.settle(node, output, blob.filter(|_| !stored), keep);
+    }
+
+    /// A flight of somebody else ended, of the node itself or of its resolved recipe.
+    pub(super) fn landed(&mut self, node: NodeId, resolved: Option<CAddr>, landing: Landing) {
+        if self.state[node as usize] != State::Open {
+            return;
+        }
+        match (landing, resolved) {
+            (
+                Landing::Done {
+                    output,
+                    blob,
+                    stored,
+                },
+                Some(_),
+            ) => self.reuse(node, output, blob, Reuse::Cutoff, stored),
+            (
+                Landing::Done {
+                    output,
+                    blob,
+                    stored,
+                },
+                None,
+            ) => self.reuse(node, output, blob, Reuse::Joined, stored),
+            (Landing::Failed(error), _) => self.fail(node, error),
+            (Landing::Abandoned, Some(_)) => self.cutoff.push(node),
+            (Landing::Abandoned, None) => self.replan = true,
+        }
+    }
+
+    /// A node failed. Without `keep_going` this ends the run; with it, only what depends on the node.
+    pub(super) fn fail(&mut self, node: NodeId, error: Error) {
+        let error = if error.path().is_empty() || error.path().last() == Some(&self.addr(node)) {
+            error
+                .with("addr", self.addr(node))
+                .along(self.plan.path(node))
+        } else {
+            error
+        };
+        self.summary.failed += 1;
+        self.emit(Event::Failed {
+            addr: self.addr(node),
+            error: error.clone(),
+        });
+        self.give_up(node, &error);
+        if !self.options.keep_going {
+            self.failure = Some(error);
+            return;
+        }
+        let mut above = self.plan.dependents(node).to_vec();
+        while let Some(node) = above.pop() {
+            if self.state[node as usize] == State::Open {
+                self.summary.skipped += 1;
+                self.emit(Event::Skipped {
+                    addr: self.addr(node),
+                });
+                self.give_up(node, &error);
+                above.extend_from_slice(self.plan.dependents(node));
+            }
+        }
+    }
+
+    /// Inputs of a node could not be read. What a recipe can make again is left to a new plan.
+    pub(super) async fn lost(&mut self, node: NodeId, inputs: &[NodeId], error: Error) {
+        let damaged = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
+        let made: Vec<CAddr> = inputs
+            .iter()
+            .filter_map(|input| match self.plan.nodes[*input as usize].task {
+                Task::Stored { stat, made: true } => Some(stat.addr),
+                _ => None,
+            })
+            .collect();
+        if !damaged || made.len() < inputs.len() {
+            let leaf = inputs.iter().find(|input| {
+                matches!(
+                    self.plan.nodes[**input as usize].task,
+                    Task::Stored { made: false, .. }
+                )
+            });
+            let error = match leaf {
+                Some(leaf) if damaged => error
+                    .with("leaf", self.addr(*leaf))
+                    .hint("no recipe can make this blob: put it again"),
+                _ => error,
+            };
+            return self.fail(node, error);
+        }
+        // A damaged copy would be taken for the blob itself when it is put again.
+        match self.inner.blobs.remove(&made).await {
+            Ok(()) => {
+                self.distrusted.extend(made);
+                self.replan = true;
+            }
+            Err(error) => self.fail(node, error),
+        }
+    }
+
+    /// Counts a computed node, and checks it against what was recorded before its blob was lost.
+    fn count_computed(&mut self, node: NodeId, output: Output) -> bool {
+        let addr = self.addr(node);
+        if let Some(expected) = self
+            .plan
+            .expected
+            .get(&node)
+            .filter(|expected| !expected.same_bytes(&output))
+        {
+            let error = Error::new(ErrorKind::Nondeterministic, "computing a lost output again gave different bytes")
+                .with("recorded", expected.addr)
+                .with("offered", output.addr)
+                .hint("the function is not deterministic: give it a new version, or forget the old output");
+            self.fail(node, error);
+            return false;
+        }
+        self.summary.computed += 1;
+        self.summary.bytes += output.len;
+        self.emit(Event::Computed { addr, output });
+        if self.plan.expected.contains_key(&node) {
+            self.summary.healed += 1;
+            self.emit(Event::Healed { addr });
+        }
+        true
+    }
+
+    /// The output of a node is known: record it, keep its bytes while they are needed, let those go on
+    /// that wait for it, and let go of its own inputs. `blob` is what the store does not have yet.
+    fn settle(&mut self, node: NodeId, output: Output, blob: Option<Blob>, keep: bool) {
+        let addr = self.addr(node);
+        let at = node as usize;
+        self.state[at] = State::Done;
+        self.distrusted.remove(&output.addr);
+        let owned = matches!(self.plan.nodes[at].task, Task::Compute { .. });
+        let resolved = self.resolved.remove(&node);
+        let held = blob.clone().filter(|_| !keep);
+        let landing = Landing::Done {
+            output,
+            blob: held,
+            stored: keep,
+        };
+        let landings = owned
+            .then_some(addr)
+            .into_iter()
+            .chain(resolved)
+            .map(|addr| (addr, landing.clone()));
+        if keep {
+            self.batch.landings.extend(landings);
+            self.batch.add(
+                Record {
+                    addr,
+                    resolved,
+                    output,
+                },
+                blob.clone(),
+            );
+        } else {
+            self.inner.flights.land(landings.collect::<Vec<_>>());
+        }
+        self.release_inputs(node);
+        if self.is_target[node as usize] {
+            self.finished.insert(node, output.stat());
+        }
+        match blob {
+            Some(blob) => self.values[at] = (self.consumers[at] > 0).then_some(blob),
+            None => {
+                self.plan.nodes[at].task = Task::Stored {
+                    stat: output.stat(),
+                    made: true,
+                }
+            }
+        }
+        for i in 0..self.plan.dependents(node).len() {
+            let above = self.plan.dependents(node)[i] as usize;
+            self.waiting[above] -= 1;
+            if self.waiting[above] == 0 && self.state[above] == State::Open {
+                self.ready.push_back(above as NodeId);
+            }
+        }
+    }
+
+    fn release_inputs(&mut self, node: NodeId) {
+        for i in 0..self.plan.inputs(node).len() {
+            let input = self.plan.inputs(node)[i] as usize;
+            self.consumers[input] -= 1;
+            if self.consumers[input] == 0 {
+                self.values[input] = None;
+            }
+        }
+    }
+
+    fn give_up(&mut self, node: NodeId, error: &Error) {
+        self.state[node as usize] = State::Failed;
+        self.failures.insert(node, error.clone());
+        let own = matches!(self.plan.nodes[node as usize].task, Task::Compute { .. })
+            .then_some(self.addr(node));
+        let ended = own.into_iter().chain(self.resolved.remove(&node));
+        self.inner.flights.land(
+            ended
+                .map(|addr| (addr, Landing::Failed(error.clone())))
+                .collect::<Vec<_>>(),
+        );
+    }
+
+    fn addr(&self, node: NodeId) -> CAddr {
+        self.plan.nodes[node as usize].addr
+    }
+}
