@@ -10,7 +10,6 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::builder::DerivaBuilder;
 use crate::digest::state_digest;
 use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
@@ -24,7 +23,8 @@ const PIECE: usize = 1 << 20;
 /// Candidates that an ambiguous prefix lists.
 const CANDIDATES: usize = 8;
 
-/// Blobs, recipes, and the means to turn one into the other. Cloning is cheap; clones share all.
+/// Blobs, recipes, and the means to turn one into the other; built by a [`crate::DerivaBuilder`].
+/// Cloning is cheap; clones share all.
 #[derive(Clone, Debug)]
 pub struct Deriva {
     inner: Arc<Inner>,
@@ -65,12 +65,6 @@ pub enum Shown {
 }
 
 impl Deriva {
-    /// Begins to put a `Deriva` together. It knows no store scheme and no function yet;
-    /// `deriva::builder()` of the facade crate knows all that come with deriva.
-    pub fn builder() -> DerivaBuilder {
-        DerivaBuilder::new()
-    }
-
     pub(crate) fn new(inner: Inner) -> Self {
         Self {
             inner: Arc::new(inner),

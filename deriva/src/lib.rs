@@ -9,6 +9,7 @@ pub use deriva_runtime::*;
 
 /// What most programs need: `use deriva::prelude::*`.
 pub mod prelude {
+    pub use crate::DerivaExt;
     pub use deriva_api::{
         AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
         DagStoreExt, Error, ErrorKind, FunctionId, Params, Recipe, Result, Value,
@@ -22,3 +23,14 @@ pub fn builder() -> DerivaBuilder {
         .stores(deriva_backends::registry())
         .functions(FunctionRegistry::builtin())
 }
+
+/// Gives [`Deriva`] its `builder()`. The runtime knows no backend, so this crate, which knows both,
+/// adds it; the [`prelude`] brings it into scope.
+pub trait DerivaExt {
+    /// Begins to put a [`Deriva`] together; the same as [`builder`].
+    fn builder() -> DerivaBuilder {
+        builder()
+    }
+}
+
+impl DerivaExt for Deriva {}
