@@ -99,7 +99,9 @@ pub(super) fn bad_value(
 /// The value of a param that must be given.
 pub(super) fn given<T>(param: &str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, "a required param is missing").with("param", param)
+        Error::new(ErrorKind::Invalid, "a required param is missing")
+            .with("param", param)
+            .with("found", "nothing")
     })
 }
 

@@ -7,7 +7,7 @@ use csv::ByteRecord;
 use deriva_api::{Error, ErrorKind, Params, Result};
 
 use super::number::Number;
-use super::{Output, Table, define, delimiter, line_of, names};
+use super::{Output, Table, define, delimiter, line_at, names};
 use crate::functions::builtin::define::{Function, choice, given, needed, optional};
 use crate::functions::builtin::table::excerpt;
 
@@ -106,7 +106,7 @@ fn aggregate(inputs: &[Bytes], settings: Settings) -> Result<Bytes> {
         match column.map(|place| &record[place]) {
             Some([]) => {}
             Some(field) if settings.op != Op::Count => {
-                totals.add(number(field, record, &settings)?)
+                totals.add(number(field, record, &inputs[0], &settings)?)
             }
             _ => totals.count += 1,
         }
@@ -131,10 +131,11 @@ fn result_name(settings: &Settings) -> String {
     }
 }
 
-fn number(field: &[u8], record: &ByteRecord, settings: &Settings) -> Result<Number> {
+fn number(field: &[u8], record: &ByteRecord, input: &[u8], settings: &Settings) -> Result<Number> {
     Number::parse(field).ok_or_else(|| {
+        let line = record.position().map_or(0, |at| line_at(input, at));
         Error::new(ErrorKind::Invalid, "a field is no number")
-            .with("line", line_of(record))
+            .with("line", line)
             .with("column", settings.column.as_deref().unwrap_or_default())
             .with("expected", "a finite decimal number")
             .with("found", excerpt(field))

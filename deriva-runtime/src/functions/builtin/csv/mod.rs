@@ -10,7 +10,7 @@ mod number;
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use csv::{ByteRecord, Reader, ReaderBuilder, Writer, WriterBuilder};
+use csv::{ByteRecord, Position, Reader, ReaderBuilder, Writer, WriterBuilder};
 use deriva_api::{Error, ErrorKind, ParamDoc, Params, Result, Value, Weight};
 
 use super::Family;
@@ -108,6 +108,7 @@ fn names(params: &Params, param: &str) -> Result<Vec<String>> {
 
 /// A table that is read record by record.
 struct Table<'a> {
+    input: &'a [u8],
     reader: Reader<&'a [u8]>,
     header: ByteRecord,
     record: ByteRecord,
@@ -116,8 +117,12 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn open(input: &'a [u8], delimiter: u8) -> Result<Self> {
         let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(input);
-        let header = reader.byte_headers().map_err(refused)?.clone();
+        let header = reader
+            .byte_headers()
+            .map_err(|error| refused(input, error))?
+            .clone();
         Ok(Self {
+            input,
             reader,
             header,
             record: ByteRecord::new(),
@@ -144,17 +149,22 @@ impl<'a> Table<'a> {
     }
 
     fn next(&mut self) -> Result<Option<&ByteRecord>> {
-        let more = self
-            .reader
-            .read_byte_record(&mut self.record)
-            .map_err(refused)?;
-        Ok(more.then_some(&self.record))
+        match self.reader.read_byte_record(&mut self.record) {
+            Ok(more) => Ok(more.then_some(&self.record)),
+            Err(error) => Err(refused(self.input, error)),
+        }
     }
 }
 
-/// The line that a record begins on.
-fn line_of(record: &ByteRecord) -> u64 {
-    record.position().map_or(0, csv::Position::line)
+/// The line of `input` on which the record at `position` begins, counted from 1. The reader's own
+/// count does not know the line ends that stand before a record and are skipped.
+fn line_at(input: &[u8], position: &Position) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let skipped = input.get(start..).unwrap_or_default().iter();
+    let line_ends = skipped
+        .take_while(|byte| b"\r\n".contains(byte))
+        .filter(|byte| **byte == b'\n');
+    position.line() + line_ends.count() as u64
 }
 
 /// A table that is written record by record.
@@ -180,10 +190,10 @@ impl Output {
     }
 }
 
-fn refused(source: csv::Error) -> Error {
+fn refused(input: &[u8], source: csv::Error) -> Error {
     let error = Error::new(ErrorKind::Invalid, "the input is no table in CSV");
     let error = match source.position() {
-        Some(position) => error.with("line", position.line()),
+        Some(position) => error.with("line", line_at(input, position)),
         None => error,
     };
     let error = match source.kind() {
