@@ -3,6 +3,7 @@
 //! | store | URI | blobs | DAG | choose it for |
 //! |---|---|---|---|---|
 //! | [`memory`] | `memory:` | yes | yes | tests, caches, work that need not outlive the process |
+//! | `sled` | `sled:PATH` | yes | yes | one program on one machine; the default |
 //! | [`files`] | `files:PATH` | yes | | large blobs, files that other tools read |
 //!
 //! [`registry`] knows the schemes; [`deriva_api::StoreRegistry::open`] opens a URI.
@@ -12,12 +13,18 @@ mod expect;
 pub mod files;
 mod folder;
 mod handles;
+#[cfg(feature = "sled")]
+mod kv;
 pub mod memory;
 mod options;
 mod paging;
+#[cfg(feature = "sled")]
+pub mod sled;
 
 use std::sync::Arc;
 
+#[cfg(feature = "sled")]
+pub use kv::ReadPolicy;
 pub use options::Durability;
 
 use deriva_api::{StoreFactory, StoreRegistry};
@@ -28,6 +35,8 @@ pub(crate) const SCHEME_FILES: &str = "files";
 #[must_use]
 pub fn registry() -> StoreRegistry {
     let mut registry = StoreRegistry::new();
+    #[cfg(not(feature = "sled"))]
+    registry.note_absent("sled", "sled");
     for factory in factories() {
         // The schemes are distinct, so none is refused.
         registry.register(factory).ok();
@@ -39,5 +48,7 @@ fn factories() -> Vec<Arc<dyn StoreFactory>> {
     vec![
         Arc::new(memory::MemoryFactory),
         Arc::new(files::FilesFactory),
+        #[cfg(feature = "sled")]
+        Arc::new(sled::SledFactory),
     ]
 }

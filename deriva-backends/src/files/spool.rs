@@ -21,7 +21,7 @@ pub(crate) struct Spool {
 enum State {
     /// Everything so far is in `gathered`.
     Memory,
-    File(Draft),
+    File(Box<Draft>),
     /// A write failed or was dropped halfway: what the file holds is not known.
     Broken,
 }
@@ -68,7 +68,7 @@ impl Spool {
             return Err(broken());
         };
         let disk = self.disk;
-        let staged = blocking::unblock(move || disk.finish(draft)).await?;
+        let staged = blocking::unblock(move || disk.finish(*draft)).await?;
         Ok(Spooled::File(staged))
     }
 
@@ -77,7 +77,7 @@ impl Spool {
         let (disk, chunk) = (self.disk.clone(), self.gathered.split().freeze());
         let write = move || {
             let mut draft = match state {
-                State::Memory => disk.draft()?,
+                State::Memory => Box::new(disk.draft()?),
                 State::File(draft) => draft,
                 State::Broken => return Err(broken()),
             };

@@ -1,0 +1,43 @@
+//! What an engine must do: order keys, apply a batch whole, and make it durable when asked.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use deriva_api::Result;
+
+/// One change of a batch: the key, and the new value or `None` to delete.
+pub(crate) type Write = (Vec<u8>, Option<Bytes>);
+
+/// An ordered key-value database. All calls block; reads are short.
+pub(crate) trait Engine: Debug + Send + Sync + 'static {
+    /// A value as the engine hands it out, best without a copy.
+    type Value: AsRef<[u8]> + Send + Sync + 'static;
+
+    fn get(&self, key: &[u8]) -> Result<Option<Self::Value>>;
+
+    /// Up to `limit` rows whose keys begin with `prefix`, in order, behind the key `after`.
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Self::Value)>>;
+
+    /// Applies all writes or none, also when the process dies. They come sorted by key.
+    fn apply(&self, writes: &[Write]) -> Result<()>;
+
+    /// Makes everything applied so far survive the loss of power.
+    fn sync(&self) -> Result<()>;
+
+    /// Makes the files and folders that a new database consists of durable. Called once, before the
+    /// first commit is acknowledged.
+    fn settle(&self) -> Result<()>;
+}
+
+/// A value as bytes: short ones are copied, which is cheaper than to share them.
+pub(crate) fn into_bytes<V: AsRef<[u8]> + Send + Sync + 'static>(value: V) -> Bytes {
+    match value.as_ref().len() {
+        0..=1024 => Bytes::copy_from_slice(value.as_ref()),
+        _ => Bytes::from_owner(value),
+    }
+}

@@ -1,0 +1,285 @@
+//! What each write decides. All run on the commit thread, one after the other, so what they read
+//! cannot change before what they write is applied.
+
+use std::collections::{BTreeSet, HashSet};
+
+use bytes::Bytes;
+use deriva_api::{
+    Blob, BuildAddrHasher, CAddr, Divergence, Error, ErrorKind, Output, Recipe, Record, Result,
+};
+
+use super::engine::Engine;
+use super::layout::{self, Entry, MAX_VALUE};
+use super::stage::Stage;
+use crate::files::disk::Staged;
+
+pub(super) enum Op {
+    /// Small blobs, and large ones that lie staged in the sibling store.
+    PutBlobs(Vec<Blob>, Vec<Staged>),
+    RemoveBlobs(Vec<CAddr>),
+    Insert(Vec<Recipe>),
+    Record(Vec<Record>),
+    Forget(Vec<CAddr>),
+    Remove(Vec<CAddr>),
+    SetRoot(String, CAddr),
+    RemoveRoot(String),
+    /// Changes nothing, and is durable when answered whatever the durability.
+    Flush,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Rows that the call was about: dropped outputs, removed recipes, removed roots.
+    pub(super) count: u64,
+    pub(super) divergences: Vec<Divergence>,
+}
+
+impl Op {
+    /// Bytes that the write keeps in memory, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let each = size_of::<Record>();
+        64 + match self {
+            Self::PutBlobs(blobs, staged) => {
+                let bytes: usize = blobs.iter().map(|blob| blob.bytes().len() + each).sum();
+                bytes + staged.len() * each
+            }
+            Self::Insert(recipes) => {
+                let lens = recipes.iter().map(|recipe| recipe.canonical().len() + each);
+                lens.sum()
+            }
+            Self::Record(records) => records.len() * each,
+            Self::RemoveBlobs(addrs) | Self::Forget(addrs) | Self::Remove(addrs) => {
+                addrs.len() * CAddr::LEN
+            }
+            Self::SetRoot(name, _) | Self::RemoveRoot(name) => name.len(),
+            Self::Flush => 0,
+        }
+    }
+
+    pub(super) fn decide<E: Engine>(self, stage: &mut Stage<'_, E>) -> Result<Answer> {
+        let count = match self {
+            Self::PutBlobs(blobs, staged) => put_blobs(stage, &blobs, staged)?,
+            Self::RemoveBlobs(addrs) => remove_blobs(stage, &addrs)?,
+            Self::Insert(recipes) => insert(stage, &recipes)?,
+            Self::Forget(addrs) => forget(stage, &addrs)?,
+            Self::Remove(addrs) => remove(stage, &addrs)?,
+            Self::SetRoot(name, addr) => set_root(stage, &name, &addr)?,
+            Self::RemoveRoot(name) => remove_root(stage, &name)?,
+            Self::Flush => 0,
+            Self::Record(records) => {
+                let divergences = record(stage, &records)?;
+                return Ok(Answer {
+                    count: 0,
+                    divergences,
+                });
+            }
+        };
+        Ok(Answer {
+            count,
+            divergences: Vec::new(),
+        })
+    }
+}
+
+fn put_blobs<E: Engine>(
+    stage: &mut Stage<'_, E>,
+    blobs: &[Blob],
+    staged: Vec<Staged>,
+) -> Result<u64> {
+    for blob in blobs {
+        let key = layout::blob_key(&blob.addr());
+        if !stage.contains(&key)? {
+            stage.put(key, layout::inline_row(blob.bytes()));
+            added(stage, blob.len());
+        }
+    }
+    for staged in staged {
+        let stat = staged.stat;
+        let key = layout::blob_key(&stat.addr);
+        // Dropped otherwise, which deletes the temporary file.
+        if !stage.contains(&key)? {
+            let row = layout::file_row(&key, stat.len);
+            stage.put(key, row);
+            stage.own.place.push(staged);
+            stage.own.doomed.remove(&stat.addr);
+            stage.spared.insert(stat.addr);
+            added(stage, stat.len);
+        }
+    }
+    Ok(0)
+}
+
+fn added<E: Engine>(stage: &mut Stage<'_, E>, len: u64) {
+    stage.own.counters.blobs.blobs += 1;
+    stage.own.counters.blobs.bytes += len;
+}
+
+fn remove_blobs<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
+    for addr in addrs {
+        let key = layout::blob_key(addr);
+        let Some(row) = stage.get(&key)? else {
+            continue;
+        };
+        let entry = layout::decode_blob(&key, row)?;
+        stage.own.counters.blobs.blobs -= 1;
+        stage.own.counters.blobs.bytes -= entry.len();
+        if let Entry::File(_) = entry {
+            stage.own.doomed.insert(*addr);
+            stage.spared.remove(addr);
+        }
+        stage.delete(key);
+    }
+    Ok(0)
+}
+
+fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64> {
+    for recipe in recipes {
+        let addr = recipe.addr();
+        let key = layout::recipe_key(&addr);
+        if stage.contains(&key)? {
+            continue;
+        }
+        let bytes = recipe.canonical();
+        if bytes.len() <= MAX_VALUE {
+            stage.put(key, bytes.clone());
+        } else {
+            let pieces = bytes.len().div_ceil(MAX_VALUE);
+            for piece in 0..pieces {
+                let end = bytes.len().min((piece + 1) * MAX_VALUE);
+                let value = bytes.slice(piece * MAX_VALUE..end);
+                stage.put(layout::piece_key(&addr, piece as u32), value);
+            }
+            stage.put(key, layout::pieces_row(pieces as u32));
+        }
+        for input in recipe.inputs() {
+            stage.put(layout::edge_key(&input, &addr), Bytes::new());
+        }
+        stage.own.counters.dag.recipes += 1;
+        // An output may have been recorded while this was known as a resolved recipe only.
+        if stage.own.counters.resolved > 0 && stage.contains(&layout::output_key(&addr))? {
+            stage.own.counters.resolved -= 1;
+            stage.own.counters.dag.outputs += 1;
+        }
+    }
+    Ok(0)
+}
+
+fn record<E: Engine>(stage: &mut Stage<'_, E>, records: &[Record]) -> Result<Vec<Divergence>> {
+    for record in records {
+        if !stage.contains(&layout::recipe_key(&record.addr))? {
+            return Err(crate::dag::unknown_recipe(record.addr));
+        }
+    }
+    let mut divergences = Vec::new();
+    for record in records {
+        let resolved = record.resolved.filter(|resolved| *resolved != record.addr);
+        divergences.extend(offer(stage, record.addr, true, &record.output)?);
+        if let Some(addr) = resolved {
+            let known = stage.contains(&layout::recipe_key(&addr))?;
+            divergences.extend(offer(stage, addr, known, &record.output)?);
+        }
+    }
+    Ok(divergences)
+}
+
+/// Records an output where there is none; `known` says whether `addr` is a stored recipe.
+fn offer<E: Engine>(
+    stage: &mut Stage<'_, E>,
+    addr: CAddr,
+    known: bool,
+    offered: &Output,
+) -> Result<Option<Divergence>> {
+    let key = layout::output_key(&addr);
+    if let Some(row) = stage.get(&key)? {
+        let recorded = layout::decode_output(&key, &row)?;
+        return Ok((!recorded.same_bytes(offered)).then_some(Divergence {
+            addr,
+            recorded,
+            offered: *offered,
+        }));
+    }
+    let row = layout::encode_output(&key, offered);
+    stage.put(key, row);
+    match known {
+        true => stage.own.counters.dag.outputs += 1,
+        false => stage.own.counters.resolved += 1,
+    }
+    Ok(None)
+}
+
+fn forget<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
+    let mut dropped = 0;
+    for addr in addrs {
+        dropped += u64::from(drop_output(stage, addr)?);
+    }
+    Ok(dropped)
+}
+
+/// Answers whether there was one. The recipe's row must still be as it was counted.
+fn drop_output<E: Engine>(stage: &mut Stage<'_, E>, addr: &CAddr) -> Result<bool> {
+    let key = layout::output_key(addr);
+    if !stage.contains(&key)? {
+        return Ok(false);
+    }
+    match stage.contains(&layout::recipe_key(addr))? {
+        true => stage.own.counters.dag.outputs -= 1,
+        false => stage.own.counters.resolved -= 1,
+    }
+    stage.delete(key);
+    Ok(true)
+}
+
+fn remove<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
+    let batch: HashSet<CAddr, BuildAddrHasher> = addrs.iter().copied().collect();
+    let mut stored = BTreeSet::new();
+    for addr in addrs {
+        if !stage.contains(&layout::recipe_key(addr))? {
+            continue;
+        }
+        stored.insert(*addr);
+        let outside = |edge: &[u8]| Ok(!batch.contains(&layout::addr_of(edge)?));
+        if let Some(edge) = stage.find(&layout::edges_prefix(addr), outside)? {
+            return Err(crate::dag::still_needed(*addr, layout::addr_of(&edge)?));
+        }
+    }
+    for addr in &stored {
+        let key = layout::recipe_key(addr);
+        let row = stage.get(&key)?.ok_or_else(|| layout::damaged(&key))?;
+        let pieces = layout::pieces_of(&row).unwrap_or(0);
+        let recipe = super::read::recipe(*addr, row, |key| stage.get(key))?;
+        for input in recipe.inputs() {
+            stage.delete(layout::edge_key(&input, addr));
+        }
+        for piece in 0..pieces {
+            stage.delete(layout::piece_key(addr, piece));
+        }
+        drop_output(stage, addr)?;
+        stage.delete(key);
+        stage.own.counters.dag.recipes -= 1;
+    }
+    Ok(stored.len() as u64)
+}
+
+fn set_root<E: Engine>(stage: &mut Stage<'_, E>, name: &str, addr: &CAddr) -> Result<u64> {
+    let key = layout::root_key(name);
+    stage.own.counters.dag.roots += u64::from(!stage.contains(&key)?);
+    let row = layout::encode_root(&key, addr);
+    stage.put(key, row);
+    Ok(0)
+}
+
+fn remove_root<E: Engine>(stage: &mut Stage<'_, E>, name: &str) -> Result<u64> {
+    let key = layout::root_key(name);
+    if !stage.contains(&key)? {
+        return Ok(0);
+    }
+    stage.own.counters.dag.roots = stage
+        .own
+        .counters
+        .dag
+        .roots
+        .checked_sub(1)
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "the count of roots is wrong"))?;
+    stage.delete(key);
+    Ok(1)
+}

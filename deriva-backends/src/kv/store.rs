@@ -1,0 +1,200 @@
+//! The handle of an open store: how it opens, what it holds, and how it closes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deriva_api::{Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result};
+use parking_lot::Mutex;
+
+use super::commit::KvCommitter;
+use super::engine::Engine;
+use super::group::GroupCommit;
+use super::layout::{self, Counters};
+use super::ops::{Answer, Op};
+use super::read::{self, ReadPolicy};
+use crate::files::disk::Disk;
+use crate::folder::{self, Folder};
+use crate::handles::{Handles, Slot};
+use crate::{Durability, options};
+
+/// Settings that every engine shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KvConfig {
+    pub(crate) scheme: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) blob_threshold: u64,
+    pub(crate) reads: ReadPolicy,
+    /// The engine's own settings, compared when one path is opened twice.
+    pub(crate) engine: u64,
+}
+
+/// Opens the engine in its folder.
+pub(crate) type Opener<E> = Box<dyn FnOnce(&Path) -> Result<E> + Send>;
+
+pub(crate) struct KvStore<E: Engine> {
+    pub(super) core: Arc<Core<E>>,
+    path: PathBuf,
+}
+
+/// Fields are dropped in their order: the commit thread ends, the engine closes, and last the path
+/// becomes free to be opened anew.
+pub(crate) struct Core<E: Engine> {
+    pub(super) commit: GroupCommit<KvCommitter<E>>,
+    pub(super) shared: Arc<Shared<E>>,
+    pub(super) config: KvConfig,
+    _folder: Folder,
+    _slot: Slot<Core<E>>,
+}
+
+/// What the commit thread and readers share.
+pub(super) struct Shared<E> {
+    pub(super) engine: E,
+    pub(super) disk: Arc<Disk>,
+    pub(super) counters: Mutex<Counters>,
+}
+
+impl<E: Engine> KvStore<E> {
+    pub(crate) async fn open(
+        handles: &'static Handles<Core<E>>,
+        config: KvConfig,
+        opener: Opener<E>,
+    ) -> Result<OpenedStore> {
+        let store = blocking::unblock(move || Self::open_blocking(handles, config, opener));
+        let store = Arc::new(store.await?);
+        Ok(OpenedStore {
+            blobs: Some(store.clone()),
+            dag: Some(store),
+        })
+    }
+
+    fn open_blocking(
+        handles: &'static Handles<Core<E>>,
+        config: KvConfig,
+        opener: Opener<E>,
+    ) -> Result<Self> {
+        let given = config.path.clone();
+        let path = folder::prepare(&given, config.scheme)?;
+        let config = KvConfig {
+            path: path.clone(),
+            ..config
+        };
+        let core = handles.open(&path, |slot| {
+            let folder = Folder::hold(&path, config.scheme)?;
+            let disk = Disk::open(&path.join("files"), config.durability)?;
+            let engine = opener(&path.join(config.scheme))?;
+            let counters = load(&engine).map_err(|error| folder::at(&path, error))?;
+            let shared = Arc::new(Shared {
+                engine,
+                disk: Arc::new(disk),
+                counters: Mutex::new(counters),
+            });
+            let committer = KvCommitter::new(shared.clone(), config.durability);
+            Ok(Arc::new(Core {
+                commit: GroupCommit::start("deriva-commit", committer)?,
+                shared,
+                config: config.clone(),
+                _folder: folder,
+                _slot: slot,
+            }))
+        })?;
+        options::check_shared(&given, core.config == config)?;
+        Ok(Self { core, path: given })
+    }
+
+    pub(super) async fn write(&self, op: Op) -> Result<Answer> {
+        let answer = self.core.commit.submit(op).await;
+        answer.map_err(|error| self.tell(error))
+    }
+
+    /// Reads up to `rows` rows where the policy wants it.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        rows: usize,
+        work: impl FnOnce(&Shared<E>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let core = self.core.clone();
+        let done = read::run(self.core.config.reads, rows, move || work(&core.shared)).await;
+        done.map_err(|error| self.tell(error))
+    }
+
+    /// Does what may take long, such as reading files, where it holds nobody up.
+    pub(super) async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared<E>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let core = self.core.clone();
+        let done = blocking::unblock(move || work(&core.shared)).await;
+        done.map_err(|error| self.tell(error))
+    }
+
+    pub(super) fn declared(&self) -> Capabilities {
+        Capabilities::new(match self.core.config.durability {
+            Durability::Sync => DurabilityClass::PowerLoss,
+            Durability::Buffered => DurabilityClass::None,
+        })
+    }
+
+    pub(super) fn tell(&self, error: Error) -> Error {
+        error.with("store", self)
+    }
+}
+
+impl<E: Engine> Clone for KvStore<E> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+            path: self.path.clone(),
+        }
+    }
+}
+
+impl<E: Engine> fmt::Display for KvStore<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.core.config.scheme, self.path.display())
+    }
+}
+
+impl<E: Engine> fmt::Debug for KvStore<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KvStore({self}, {})", self.core.config.durability)
+    }
+}
+
+/// Reads the counts of a store, or begins a new one. Takes as long for many rows as for few.
+fn load<E: Engine>(engine: &E) -> Result<Counters> {
+    let Some(format) = engine.get(layout::FORMAT_KEY)? else {
+        if !engine.scan(b"", None, 1)?.is_empty() {
+            let message = "this database was not written by deriva: it names no format";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let counters = Counters::default();
+        let rows = [
+            (layout::COUNTERS_KEY, layout::encode_counters(&counters)),
+            (
+                layout::FORMAT_KEY,
+                layout::FORMAT.to_le_bytes().to_vec().into(),
+            ),
+        ];
+        engine.settle()?;
+        engine.apply(&rows.map(|(key, row)| (key.to_vec(), Some(row))))?;
+        engine.sync()?;
+        return Ok(counters);
+    };
+    let format = format.as_ref().try_into().map(u32::from_le_bytes);
+    match format {
+        Ok(layout::FORMAT) => {}
+        Ok(newer) if newer > layout::FORMAT => {
+            let message = "this store was written by a newer deriva";
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with("format", newer)
+                .with("known_format", layout::FORMAT)
+                .hint("open it with the newer version, or choose another path"));
+        }
+        _ => return Err(layout::damaged(layout::FORMAT_KEY)),
+    }
+    let row = engine.get(layout::COUNTERS_KEY)?;
+    let row = row.ok_or_else(|| layout::damaged(layout::COUNTERS_KEY))?;
+    layout::decode_counters(row.as_ref())
+}

@@ -1,0 +1,128 @@
+//! The verbs of an engine, on sled 0.34.
+
+use std::fs::File;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deriva_api::{Error, ErrorKind, Result};
+
+use crate::Durability;
+use crate::folder::{at, locked, sync_folder};
+use crate::kv::{Engine, Write};
+
+/// A buffered store's background flush, in milliseconds.
+const FLUSH_EVERY: u64 = 500;
+/// Threads of a database that was just closed may hold its file for a moment.
+const OPEN_ATTEMPTS: u32 = 50;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(super) struct SledEngine {
+    db: sled::Db,
+    /// The file that all of sled's data goes to. Sled's own flush does not reach the disk.
+    log: File,
+    folder: PathBuf,
+}
+
+impl SledEngine {
+    pub(super) fn open(folder: &Path, cache: u64, durability: Durability) -> Result<Self> {
+        let flush_every = match durability {
+            // The commit thread flushes.
+            Durability::Sync => None,
+            Durability::Buffered => Some(FLUSH_EVERY),
+        };
+        let config = sled::Config::new()
+            .path(folder)
+            .cache_capacity(cache)
+            .flush_every_ms(flush_every);
+        let mut attempt = 1;
+        let db = loop {
+            match config.open() {
+                Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
+                    attempt += 1;
+                    std::thread::park_timeout(OPEN_PAUSE);
+                }
+                Err(error) if is_lock(&error) => return Err(locked(folder).caused_by(error)),
+                opened => break opened.map_err(|source| at(folder, error(source)))?,
+            }
+        };
+        let log = File::open(folder.join("db"));
+        Ok(Self {
+            db,
+            log: log.map_err(|source| at(folder, Error::io(source)))?,
+            folder: folder.to_owned(),
+        })
+    }
+}
+
+impl Engine for SledEngine {
+    type Value = sled::IVec;
+
+    fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
+        self.db.get(key).map_err(error)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, sled::IVec)>> {
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let mut rows = Vec::new();
+        for row in self.db.range::<&[u8], _>((from, Bound::Unbounded)) {
+            let (key, value) = row.map_err(error)?;
+            if rows.len() == limit || !key.starts_with(prefix) {
+                break;
+            }
+            rows.push((key.to_vec(), value));
+        }
+        Ok(rows)
+    }
+
+    fn apply(&self, writes: &[Write]) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key.as_slice(), value.as_ref()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        self.db.apply_batch(batch).map_err(error)
+    }
+
+    fn sync(&self) -> Result<()> {
+        // The flush hands everything to the system (`sync_file_range`), the sync to the disk. A sync
+        // acts on the file, whichever descriptor asks for it.
+        self.db.flush().map_err(error)?;
+        let synced = self.log.sync_data();
+        synced.map_err(|source| at(&self.folder, Error::io(source)))
+    }
+
+    fn settle(&self) -> Result<()> {
+        let conf = self.folder.join("conf");
+        let synced = File::open(&conf).and_then(|file| file.sync_all());
+        synced.map_err(|source| at(&conf, Error::io(source)))?;
+        sync_folder(&self.folder)?;
+        self.folder.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+fn is_lock(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
+}
+
+fn error(source: sled::Error) -> Error {
+    let (kind, message) = match &source {
+        sled::Error::Io(io) => {
+            let kind = io.kind();
+            return Error::io(std::io::Error::new(kind, source));
+        }
+        sled::Error::Corruption { .. } => (ErrorKind::Corrupt, "sled found its files damaged"),
+        sled::Error::Unsupported(_) => (ErrorKind::Unsupported, "sled cannot do this"),
+        sled::Error::CollectionNotFound(_) => (ErrorKind::Corrupt, "sled lost a table"),
+        sled::Error::ReportableBug(_) => (ErrorKind::Internal, "sled failed unexpectedly"),
+    };
+    Error::new(kind, message).caused_by(source)
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("README.md")]
+
+mod config;
+mod engine;
+
+use async_trait::async_trait;
+use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
+
+use crate::handles::Handles;
+use crate::kv::{self, KvStore};
+use engine::SledEngine;
+
+pub use config::SledConfig;
+
+pub(crate) const SCHEME: &str = "sled";
+
+static HANDLES: Handles<kv::Core<SledEngine>> = Handles::new();
+
+/// Opens `sled:PATH`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SledFactory;
+
+#[async_trait]
+impl StoreFactory for SledFactory {
+    fn scheme(&self) -> &str {
+        SCHEME
+    }
+
+    fn description(&self) -> &str {
+        "embedded database in a folder, pure Rust (the default)"
+    }
+
+    async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
+        SledConfig::from_uri(uri)?.open().await
+    }
+}
+
+async fn open(config: SledConfig) -> Result<OpenedStore> {
+    let (cache, durability) = (config.cache, config.kv.durability);
+    let opener = Box::new(move |path: &std::path::Path| SledEngine::open(path, cache, durability));
+    KvStore::open(&HANDLES, config.kv, opener).await
+}
