@@ -1,2 +1,98 @@
-//! benches
-fn main() {}
+//! Measures deriva against bare loops and raw engines, in ratios taken in one run.
+//!
+//! Each row interleaves deriva with its baseline and compares medians. CPU seconds, peak memory and
+//! bytes on disk stand beside the time. Nothing is served from a cache: every repetition works on a
+//! store of its own.
+#![allow(clippy::print_stdout, reason = "a program that prints its figures")]
+
+mod bare;
+mod blobs;
+mod insert;
+mod materialize;
+mod measure;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use deriva::Result;
+
+use report::Report;
+
+/// Measures deriva against bare loops and raw engines.
+#[derive(Debug, Parser)]
+#[command(name = "deriva-bench", version)]
+struct Args {
+    /// Benchmarks to run; `list` prints their names; none means all.
+    names: Vec<String>,
+    /// Smaller workloads and fewer repetitions.
+    #[arg(long)]
+    quick: bool,
+    /// One JSON object per row instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+struct Scale {
+    quick: bool,
+}
+
+impl Scale {
+    /// `full`, or `quick` where little time is to be spent.
+    fn pick<T>(self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    fn repetitions(self) -> usize {
+        self.pick(5, 3)
+    }
+}
+
+type Bench = fn(Scale, &mut Report) -> Result<()>;
+
+const BENCHES: [(&str, &str, Bench); 3] = [
+    (
+        "materialize",
+        "LAYERED, CHAIN, FANIN and HUB computed cold on memory and sled, against the bare loop",
+        materialize::run,
+    ),
+    (
+        "insert",
+        "recipes inserted in batches and singly, on memory and sled, against raw sled",
+        insert::run,
+    ),
+    (
+        "blobs",
+        "blobs put and got by size, against raw files, raw sled and BLAKE3",
+        blobs::run,
+    ),
+];
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.names.iter().any(|name| name == "list") {
+        for (name, about, _) in BENCHES {
+            println!("{name:12} {about}");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let known = |name: &String| BENCHES.iter().any(|(known, ..)| known == name);
+    if let Some(unknown) = args.names.iter().find(|name| !known(name)) {
+        eprintln!("error: there is no benchmark {unknown:?}; `list` prints those that there are");
+        return ExitCode::from(2);
+    }
+    let mut report = Report::new(args.json);
+    for (name, _, bench) in BENCHES {
+        if !args.names.is_empty() && !args.names.iter().any(|chosen| chosen == name) {
+            continue;
+        }
+        if let Err(error) = bench(Scale { quick: args.quick }, &mut report) {
+            eprintln!("error: {name}: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    report.finish();
+    ExitCode::SUCCESS
+}

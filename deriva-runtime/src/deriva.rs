@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use deriva_api::{
-    AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, Bytes, CAddr, DagStore, DagStoreExt,
-    Error, ErrorKind, Node, Recipe, Result,
+    AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
+    DagStoreExt, Error, ErrorKind, Node, Recipe, Result,
 };
 use futures::TryStreamExt;
 use serde::Serialize;
@@ -189,7 +189,21 @@ impl Deriva {
     /// # Errors
     /// As [`Deriva::materialize`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
-        let stat = only(self.materialize(addr).await?.results)?;
+        let mut stat = only(self.materialize(addr).await?.results)?;
+        // Reading any part makes the store verify the whole: damage shows before the first piece is
+        // given out, while a recipe can still make the blob again.
+        let looked = self
+            .inner
+            .blobs
+            .get_range(stat.addr, ByteRange::new(0, 1))
+            .await;
+        match looked {
+            Err(error) if error.kind() == ErrorKind::Corrupt && stat.addr != addr => {
+                self.inner.blobs.remove(&[stat.addr]).await?;
+                stat = only(self.materialize(addr).await?.results)?;
+            }
+            other => drop(other?),
+        }
         Ok(BlobReader::new(Arc::clone(&self.inner), stat))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use deriva_api::{CAddr, Error, ErrorKind, Result};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::event::{Event, Materialized, Summary};
+use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
 use crate::plan::plan;
 use crate::run::{End, Run};
@@ -172,23 +172,25 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
     let mut summary = Summary::default();
     let mut distrusted = Distrusted::default();
     let mut lost_rounds = 0;
+    let mut first_round = true;
     loop {
         let (plan, claims) = plan(&inner, &targets, &distrusted).await?;
         let reused = plan.reused.len() as u64;
+        let first = std::mem::take(&mut first_round);
         if let Some(progress) = &options.progress {
             progress(&Event::Planned {
                 compute: plan.computes,
                 reused,
             });
-            for (addr, output) in &plan.reused {
+            // A later plan finds what an earlier one computed: that is no reuse.
+            for (addr, output) in plan.reused.iter().filter(|_| first) {
                 progress(&Event::Reused {
                     addr: *addr,
                     output: *output,
-                    how: crate::Reuse::Recorded,
+                    how: Reuse::Recorded,
                 });
             }
         }
-        let first = summary.planned == 0 && summary.reused == 0;
         let mut run = Run::new(Arc::clone(&inner), options.clone(), plan, distrusted);
         claims.disarm();
         let end = run.drive().await;

@@ -1,0 +1,139 @@
+//! Rows of figures, as a table for people or as JSON lines.
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::measure::Sample;
+
+/// Figures of one comparison.
+#[derive(Debug, Serialize)]
+struct Row {
+    bench: &'static str,
+    row: String,
+    ours: f64,
+    baseline: f64,
+    unit: &'static str,
+    ratio: f64,
+    target: Option<String>,
+    met: Option<bool>,
+    cpu_seconds: f64,
+    peak_bytes: u64,
+    disk_bytes: u64,
+}
+
+/// What a ratio, ours over the baseline, should be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Target {
+    /// No target is set.
+    None,
+    /// At most this many times the baseline's time.
+    AtMost(f64),
+    /// At least this share of the baseline's rate.
+    AtLeast(f64),
+}
+
+/// Collects rows; prints JSON at once and the table at the end.
+#[derive(Debug)]
+pub(crate) struct Report {
+    json: bool,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a comparison of times: both samples did `count` operations. The ratio is ours over the
+    /// baseline's time for [`Target::AtMost`], and the baseline's time over ours (the share of its
+    /// rate) for [`Target::AtLeast`].
+    pub(crate) fn add(
+        &mut self,
+        bench: &'static str,
+        row: impl Into<String>,
+        count: u64,
+        ours: &Sample,
+        baseline: &Sample,
+        target: Target,
+    ) {
+        let per_op = |sample: &Sample| sample.seconds * 1e6 / count.max(1) as f64;
+        let (mine, base) = (per_op(ours), per_op(baseline));
+        let (ratio, text, met) = match target {
+            Target::None => (mine / base, None, None),
+            Target::AtMost(limit) => (
+                mine / base,
+                Some(format!("<= {limit}")),
+                Some(mine / base <= limit),
+            ),
+            Target::AtLeast(share) => (
+                base / mine,
+                Some(format!(">= {share}")),
+                Some(base / mine >= share),
+            ),
+        };
+        let row = Row {
+            bench,
+            row: row.into(),
+            ours: mine,
+            baseline: base,
+            unit: "us/op",
+            ratio,
+            target: text,
+            met,
+            cpu_seconds: ours.cpu_seconds,
+            peak_bytes: ours.peak_bytes,
+            disk_bytes: ours.disk_bytes,
+        };
+        if self.json {
+            println!("{}", serde_json::to_string(&row).unwrap_or_default());
+        } else {
+            eprintln!(
+                "{}: {} {:.3} us/op, ratio {:.2}",
+                row.bench, row.row, row.ours, row.ratio
+            );
+        }
+        self.rows.push(row);
+    }
+
+    /// Prints the table.
+    pub(crate) fn finish(self) {
+        if self.json {
+            return;
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::ASCII_MARKDOWN);
+        table.set_header([
+            "bench",
+            "row",
+            "ours us/op",
+            "baseline us/op",
+            "ratio",
+            "target",
+            "met",
+            "CPU s",
+            "peak MiB",
+            "disk MiB",
+        ]);
+        let mib = |bytes: u64| format!("{:.1}", bytes as f64 / (1 << 20) as f64);
+        for row in &self.rows {
+            table.add_row([
+                row.bench.to_owned(),
+                row.row.clone(),
+                format!("{:.3}", row.ours),
+                format!("{:.3}", row.baseline),
+                format!("{:.2}", row.ratio),
+                row.target.clone().unwrap_or_default(),
+                row.met
+                    .map_or("", |met| if met { "yes" } else { "no" })
+                    .to_owned(),
+                format!("{:.2}", row.cpu_seconds),
+                mib(row.peak_bytes),
+                mib(row.disk_bytes),
+            ]);
+        }
+        println!("{table}");
+    }
+}
