@@ -1,7 +1,7 @@
 //! The functions that a runtime knows, by name and version.
 
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,12 +59,10 @@ impl FunctionRegistry {
             .with("function", id)
             .hint("give the new function another version"));
         }
-        let hash = self.hash(id.name(), id.version());
         let hasher = &self.hasher;
+        let hash = |id: &FunctionId| hash_of(hasher, id.name(), id.version());
         self.table
-            .insert_unique(hash, Entry { id, function }, |entry| {
-                hasher.hash_one((entry.id.name(), entry.id.version()))
-            });
+            .insert_unique(hash(&id), Entry { id, function }, |entry| hash(&entry.id));
         Ok(())
     }
 
@@ -98,7 +96,7 @@ impl FunctionRegistry {
     #[inline]
     pub fn lookup(&self, name: &str, version: &str) -> Option<&Arc<dyn ComputeFunction>> {
         self.table
-            .find(self.hash(name, version), |entry| {
+            .find(hash_of(&self.hasher, name, version), |entry| {
                 entry.id.name() == name && entry.id.version() == version
             })
             .map(|entry| &entry.function)
@@ -130,11 +128,15 @@ impl FunctionRegistry {
         let near = nearest_of(&id.to_string(), known.iter().map(String::as_str))?;
         near.parse().ok()
     }
+}
 
-    #[inline]
-    fn hash(&self, name: &str, version: &str) -> u64 {
-        self.hasher.hash_one((name, version))
-    }
+// The bytes alone: hashing two `str` as such would write a separator after each.
+#[inline]
+fn hash_of(hasher: &DefaultHashBuilder, name: &str, version: &str) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(name.as_bytes());
+    state.write(version.as_bytes());
+    state.finish()
 }
 
 impl fmt::Debug for FunctionRegistry {
