@@ -1,2 +1,151 @@
-//! deriva-cli
-fn main() {}
+//! The `deriva` command: results on stdout, everything else on stderr.
+//!
+//! `args` says what can be asked, `verbs` and `run` do it, `exit` tells how it ended. The command holds
+//! no logic of storage or computation: that is the `deriva` crate.
+
+mod args;
+mod exit;
+mod files;
+mod graph;
+mod param;
+mod pipeline;
+mod run;
+mod term;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use deriva::Deriva;
+use deriva::api::{Error, ErrorKind};
+
+use args::{Cli, Verb};
+use exit::{Failure, Outcome};
+use term::{Out, Style, note};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let style = Style::stderr();
+    let mut out = Out::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            Failure::from(Error::io(source).with("part", "threads")).report(style);
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(dispatch(&cli, &mut out));
+    let ended = ended.and_then(|()| out.flush());
+    let code = match &ended {
+        Ok(()) => 0,
+        Err(failure) => {
+            // What was printed before the failure is a result too.
+            let _ = out.flush();
+            failure.report(style);
+            failure.code()
+        }
+    };
+    // Blocking reads that nobody waits for any more must not hold up the exit.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {
+    match &cli.verb {
+        Verb::Functions => verbs::info::functions(out),
+        Verb::Completions { shell } => verbs::shell::completions(*shell, out),
+        Verb::Man => verbs::shell::man(out),
+        // A pipeline is checked before a store is opened, or made, for it.
+        Verb::Run(args) => {
+            let pipeline = run::load(&args.file)?;
+            let deriva = open(cli).await?;
+            let work = run::run(&deriva, &cli.store, pipeline, args, out);
+            interruptible(
+                &deriva,
+                work,
+                Some("run the same command again: what was computed is kept"),
+            )
+            .await
+        }
+        verb => {
+            let deriva = open(cli).await?;
+            interruptible(&deriva, verbs::perform(&deriva, verb, out), None).await
+        }
+    }
+}
+
+async fn open(cli: &Cli) -> Outcome<Deriva> {
+    let mut builder = deriva::builder().store(&cli.store);
+    if let Verb::Run(args::RunArgs {
+        jobs: Some(jobs), ..
+    }) = &cli.verb
+    {
+        builder = builder.jobs((*jobs).into());
+    }
+    Ok(builder.build().await?)
+}
+
+/// Does `work` until it is done or a signal comes. Giving it up cancels what is under way; what was
+/// acknowledged stays. In both cases everything is flushed.
+async fn interruptible(
+    deriva: &Deriva,
+    work: impl Future<Output = Outcome>,
+    next: Option<&str>,
+) -> Outcome {
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        () = interrupted() => None,
+    };
+    let Some(ended) = ended else {
+        // A second signal means now.
+        let flushed = tokio::select! {
+            flushed = deriva.flush() => flushed,
+            () = interrupted() => Ok(()),
+        };
+        note(format!("\n{}", Style::stderr().accent("interrupted")));
+        if let Err(error) = flushed {
+            Failure::from(error).report(Style::stderr());
+        }
+        if let Some(next) = next {
+            note(format!("{} {next}", Style::stderr().accent("next:")));
+        }
+        // Functions cannot be stopped from outside; their threads end with the process.
+        std::process::exit(exit::INTERRUPTED.into());
+    };
+    let flushed = deriva.flush().await;
+    ended?;
+    Ok(flushed?)
+}
+
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler the signals end the process themselves.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// An error in how the command was called.
+fn usage(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}

@@ -1,0 +1,161 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use deriva::api::{AddrPrefix, FunctionId, Params};
+
+use crate::exit;
+use crate::param::{self, Param};
+
+/// Stores bytes and the computations that make them, and computes what is missing, once.
+#[derive(Debug, Parser)]
+#[command(name = "deriva", version, about, after_help = exit::HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Where blobs and recipes live: `sled:PATH`, `memory:`
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_STORE",
+        default_value = "sled:.deriva",
+        value_name = "URI",
+        hide_env_values = true
+    )]
+    pub(crate) store: String,
+    /// Print results as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Store files, folders (`-` is stdin) and print their addresses
+    Put {
+        /// Files, folders, or `-` for stdin
+        #[arg(required = true, value_hint = ValueHint::AnyPath)]
+        paths: Vec<PathBuf>,
+    },
+    /// Store a recipe, a function over inputs with params, and print its address
+    Recipe(RecipeArgs),
+    /// Print the bytes of an address, computing what is missing
+    Get {
+        /// A blob or recipe, or the first digits of its address
+        addr: AddrPrefix,
+        /// Write to this file, which appears complete or not at all
+        #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+    },
+    /// Show what an address is
+    Show {
+        /// A blob or recipe, or the first digits of its address
+        addr: AddrPrefix,
+    },
+    /// Tell what is there for an address and what would be computed; computes nothing
+    Explain {
+        /// A blob or recipe, or the first digits of its address
+        addr: AddrPrefix,
+        /// List all nodes, not only the first 50
+        #[arg(long)]
+        all: bool,
+    },
+    /// Draw the graph below an address: DOT on stdout, or an SVG file
+    Graph {
+        /// A recipe, or the first digits of its address
+        addr: AddrPrefix,
+        /// Draw to this SVG file
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        svg: Option<PathBuf>,
+        /// Draw one node for many alike when there are more nodes than this
+        #[arg(long, value_name = "N", default_value_t = 400)]
+        limit: usize,
+    },
+    /// List the functions that recipes can use
+    Functions,
+    /// Count what the store holds
+    Status,
+    /// Name addresses that are kept
+    Root {
+        #[command(subcommand)]
+        verb: RootVerb,
+    },
+    /// Run a pipeline file, reusing what was computed before
+    Run(RunArgs),
+    /// Print one hash over recipes, outputs, roots and blobs
+    StateDigest,
+    /// Print a script that completes this command in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecipeArgs {
+    /// The function: `text.upper/1` (`deriva functions` lists them)
+    #[arg(value_name = "NAME/VERSION")]
+    pub(crate) function: FunctionId,
+    /// An input, in order: an address or the first digits of a known one
+    #[arg(short, long = "input", value_name = "ADDR")]
+    pub(crate) inputs: Vec<AddrPrefix>,
+    /// A param: `key=text`, or `key:=json` for numbers, bools, lists
+    #[arg(short, long = "param", value_name = "KEY=TEXT", value_parser = param::parse)]
+    pub(crate) params: Vec<Param>,
+}
+
+impl RecipeArgs {
+    /// All params; a later one replaces an earlier one of its name.
+    pub(crate) fn params(&self) -> Params {
+        self.params
+            .iter()
+            .map(|param| (param.key.clone(), param.value.clone()))
+            .collect()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RootVerb {
+    /// Name an address; moves the name if it is taken
+    Set {
+        /// The name
+        name: String,
+        /// A blob or recipe, or the first digits of its address
+        addr: AddrPrefix,
+    },
+    /// Remove a name
+    Rm {
+        /// The name
+        name: String,
+    },
+    /// List names and addresses
+    Ls,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Take the sources from this folder instead of the file's `root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) input: Option<PathBuf>,
+    /// Write outputs to this folder; default: the file's `output`, else `out`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Finish what does not depend on a failure
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Tell what would run and why; computes and writes nothing
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Recipes computed at a time; default: one per core
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Draw what ran to this SVG file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) graph: Option<PathBuf>,
+}

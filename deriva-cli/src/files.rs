@@ -1,0 +1,244 @@
+//! Files into blobs and back, in bounded memory.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use deriva::Deriva;
+use deriva::api::{Blob, BlobHasher, BlobStat, CAddr, Error, ErrorKind, Result};
+use tokio::sync::mpsc;
+
+use crate::run::at;
+
+/// Files up to this length are read whole and stored in batches; longer ones are streamed.
+const WHOLE: u64 = 4 << 20;
+/// A batch is full at so many bytes or files.
+const BATCH_BYTES: u64 = 16 << 20;
+const BATCH_FILES: usize = 1024;
+const CHUNK: usize = 1 << 20;
+
+/// What was read from disk: addresses are known, bytes are still held.
+enum Loaded {
+    Whole(Blob),
+    Large(PathBuf, BlobStat),
+}
+
+/// Stores files and tells each one's address and length, in order. Reading and hashing go ahead while
+/// a batch is being stored; what the store has already is not written again. With `deriva` absent
+/// nothing is stored.
+///
+/// # Errors
+/// A file that cannot be read, naming it, and what the store says.
+pub(crate) async fn put_files(
+    deriva: Option<&Deriva>,
+    paths: Vec<PathBuf>,
+    mut stored: impl FnMut(&[BlobStat]) + Send,
+) -> Result<Vec<BlobStat>> {
+    let mut stats = Vec::with_capacity(paths.len());
+    let (send, mut receive) = mpsc::channel(2);
+    let reader = tokio::task::spawn_blocking(move || read_batches(&paths, &send));
+    while let Some(batch) = receive.recv().await {
+        let batch: Vec<Loaded> = batch?;
+        let found: Vec<BlobStat> = batch
+            .iter()
+            .map(|file| match file {
+                Loaded::Whole(blob) => blob.stat(),
+                Loaded::Large(_, stat) => *stat,
+            })
+            .collect();
+        if let Some(deriva) = deriva {
+            store(deriva, &batch, &found).await?;
+        }
+        stored(&found);
+        stats.extend(found);
+    }
+    reader.await.map_err(|source| {
+        Error::new(ErrorKind::Internal, "the reader of files ended early").caused_by(source)
+    })?;
+    Ok(stats)
+}
+
+async fn store(deriva: &Deriva, batch: &[Loaded], found: &[BlobStat]) -> Result<()> {
+    let addrs: Vec<CAddr> = found.iter().map(|stat| stat.addr).collect();
+    let there = deriva.blobs().stat(&addrs).await?;
+    let absent = || {
+        batch
+            .iter()
+            .zip(&there)
+            .filter(|(_, there)| there.is_none())
+            .map(|(file, _)| file)
+    };
+    let whole: Vec<Blob> = absent()
+        .filter_map(|file| match file {
+            Loaded::Whole(blob) => Some(blob.clone()),
+            Loaded::Large(..) => None,
+        })
+        .collect();
+    if !whole.is_empty() {
+        deriva.put_many(&whole).await?;
+    }
+    for file in absent() {
+        if let Loaded::Large(path, hashed) = file {
+            let file = tokio::fs::File::open(path)
+                .await
+                .map_err(|error| at(error, path))?;
+            let stored = deriva
+                .put_reader(file)
+                .await
+                .map_err(|error| error.with("path", path.display()))?;
+            if stored != *hashed {
+                return Err(changed(path));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn changed(path: &Path) -> Error {
+    Error::new(ErrorKind::Conflict, "a file changed while it was read")
+        .with("path", path.display())
+        .hint("run the command again")
+}
+
+fn read_batches(paths: &[PathBuf], send: &mpsc::Sender<Result<Vec<Loaded>>>) {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for path in paths {
+        match load(path) {
+            Ok(file) => {
+                bytes += match &file {
+                    Loaded::Whole(blob) => blob.len(),
+                    Loaded::Large(..) => 0,
+                };
+                batch.push(file);
+            }
+            Err(error) => {
+                // Nobody listens when the request was given up.
+                let _ = send.blocking_send(Err(error));
+                return;
+            }
+        }
+        if bytes >= BATCH_BYTES || batch.len() >= BATCH_FILES {
+            bytes = 0;
+            if send.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
+                return;
+            }
+        }
+    }
+    if !batch.is_empty() {
+        let _ = send.blocking_send(Ok(batch));
+    }
+}
+
+fn load(path: &Path) -> Result<Loaded> {
+    let named = |error| at(error, path);
+    let mut file = File::open(path).map_err(named)?;
+    let len = file.metadata().map_err(named)?.len();
+    let mut bytes = Vec::with_capacity(len.min(WHOLE) as usize + 1);
+    (&mut file)
+        .take(WHOLE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(named)?;
+    if bytes.len() as u64 <= WHOLE {
+        return Ok(Loaded::Whole(Blob::new(bytes)));
+    }
+    let mut hasher = BlobHasher::new();
+    hasher.update(&bytes);
+    bytes.resize(CHUNK, 0);
+    loop {
+        match file.read(&mut bytes).map_err(named)? {
+            0 => break,
+            n => hasher.update(&bytes[..n]),
+        }
+    }
+    Ok(Loaded::Large(path.to_owned(), hasher.finish()))
+}
+
+/// Writes the bytes of an address to a file, which appears complete or not at all. A file that holds
+/// these bytes already is left as it is; the answer says whether it was written.
+///
+/// # Errors
+/// What the store or the file system says, naming the file.
+pub(crate) async fn write(deriva: &Deriva, addr: CAddr, path: &Path) -> Result<(BlobStat, bool)> {
+    let mut reader = deriva.open(addr).await?;
+    let stat = reader.stat();
+    if holds(path, stat).await {
+        return Ok((stat, false));
+    }
+    let mut file = AtomicFile::create(path)?;
+    while let Some(chunk) = reader.next_chunk().await? {
+        file.write(&chunk)?;
+    }
+    file.commit()?;
+    Ok((stat, true))
+}
+
+async fn holds(path: &Path, stat: BlobStat) -> bool {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() == stat.len => {}
+        _ => return false,
+    }
+    let path = path.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || load(&path)).await;
+    match loaded {
+        Ok(Ok(Loaded::Whole(blob))) => blob.stat() == stat,
+        Ok(Ok(Loaded::Large(_, found))) => found == stat,
+        _ => false,
+    }
+}
+
+/// A file that gets its name when it is complete. Dropped before, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct AtomicFile {
+    temp: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    /// Begins a file that will be `path`, and makes its folder.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        std::fs::create_dir_all(folder).map_err(|error| at(error, folder))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".deriva-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any file that is created; the process's umask takes away what it should.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let temp = builder
+            .tempfile_in(folder)
+            .map_err(|error| at(error, folder))?;
+        Ok(Self {
+            temp,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Appends bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.temp
+            .write_all(bytes)
+            .map_err(|error| at(error, &self.path))
+    }
+
+    /// Gives the file its name, in place of one that has it.
+    pub(crate) fn commit(self) -> Result<()> {
+        let path = self.path;
+        self.temp
+            .persist(&path)
+            .map(drop)
+            .map_err(|error| at(error.error, &path))
+    }
+}
+
+/// Writes a whole text so.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write(text.as_bytes())?;
+    file.commit()
+}

@@ -1,0 +1,202 @@
+//! Drawings of graphs: what is drawn, and how it becomes DOT or SVG. Knows no store.
+//!
+//! A drawing is a list of nodes and of edges from an input to what reads it. Large ones are
+//! summarised: nodes of one layer, group and state become one that says how many it stands for.
+
+mod dot;
+mod layers;
+mod summary;
+mod svg;
+
+use std::time::Duration;
+
+pub(crate) use dot::dot;
+pub(crate) use svg::svg;
+
+/// What is known of a node, which decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum State {
+    /// A blob that was put.
+    Leaf,
+    /// Its output was there.
+    Present,
+    /// It was computed now.
+    Computed,
+    /// It was never computed.
+    Absent,
+    /// Its output is recorded, but the bytes are gone.
+    Lost,
+    /// Neither a blob nor a recipe is stored.
+    Missing,
+    /// It failed, or something that it needs did.
+    Failed,
+}
+
+impl State {
+    const ALL: [Self; 7] = [
+        Self::Leaf,
+        Self::Present,
+        Self::Computed,
+        Self::Absent,
+        Self::Lost,
+        Self::Missing,
+        Self::Failed,
+    ];
+
+    /// In a legend.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Leaf => "source blob",
+            Self::Present => "output present",
+            Self::Computed => "computed now",
+            Self::Absent => "not computed",
+            Self::Lost => "output lost",
+            Self::Missing => "missing",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Fill and border.
+    fn colours(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Leaf => ("#eceff4", "#7b88a1"),
+            Self::Present => ("#d8f0d3", "#4f9a41"),
+            Self::Computed => ("#d5e6fb", "#2f6fc4"),
+            Self::Absent => ("#ffffff", "#9a9a9a"),
+            Self::Lost => ("#fdeccb", "#c98a1b"),
+            Self::Missing => ("#f7d6e6", "#b03a75"),
+            Self::Failed => ("#fbd5d3", "#c4352c"),
+        }
+    }
+}
+
+/// A node of a drawing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    /// In its box.
+    pub(crate) label: String,
+    /// Nodes of one group may be drawn as one: a function or a step.
+    pub(crate) group: String,
+    /// Its colour.
+    pub(crate) state: State,
+    /// What computing it cost; a group's is the sum.
+    pub(crate) cost: Option<Duration>,
+    /// How many nodes it stands for.
+    pub(crate) count: u64,
+}
+
+/// Nodes and edges. Edges go from an input to its reader and form no cycle.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Drawing {
+    /// All nodes; edges name them by their place here.
+    pub(crate) nodes: Vec<Node>,
+    /// From an input to what reads it.
+    pub(crate) edges: Vec<(u32, u32)>,
+}
+
+/// A drawing in which every node has a layer, and edges go from a lower to a higher one.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Layered {
+    nodes: Vec<Node>,
+    /// The layer of each node.
+    layer: Vec<u32>,
+    /// With the number of edges that each stands for.
+    edges: Vec<(u32, u32, u64)>,
+    /// How many nodes were drawn together, where the drawing is a summary.
+    summary_of: Option<usize>,
+}
+
+impl Drawing {
+    fn layered(self, limit: usize) -> Layered {
+        let layer = layers::longest_path(self.nodes.len(), &self.edges);
+        if self.nodes.len() > limit {
+            return summary::summarise(self, &layer, limit);
+        }
+        Layered {
+            edges: self
+                .edges
+                .iter()
+                .map(|(from, to)| (*from, *to, 1))
+                .collect(),
+            nodes: self.nodes,
+            layer,
+            summary_of: None,
+        }
+    }
+}
+
+impl Node {
+    /// The line below the label: how many, and the cost.
+    fn detail(&self) -> String {
+        let count = (self.count > 1).then(|| format!("{} nodes", self.count));
+        let cost = self.cost.map(crate::term::time);
+        let parts: Vec<String> = count.into_iter().chain(cost).collect();
+        parts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `groups` layers of `width` nodes, each over all of the layer below.
+    pub(super) fn grid(layers: u32, width: u32) -> Drawing {
+        let node = |layer| Node {
+            label: format!("n{layer}"),
+            group: format!("g{layer}"),
+            state: if layer == 0 {
+                State::Leaf
+            } else {
+                State::Computed
+            },
+            cost: Some(Duration::from_millis(1)),
+            count: 1,
+        };
+        let mut drawing = Drawing::default();
+        for layer in 0..layers {
+            for i in 0..width {
+                let at = drawing.nodes.len() as u32;
+                drawing.nodes.push(node(layer));
+                if layer > 0 {
+                    drawing.edges.push((at - width, at));
+                    drawing
+                        .edges
+                        .push(((layer - 1) * width + (i + 1) % width, at));
+                }
+            }
+        }
+        drawing
+    }
+
+    #[test]
+    fn a_small_graph_is_drawn_as_it_is() {
+        let layered = grid(3, 4).layered(12);
+        assert_eq!((layered.nodes.len(), layered.summary_of), (12, None));
+        assert_eq!(layered.layer[4..8], [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_large_graph_is_summarised_with_counts_and_costs() {
+        let layered = grid(3, 200).layered(400);
+        assert_eq!((layered.nodes.len(), layered.summary_of), (3, Some(600)));
+        assert_eq!(layered.nodes[0].count, 200);
+        assert_eq!(layered.nodes[1].cost, Some(Duration::from_millis(200)));
+        assert_eq!(layered.edges, [(0, 1, 400), (1, 2, 400)]);
+    }
+
+    #[test]
+    fn a_deep_graph_is_summarised_within_the_limit() {
+        let layered = grid(50_000, 1).layered(400);
+        assert!(layered.nodes.len() <= 400, "{}", layered.nodes.len());
+        assert_eq!(
+            layered.nodes.iter().map(|node| node.count).sum::<u64>(),
+            50_000
+        );
+        assert!(
+            layered
+                .edges
+                .iter()
+                .all(|(a, b, _)| layered.layer[*a as usize] < layered.layer[*b as usize])
+        );
+    }
+}

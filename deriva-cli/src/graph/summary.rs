@@ -1,0 +1,70 @@
+//! Many nodes drawn as few.
+
+use std::collections::BTreeMap;
+
+use super::{Drawing, Layered, Node, State};
+
+/// Draws the nodes of one layer, group and state as one. Where even these are more than `limit`,
+/// neighbouring layers are taken together; edges within such a band are left out.
+pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layered {
+    let depth = layer.iter().max().map_or(1, |last| *last as usize + 1);
+    let mut bands = depth;
+    loop {
+        let band = |node: usize| (layer[node] as usize * bands / depth) as u32;
+        let mut groups: BTreeMap<(u32, &str, State), u32> = BTreeMap::new();
+        for (i, node) in drawing.nodes.iter().enumerate() {
+            groups
+                .entry((band(i), &node.group, node.state))
+                .or_default();
+        }
+        if groups.len() > limit && bands > 1 {
+            // At least halved, so this ends soon.
+            bands = (bands * limit / groups.len()).clamp(1, bands / 2);
+            continue;
+        }
+        for (id, value) in groups.values_mut().enumerate() {
+            *value = id as u32;
+        }
+        let id = |node: usize| {
+            let found = &drawing.nodes[node];
+            groups
+                .get(&(band(node), found.group.as_str(), found.state))
+                .copied()
+                .unwrap_or_default()
+        };
+        let mut layered = Layered {
+            summary_of: Some(drawing.nodes.len()),
+            ..Layered::default()
+        };
+        for (layer, group, state) in groups.keys() {
+            layered.layer.push(*layer);
+            layered.nodes.push(Node {
+                label: (*group).to_owned(),
+                group: (*group).to_owned(),
+                state: *state,
+                cost: None,
+                count: 0,
+            });
+        }
+        for (i, node) in drawing.nodes.iter().enumerate() {
+            let sum = &mut layered.nodes[id(i) as usize];
+            sum.count += node.count;
+            if let Some(cost) = node.cost {
+                *sum.cost.get_or_insert_default() += cost;
+            }
+        }
+        let mut edges: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        for (from, to) in &drawing.edges {
+            if band(*from as usize) != band(*to as usize) {
+                *edges
+                    .entry((id(*from as usize), id(*to as usize)))
+                    .or_default() += 1;
+            }
+        }
+        layered.edges = edges
+            .into_iter()
+            .map(|((from, to), n)| (from, to, n))
+            .collect();
+        return layered;
+    }
+}

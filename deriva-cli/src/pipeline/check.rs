@@ -1,0 +1,519 @@
+//! From text to a checked [`Pipeline`], collecting every mistake on the way.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use deriva::api::{ComputeFunction, Params};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::{Mistake, Mistakes, suggest};
+use super::order::order;
+use super::read::{self, Located, Table};
+use super::{OutputFile, Over, Pipeline, Ref, Source, Step};
+
+type Functions<'a> = &'a [Arc<dyn ComputeFunction>];
+
+/// A step as written: names not yet looked up.
+struct Draft {
+    name: Located<String>,
+    function: Option<Arc<dyn ComputeFunction>>,
+    params: Params,
+    over: Option<DraftOver>,
+    at: std::ops::Range<usize>,
+}
+
+enum DraftOver {
+    Each(Located<String>),
+    All(Vec<Located<String>>, Option<usize>),
+}
+
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    functions: Functions<'_>,
+) -> Result<Pipeline, Mistakes> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What the parser could not read would be reported again as missing, so its own complaints
+        // stand alone.
+        let list = errors
+            .iter()
+            .map(|error| {
+                let at = error.span().unwrap_or(0..0);
+                Mistake::new(
+                    at.start.min(text.len())..at.end.min(text.len()),
+                    error.message(),
+                )
+            })
+            .collect();
+        return Err(Mistakes::new(path, text, list));
+    }
+    let mut mistakes = Vec::new();
+    let pipeline = document_of(path, text, document.get_ref(), functions, &mut mistakes);
+    match pipeline {
+        Some(pipeline) if mistakes.is_empty() => Ok(pipeline),
+        _ => Err(Mistakes::new(path, text, mistakes)),
+    }
+}
+
+fn document_of(
+    path: &Path,
+    text: &str,
+    document: &DeTable<'_>,
+    functions: Functions<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Pipeline> {
+    let mut table = Table::new(document, "a pipeline", 0..0);
+    let name = table.required("name", "\"corpus\"", mistakes);
+    if let Some(name) = &name {
+        check_name(name, "the pipeline's name", mistakes);
+    }
+    let root = table.text("root", mistakes);
+    let output = table.text("output", mistakes);
+    let (mut sources, mut drafts) = (Vec::new(), Vec::new());
+    let mut names: HashMap<String, Ref> = HashMap::new();
+    if let Some(value) = table.take("sources") {
+        for (name, value) in read::entries(value, "`sources`", mistakes) {
+            check_name(&name, "the name of a source", mistakes);
+            names.insert(name.value.clone(), Ref::Source(sources.len()));
+            sources.push(source(name, value, mistakes));
+        }
+    }
+    if let Some(value) = table.take("steps") {
+        for (name, value) in read::entries(value, "`steps`", mistakes) {
+            check_name(&name, "the name of a step", mistakes);
+            let taken = names.insert(name.value.clone(), Ref::Step(drafts.len()));
+            if taken.is_some() {
+                let message = format!("`{}` is the name of a source already", name.value);
+                mistakes.push(Mistake::new(name.at.clone(), message));
+            }
+            drafts.push(step(name, value, functions, mistakes));
+        }
+    }
+    for (missing, example) in [
+        (
+            sources.is_empty(),
+            "a pipeline needs a source, such as `[sources.files]`",
+        ),
+        (
+            drafts.is_empty(),
+            "a pipeline needs a step, such as `[steps.words]`",
+        ),
+    ] {
+        if missing {
+            mistakes.push(Mistake::new(0..0, example));
+        }
+    }
+    let steps = connect(drafts, &mut names, mistakes);
+    let written = table.take("outputs");
+    table.finish(mistakes);
+    let mut pipeline = Pipeline {
+        name: name.map(|name| name.value).unwrap_or_default(),
+        root: root.map_or_else(|| PathBuf::from("."), |root| root.value.into()),
+        output: output.map(|output| output.value.into()),
+        sources,
+        steps: steps?,
+        outputs: Vec::new(),
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    if let Some(value) = written {
+        pipeline.outputs = outputs(value, &pipeline, &names, mistakes);
+    }
+    Some(pipeline)
+}
+
+fn source(
+    name: Located<String>,
+    value: &Spanned<DeValue<'_>>,
+    mistakes: &mut Vec<Mistake>,
+) -> Source {
+    let empty = DeTable::new();
+    let mut table = table_of(value, &empty, "a source", &name, mistakes);
+    let include = table.texts("include", mistakes);
+    let exclude = table.texts("exclude", mistakes);
+    table.finish(mistakes);
+    if include
+        .as_ref()
+        .is_none_or(|include| include.value.is_empty())
+    {
+        let message = format!("the source `{}` needs `include`", name.value);
+        mistakes
+            .push(Mistake::new(name.at.clone(), message).help("such as `include = [\"**/*.rs\"]`"));
+    }
+    let at = include
+        .as_ref()
+        .map_or(name.at, |include| include.at.clone());
+    Source {
+        name: name.value,
+        include: globs(include, mistakes),
+        exclude: globs(exclude, mistakes),
+        at,
+    }
+}
+
+fn globs(patterns: Option<Located<Vec<Located<String>>>>, mistakes: &mut Vec<Mistake>) -> GlobSet {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns.into_iter().flat_map(|patterns| patterns.value) {
+        // `*` stays within a folder, as in a shell; `**` crosses them.
+        match GlobBuilder::new(&pattern.value)
+            .literal_separator(true)
+            .build()
+        {
+            Ok(glob) => {
+                set.add(glob);
+            }
+            Err(error) => mistakes.push(Mistake::new(
+                pattern.at,
+                format!("not a pattern for files: {}", error.kind()),
+            )),
+        }
+    }
+    set.build().unwrap_or_else(|error| {
+        mistakes.push(Mistake::new(
+            0..0,
+            format!("these patterns cannot be matched: {error}"),
+        ));
+        GlobSet::empty()
+    })
+}
+
+fn step(
+    name: Located<String>,
+    value: &Spanned<DeValue<'_>>,
+    functions: Functions<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Draft {
+    let empty = DeTable::new();
+    let mut table = table_of(value, &empty, "a step", &name, mistakes);
+    let function = table
+        .required("function", "\"text.upper/1\"", mistakes)
+        .and_then(|id| function(&id, functions, mistakes));
+    let params_value = table.take("params");
+    let each = table.take("each");
+    let inputs = table.texts("inputs", mistakes);
+    let fan_in = table.take("fan_in");
+    let fan_in_at = fan_in.map(Spanned::span);
+    let fan_in = fan_in.and_then(|value| read::count(value, "`fan_in`", 2, mistakes));
+    table.finish(mistakes);
+
+    let params = params_value.map_or_else(Params::new, |value| {
+        params(value, function.as_deref(), mistakes)
+    });
+    let at = each
+        .map(Spanned::span)
+        .or_else(|| inputs.as_ref().map(|i| i.at.clone()));
+    let over = match (each, inputs) {
+        (Some(each), None) => {
+            if let Some(at) = fan_in_at {
+                mistakes.push(Mistake::new(
+                    at,
+                    "`fan_in` goes with `inputs`, not with `each`",
+                ));
+            }
+            read::text(each, "`each`", mistakes).map(DraftOver::Each)
+        }
+        (None, Some(inputs)) => Some(DraftOver::All(inputs.value, fan_in)),
+        (Some(each), Some(_)) => {
+            let message = "a step has either `each` or `inputs`";
+            mistakes.push(
+                Mistake::new(each.span(), message).help(
+                    "`each` makes a recipe for every item, `inputs` one recipe over all items",
+                ),
+            );
+            None
+        }
+        (None, None) => {
+            let message = format!("the step `{}` needs `each` or `inputs`", name.value);
+            mistakes.push(Mistake::new(name.at.clone(), message).help(
+                "`each = \"files\"` makes a recipe for every item, `inputs = [\"files\"]` one over all items",
+            ));
+            None
+        }
+    };
+    let at = at.unwrap_or_else(|| name.at.clone());
+    // The number of inputs is known here for `each` only; the rest is checked when files are known.
+    if let (Some(function), Some(DraftOver::Each(_))) = (&function, &over)
+        && let Err(error) = function.check(1, &params)
+    {
+        let place = params_value.map_or_else(|| name.at.clone(), Spanned::span);
+        let arity = error.context("param").is_none() && error.context("expected").is_some();
+        misfit(if arity { at.clone() } else { place }, &error, mistakes);
+    }
+    Draft {
+        name,
+        function,
+        params,
+        over,
+        at,
+    }
+}
+
+fn function(
+    id: &Located<String>,
+    functions: Functions<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Arc<dyn ComputeFunction>> {
+    let (name, version) = match id.value.split_once('/') {
+        Some((name, version)) => (name, Some(version)),
+        None => (id.value.as_str(), None),
+    };
+    let versions: Vec<_> = functions.iter().filter(|f| f.id().name() == name).collect();
+    if versions.is_empty() {
+        let mut mistake = Mistake::new(id.at.clone(), format!("unknown function `{name}`"));
+        mistake.help = suggest(name, functions.iter().map(|f| f.id().name()))
+            .map(|help| format!("{help} (`deriva functions` lists them all)"));
+        mistakes.push(mistake);
+        return None;
+    }
+    let known: Vec<String> = versions.iter().map(|f| format!("`{}`", f.id())).collect();
+    let found = match version {
+        Some(version) => versions.iter().find(|f| f.id().version() == version),
+        // A name alone is clear while there is one version; a recipe always carries the version.
+        None if versions.len() == 1 => versions.first(),
+        None => None,
+    };
+    if found.is_none() {
+        let message = match version {
+            Some(version) => format!("`{name}` has no version `{version}`"),
+            None => format!("`{name}` has several versions"),
+        };
+        mistakes.push(
+            Mistake::new(id.at.clone(), message).help(format!("known: {}", known.join(", "))),
+        );
+    }
+    found.map(|function| Arc::clone(function))
+}
+
+fn params(
+    value: &Spanned<DeValue<'_>>,
+    function: Option<&dyn ComputeFunction>,
+    mistakes: &mut Vec<Mistake>,
+) -> Params {
+    let mut params = Params::new();
+    for (name, value) in read::entries(value, "`params`", mistakes) {
+        let before = mistakes.len();
+        let Some(found) = read::param(value, mistakes) else {
+            // A param that cannot be read is not reported as missing too.
+            debug_assert!(mistakes.len() > before);
+            continue;
+        };
+        if let Some(function) = function {
+            check_param(&name, &found, value, function, mistakes);
+        }
+        params.insert(name.value, found);
+    }
+    params
+}
+
+fn check_param(
+    name: &Located<String>,
+    found: &deriva::api::Value,
+    value: &Spanned<DeValue<'_>>,
+    function: &dyn ComputeFunction,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let docs = function.params();
+    let Some(doc) = docs.iter().find(|doc| doc.name == name.value) else {
+        // A function without documented params says for itself what it takes.
+        if !docs.is_empty() {
+            let message = format!("`{}` has no param `{}`", function.id(), name.value);
+            let mut mistake = Mistake::new(name.at.clone(), message);
+            mistake.help = suggest(&name.value, docs.iter().map(|doc| doc.name.as_ref()));
+            mistakes.push(mistake);
+        }
+        return;
+    };
+    let kind = found.type_name();
+    let fits = match doc.kind.as_ref() {
+        "any" => true,
+        "number" => matches!(kind, "int" | "float"),
+        expected => expected == kind || (expected == "float" && kind == "int"),
+    };
+    if !fits {
+        let message = format!("`{}` must be {}, found {kind}", name.value, doc.kind);
+        mistakes.push(Mistake::new(value.span(), message).help(doc.description.to_string()));
+    }
+}
+
+/// Adds what a function says of its inputs and params, unless the same place was complained of.
+fn misfit(at: std::ops::Range<usize>, error: &deriva::api::Error, mistakes: &mut Vec<Mistake>) {
+    let inside = |mistake: &Mistake| at.start <= mistake.at.start && mistake.at.end <= at.end;
+    if !mistakes.iter().any(inside) {
+        mistakes.push(Mistake::unfit(at, error));
+    }
+}
+
+/// Looks up what steps read, and puts them in order. `names` follows the new order.
+fn connect(
+    drafts: Vec<Draft>,
+    names: &mut HashMap<String, Ref>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Vec<Step>> {
+    let mut overs = Vec::new();
+    for draft in &drafts {
+        overs.push(draft.over.as_ref().and_then(|over| match over {
+            DraftOver::Each(from) => look_up(from, names, mistakes).map(Over::Each),
+            DraftOver::All(from, fan_in) => {
+                if from.is_empty() {
+                    mistakes.push(Mistake::new(draft.at.clone(), "`inputs` names nothing"));
+                }
+                let from: Vec<_> = from.iter().map(|f| look_up(f, names, mistakes)).collect();
+                let from = from.into_iter().collect::<Option<_>>()?;
+                Some(Over::All {
+                    from,
+                    fan_in: *fan_in,
+                })
+            }
+        }));
+    }
+    let needs: Vec<Vec<usize>> = overs
+        .iter()
+        .map(|over| {
+            let refs = over.iter().flat_map(Over::refs);
+            refs.filter_map(|from| match from {
+                Ref::Step(step) => Some(*step),
+                Ref::Source(_) => None,
+            })
+            .collect()
+        })
+        .collect();
+    let order = match order(&needs) {
+        Ok(order) => order,
+        Err(cycle) => {
+            let mut path: Vec<&str> = cycle
+                .iter()
+                .map(|i| drafts[*i].name.value.as_str())
+                .collect();
+            path.extend(path.first().copied());
+            let at = cycle.first().map_or(0..0, |i| drafts[*i].at.clone());
+            let message = format!(
+                "steps read each other in a circle: {}",
+                path.join(" reads ")
+            );
+            mistakes.push(Mistake::new(at, message));
+            return None;
+        }
+    };
+    let mut place = vec![0; order.len()];
+    for (new, old) in order.iter().enumerate() {
+        place[*old] = new;
+    }
+    let moved = |from: Ref| match from {
+        Ref::Step(old) => Ref::Step(place[old]),
+        source => source,
+    };
+    for name in names.values_mut() {
+        *name = moved(*name);
+    }
+    let mut drafts: Vec<_> = drafts.into_iter().zip(overs).map(Some).collect();
+    let steps = order.iter().map(|old| {
+        let (draft, over) = drafts[*old].take()?;
+        let over = match over? {
+            Over::Each(from) => Over::Each(moved(from)),
+            Over::All { from, fan_in } => Over::All {
+                from: from.into_iter().map(moved).collect(),
+                fan_in,
+            },
+        };
+        Some(Step {
+            name: draft.name.value,
+            function: draft.function?,
+            params: draft.params,
+            over,
+            at: draft.at,
+        })
+    });
+    steps.collect()
+}
+
+fn look_up(
+    name: &Located<String>,
+    names: &HashMap<String, Ref>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Ref> {
+    let found = names.get(&name.value).copied();
+    if found.is_none() {
+        let message = format!("there is no source or step `{}`", name.value);
+        let mut known: Vec<&str> = names.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        let mut mistake = Mistake::new(name.at.clone(), message);
+        mistake.help = suggest(&name.value, known);
+        mistakes.push(mistake);
+    }
+    found
+}
+
+fn outputs(
+    value: &Spanned<DeValue<'_>>,
+    pipeline: &Pipeline,
+    names: &HashMap<String, Ref>,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<OutputFile> {
+    let mut outputs: Vec<OutputFile> = Vec::new();
+    for (path, value) in read::entries(value, "`outputs`", mistakes) {
+        let step = read::text(value, "an output", mistakes);
+        let Some(from) = step.and_then(|step| look_up(&step, names, mistakes)) else {
+            continue;
+        };
+        let clean = path.value.trim_end_matches('/').to_owned();
+        let plain = Path::new(&clean)
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)));
+        if clean.is_empty() || !plain {
+            let message = "an output is a relative path without `..`";
+            mistakes.push(
+                Mistake::new(path.at, message)
+                    .help("say where outputs go with `output = \"DIR\"` or `--output DIR`"),
+            );
+            continue;
+        }
+        if path.value.ends_with('/') && !pipeline.is_many(from) {
+            let message = format!("`{}` gives one file, not a folder", pipeline.name_of(from));
+            mistakes.push(Mistake::new(path.at, message).help(format!("write \"{clean}\"")));
+            continue;
+        }
+        let within = |a: &str, b: &str| Path::new(a).starts_with(b);
+        if let Some(other) = outputs
+            .iter()
+            .find(|o| within(&o.path, &clean) || within(&clean, &o.path))
+        {
+            let message = format!(
+                "`{clean}` and the output `{}` would overwrite each other",
+                other.path
+            );
+            mistakes.push(Mistake::new(path.at, message));
+            continue;
+        }
+        outputs.push(OutputFile { path: clean, from });
+    }
+    outputs
+}
+
+fn table_of<'a, 'i>(
+    value: &'a Spanned<DeValue<'i>>,
+    empty: &'a DeTable<'i>,
+    what: &'static str,
+    name: &Located<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Table<'a, 'i> {
+    match value.get_ref() {
+        DeValue::Table(table) => Table::new(table, what, name.at.clone()),
+        other => {
+            let message = format!("{what} must be a table, found {}", other.type_str());
+            mistakes.push(Mistake::new(value.span(), message));
+            Table::new(empty, what, name.at.clone())
+        }
+    }
+}
+
+fn check_name(name: &Located<String>, what: &str, mistakes: &mut Vec<Mistake>) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.value.is_empty() || name.value.len() > 64 || !name.value.chars().all(allowed) {
+        let message = format!("{what} is 1 to 64 ASCII letters, digits and . _ -");
+        mistakes.push(Mistake::new(name.at.clone(), message));
+    }
+}

@@ -1,0 +1,245 @@
+//! `deriva run`: a pipeline file over real files.
+//!
+//! Sources are stored in batches, recipes inserted in batches, and one request asks for everything that
+//! no other step reads. What happened to each node is tallied from the request's events.
+
+mod draw;
+mod dry;
+mod expand;
+mod outputs;
+mod progress;
+mod report;
+mod scan;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deriva::Deriva;
+use deriva::api::{CAddr, Clock, ErrorKind, Result, StoreUri, SystemClock};
+
+use crate::args::RunArgs;
+use crate::exit::{self, Failure, Outcome};
+use crate::files;
+use crate::pipeline::Pipeline;
+use crate::term::{Out, Style, counted, note};
+use expand::Expansion;
+use progress::Progress;
+use tally::Tally;
+
+pub(crate) use scan::at;
+
+/// What came from disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    files: u64,
+    bytes: u64,
+    time: Duration,
+}
+
+/// Where a run reads and writes.
+#[derive(Debug)]
+struct Places {
+    root: PathBuf,
+    output: PathBuf,
+}
+
+/// Reads and checks a pipeline file.
+///
+/// # Errors
+/// All mistakes in it, or that it cannot be read.
+pub(crate) fn load(file: &Path) -> Outcome<Pipeline> {
+    let text = std::fs::read_to_string(file).map_err(|error| at(error, file))?;
+    let builtin = deriva::FunctionRegistry::builtin();
+    let functions: Vec<_> = builtin.iter().cloned().collect();
+    Ok(Pipeline::parse(file, &text, &functions)?)
+}
+
+/// Runs a pipeline, or tells what would run.
+///
+/// # Errors
+/// What failed; with `keep_going`, that something did, after everything else was done.
+pub(crate) async fn run(
+    deriva: &Deriva,
+    store: &str,
+    pipeline: Pipeline,
+    args: &RunArgs,
+    out: &mut Out,
+) -> Outcome {
+    let clock = SystemClock::new();
+    let places = places(&pipeline, args);
+    let progress = Progress::new();
+    let (files, read) = sources(deriva, store, &pipeline, &places, args, &progress, &clock).await?;
+    if args.explain {
+        progress.clear();
+        let expansion = expand::expand(&pipeline, files, None).await?;
+        return dry::explain(deriva, &pipeline, &expansion, out).await;
+    }
+    let expansion = Arc::new(expand::expand(&pipeline, files, Some(deriva)).await?);
+    let wanted = outputs::wanted(&pipeline, &expansion);
+    let tally = Arc::new(Tally::new(Arc::clone(&expansion)));
+    let finished = materialize(deriva, &wanted, args, &tally, &progress).await;
+    progress.clear();
+    let tally = tally.take();
+    if let Some(path) = &args.graph {
+        draw::draw(&pipeline, &expansion, &tally, finished.is_ok(), path)?;
+    }
+    let materialized = match finished {
+        Ok(materialized) => materialized,
+        Err(error) => {
+            let label = |addr: CAddr| label(&pipeline, &expansion, addr);
+            let path = exit::path_lines(&error, &**deriva.dag(), label).await;
+            return Err(Failure::Error { error, path });
+        }
+    };
+    let results = wanted.into_iter().zip(&materialized.results);
+    let written = outputs::write(deriva, &pipeline, &expansion, results, &places.output).await?;
+    outputs::set_roots(deriva, &pipeline, &expansion).await?;
+    let report = report::Report {
+        pipeline: &pipeline,
+        expansion: &expansion,
+        tally: &tally,
+        read,
+        written: &written,
+        output: &places.output,
+        healed: materialized.summary.healed,
+        time: clock.now(),
+    };
+    report.print(out)?;
+    if tally.failed() == 0 {
+        return Ok(());
+    }
+    tell_failures(deriva, &pipeline, &expansion, &tally).await;
+    Err(Failure::Partly(ErrorKind::Function))
+}
+
+fn places(pipeline: &Pipeline, args: &RunArgs) -> Places {
+    let folder = pipeline.folder();
+    Places {
+        root: args
+            .input
+            .clone()
+            .unwrap_or_else(|| folder.join(&pipeline.root)),
+        output: match (&args.output, &pipeline.output) {
+            (Some(given), _) => given.clone(),
+            (None, Some(named)) => folder.join(named),
+            (None, None) => PathBuf::from("out"),
+        },
+    }
+}
+
+/// Finds, reads and stores the files of all sources.
+async fn sources(
+    deriva: &Deriva,
+    store: &str,
+    pipeline: &Pipeline,
+    places: &Places,
+    args: &RunArgs,
+    progress: &Progress,
+    clock: &SystemClock,
+) -> Outcome<(Vec<(Vec<String>, Vec<CAddr>)>, Read)> {
+    let mut skip = vec![places.output.clone()];
+    if let Ok(uri) = store.parse::<StoreUri>()
+        && !uri.path().is_empty()
+    {
+        skip.push(uri.path().into());
+    }
+    let found = scan::scan(&places.root, &pipeline.sources, &skip)?;
+    let counts: Vec<usize> = found.iter().map(Vec::len).collect();
+    let mistakes = expand::check_counts(pipeline, &counts, &places.root.display().to_string());
+    if !mistakes.is_empty() {
+        return Err(pipeline.mistakes(mistakes).into());
+    }
+    progress.reading(counts.iter().sum::<usize>() as u64);
+    let store = (!args.explain).then_some(deriva);
+    let mut read = Read::default();
+    let mut sources = Vec::with_capacity(found.len());
+    for files in found {
+        let paths = files.iter().map(|file| places.root.join(file)).collect();
+        let stats = files::put_files(store, paths, |stats| {
+            progress.read(stats.len() as u64, stats.iter().map(|stat| stat.len).sum());
+        })
+        .await?;
+        read.files += stats.len() as u64;
+        read.bytes += stats.iter().map(|stat| stat.len).sum::<u64>();
+        let names = files.iter().map(|file| name(file)).collect();
+        sources.push((names, stats.into_iter().map(|stat| stat.addr).collect()));
+    }
+    read.time = clock.now();
+    Ok((sources, read))
+}
+
+/// The name of an item: its path, with `/` on every system.
+fn name(file: &Path) -> String {
+    let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+async fn materialize(
+    deriva: &Deriva,
+    wanted: &[CAddr],
+    args: &RunArgs,
+    tally: &Arc<Tally>,
+    progress: &Progress,
+) -> Result<deriva::Materialized> {
+    let events = Arc::clone(tally);
+    let mut request = deriva
+        .materialize_many(wanted.iter().copied())
+        .progress(move |event| events.take_in(event));
+    if args.keep_going {
+        request = request.keep_going();
+    }
+    if let Some(jobs) = args.jobs {
+        request = request.jobs(jobs.into());
+    }
+    let request = std::future::IntoFuture::into_future(request);
+    tokio::pin!(request);
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            done = &mut request => return done,
+            _ = tick.tick() => progress.show(&tally.totals()),
+        }
+    }
+}
+
+/// What a node is in the pipeline: its step, and the item where one is.
+fn label(pipeline: &Pipeline, expansion: &Expansion, addr: CAddr) -> Option<String> {
+    let node = expansion.node(&addr)?;
+    let owner = expansion.owner[node as usize] as usize;
+    let step = match owner.checked_sub(expansion.sources) {
+        Some(step) => &pipeline.steps[step].name,
+        None => &pipeline.sources[owner].name,
+    };
+    let item = expansion.item_name(node).filter(|item| item != step);
+    Some(item.map_or_else(|| step.clone(), |item| format!("{step}: {item}")))
+}
+
+async fn tell_failures(
+    deriva: &Deriva,
+    pipeline: &Pipeline,
+    expansion: &Expansion,
+    tally: &tally::Tallied,
+) {
+    let style = Style::stderr();
+    for (addr, error) in &tally.failures {
+        let label_of = |addr: CAddr| label(pipeline, expansion, addr);
+        let mut path = exit::path_lines(error, &**deriva.dag(), label_of).await;
+        if path.is_empty() {
+            path.extend(label_of(*addr));
+        }
+        let mut text = String::new();
+        exit::describe(error, &path, style, &mut text);
+        note(text.trim_end());
+    }
+    let more = tally.failed().saturating_sub(tally.failures.len() as u64);
+    if more > 0 {
+        note(format!("and {}", counted(more, "more failure")));
+    }
+    note(format!(
+        "{} {} failed; what does not depend on them is done and kept",
+        style.error("error:"),
+        counted(tally.failed(), "recipe")
+    ));
+}

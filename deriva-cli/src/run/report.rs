@@ -1,0 +1,154 @@
+//! The summary of a run, as a table or as JSON.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Read;
+use super::expand::Expansion;
+use super::outputs::Written;
+use super::tally::{StepTally, Tallied};
+use crate::exit::Outcome;
+use crate::pipeline::Pipeline;
+use crate::term::{Out, Style, counted, lines, size, table, time};
+
+/// Everything that a summary tells.
+#[derive(Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) expansion: &'a Expansion,
+    pub(crate) tally: &'a Tallied,
+    pub(crate) read: Read,
+    pub(crate) written: &'a Written,
+    pub(crate) output: &'a Path,
+    pub(crate) healed: u64,
+    pub(crate) time: Duration,
+}
+
+impl Report<'_> {
+    /// Prints it.
+    pub(crate) fn print(&self, out: &mut Out) -> Outcome {
+        if out.json() {
+            return out.value(&self.json());
+        }
+        out.line(self.text(Style::stdout()))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let total = self.tally.total();
+        let steps: Vec<_> = self
+            .rows()
+            .map(|(name, step)| {
+                json!({
+                    "name": name,
+                    "function": self.pipeline.steps.iter().find(|s| s.name == name)
+                        .map(|s| s.function.id().to_string()),
+                    "nodes": step.nodes,
+                    "computed": step.computed,
+                    "reused": step.reused(),
+                    "cutoff": step.cutoff,
+                    "failed": step.failed,
+                    "skipped": step.skipped,
+                    "bytes": step.bytes,
+                    "seconds": step.cost.as_secs_f64(),
+                })
+            })
+            .collect();
+        json!({
+            "pipeline": self.pipeline.name,
+            "nodes": total.nodes,
+            "computed": total.computed,
+            "reused": total.reused(),
+            "cutoff": total.cutoff,
+            "healed": self.healed,
+            "failed": total.failed,
+            "skipped": total.skipped,
+            // Nothing is computed twice yet, so nothing can be seen to differ.
+            "violations": 0,
+            "bytes": total.bytes,
+            "seconds": self.time.as_secs_f64(),
+            "sources": {
+                "files": self.read.files,
+                "bytes": self.read.bytes,
+                "seconds": self.read.time.as_secs_f64(),
+            },
+            "output": self.output.display().to_string(),
+            "outputs": self.written,
+            "steps": steps,
+        })
+    }
+
+    fn text(&self, style: Style) -> String {
+        let total = self.tally.total();
+        let mut steps = table([
+            ("step", false),
+            ("nodes", true),
+            ("reused", true),
+            ("computed", true),
+            ("cut off", true),
+            ("failed", true),
+            ("time", true),
+            ("bytes", true),
+        ]);
+        for (name, step) in self.rows().chain([("total", &total)]) {
+            steps.add_row([
+                name.to_owned(),
+                step.nodes.to_string(),
+                step.reused().to_string(),
+                step.computed.to_string(),
+                step.cutoff.to_string(),
+                (step.failed + step.skipped).to_string(),
+                if step.computed == 0 {
+                    "-".to_owned()
+                } else {
+                    time(step.cost)
+                },
+                size(step.bytes),
+            ]);
+        }
+        let mut text = lines(&steps);
+        text.push_str(&format!(
+            "\n\n{} of {} read in {}, {} over {}, in {} altogether",
+            size(self.read.bytes),
+            counted(self.read.files, "file"),
+            time(self.read.time),
+            counted(total.nodes, "recipe"),
+            counted((self.expansion.len() as u64) - total.nodes, "blob"),
+            time(self.time),
+        ));
+        let place = self.output.display();
+        match self.written.len() {
+            0 => {}
+            1..=8 => {
+                for (file, addr) in self.written {
+                    text.push_str(&format!("\n{addr}  {}", self.output.join(file).display()));
+                }
+            }
+            n => text.push_str(&format!("\n{} in {place}", counted(n as u64, "output"))),
+        }
+        let verdict = if total.failed > 0 {
+            style.error(&format!(
+                "{} failed, {} not computed for want of them",
+                counted(total.failed, "recipe"),
+                total.skipped
+            ))
+        } else if total.computed == 0 && total.cutoff == 0 {
+            style.good("everything was reused: nothing had to be computed")
+        } else {
+            style.good(&format!(
+                "computed {}, reused {}",
+                total.computed,
+                total.reused() + total.cutoff
+            ))
+        };
+        text.push('\n');
+        text.push_str(&verdict);
+        text
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (&str, &StepTally)> {
+        let names = self.pipeline.steps.iter().map(|step| step.name.as_str());
+        names.zip(&self.tally.steps)
+    }
+}

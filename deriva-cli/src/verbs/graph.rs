@@ -1,0 +1,117 @@
+//! `deriva graph`: the graph below an address, drawn.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use deriva::Deriva;
+use deriva::api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
+use serde_json::json;
+
+use crate::exit::Outcome;
+use crate::files::write_text;
+use crate::graph::{Drawing, Node, State, dot, svg};
+use crate::term::Out;
+
+const BATCH: usize = 2048;
+/// More nodes than this are not collected for a drawing: about 300 bytes each.
+const MOST: usize = 5_000_000;
+
+/// Draws to an SVG file, or prints DOT.
+pub(crate) async fn graph(
+    deriva: &Deriva,
+    addr: CAddr,
+    file: Option<&Path>,
+    limit: usize,
+    out: &mut Out,
+) -> Outcome {
+    let drawing = collect(deriva, addr).await?;
+    let (nodes, edges) = (drawing.nodes.len(), drawing.edges.len());
+    let Some(path) = file else {
+        let text = dot(drawing, limit);
+        return match out.json() {
+            true => out.value(&json!({ "nodes": nodes, "edges": edges, "dot": text })),
+            false => out.bytes(text.as_bytes()),
+        };
+    };
+    write_text(
+        path,
+        &svg(drawing, limit, &format!("deriva graph {}", addr.short())),
+    )?;
+    match out.json() {
+        true => {
+            out.value(&json!({ "nodes": nodes, "edges": edges, "svg": path.display().to_string() }))
+        }
+        false => Ok(()),
+    }
+}
+
+/// The address and everything that it is made from, breadth-first.
+async fn collect(deriva: &Deriva, addr: CAddr) -> Result<Drawing> {
+    let mut index: HashMap<CAddr, u32, BuildAddrHasher> = HashMap::default();
+    index.insert(addr, 0);
+    let mut addrs = vec![addr];
+    let mut drawing = Drawing::default();
+    let mut next = 0;
+    while next < addrs.len() {
+        let batch = addrs[next..addrs.len().min(next + BATCH)].to_vec();
+        let nodes = deriva.dag().get_many(&batch).await?;
+        // The blob to look for: the output of a recipe, or the address itself.
+        let contents: Vec<CAddr> = batch
+            .iter()
+            .zip(&nodes)
+            .map(|(addr, node)| {
+                node.as_ref()
+                    .and_then(|n| n.output)
+                    .map_or(*addr, |output| output.addr)
+            })
+            .collect();
+        let stats = deriva.blobs().stat(&contents).await?;
+        for ((addr, node), stat) in batch.iter().zip(nodes).zip(stats) {
+            let at = next as u32;
+            next += 1;
+            let Some(node) = node else {
+                drawing.nodes.push(Node {
+                    label: addr.short(),
+                    group: "blobs".to_owned(),
+                    state: if stat.is_some() {
+                        State::Leaf
+                    } else {
+                        State::Missing
+                    },
+                    cost: None,
+                    count: 1,
+                });
+                continue;
+            };
+            let state = match (node.output, stat) {
+                (None, _) => State::Absent,
+                (Some(_), None) => State::Lost,
+                (Some(_), Some(_)) => State::Present,
+            };
+            let function = node.recipe.function().to_string();
+            drawing.nodes.push(Node {
+                label: format!("{function} {}", addr.short()),
+                group: function,
+                state,
+                cost: node.output.map(|output| output.cost),
+                count: 1,
+            });
+            for input in node.recipe.inputs() {
+                let new = addrs.len() as u32;
+                let from = *index.entry(input).or_insert(new);
+                if from == new {
+                    addrs.push(input);
+                }
+                drawing.edges.push((from, at));
+            }
+        }
+        if addrs.len() > MOST {
+            return Err(
+                Error::new(ErrorKind::Full, "the graph is too large to be drawn")
+                    .with("limit", MOST)
+                    .hint("draw a part of it: give the address of an input"),
+            );
+        }
+    }
+    Ok(drawing)
+}

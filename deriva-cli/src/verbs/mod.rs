@@ -1,0 +1,139 @@
+//! The verbs, but for `run`.
+
+pub(crate) mod graph;
+pub(crate) mod info;
+pub(crate) mod put;
+pub(crate) mod read;
+pub(crate) mod shell;
+
+use deriva::Deriva;
+use serde_json::json;
+
+use crate::args::{RecipeArgs, RootVerb, Verb};
+use crate::exit::{self, Failure, Outcome};
+use crate::term::{Out, lines, note, table};
+
+/// Performs a verb that needs a store.
+pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outcome {
+    match verb {
+        Verb::Put { paths } => put::put(deriva, paths, out).await,
+        Verb::Recipe(args) => recipe(deriva, args, out).await,
+        Verb::Get { addr, output } => {
+            let addr = deriva.find(addr).await?;
+            with_path(
+                deriva,
+                read::get(deriva, addr, output.as_deref(), out).await,
+            )
+            .await
+        }
+        Verb::Show { addr } => read::show(deriva, deriva.find(addr).await?, out).await,
+        Verb::Explain { addr, all } => {
+            read::explain(deriva, deriva.find(addr).await?, *all, out).await
+        }
+        Verb::Graph { addr, svg, limit } => {
+            graph::graph(
+                deriva,
+                deriva.find(addr).await?,
+                svg.as_deref(),
+                *limit,
+                out,
+            )
+            .await
+        }
+        Verb::Status => info::status(deriva, out).await,
+        Verb::Root { verb } => root(deriva, verb, out).await,
+        Verb::StateDigest => {
+            let digest = deriva.state_digest().await?;
+            match out.json() {
+                true => out.value(&json!({ "digest": digest })),
+                false => out.line(digest),
+            }
+        }
+        // These need no store and were performed without one.
+        Verb::Functions | Verb::Run(_) | Verb::Completions { .. } | Verb::Man => Ok(()),
+    }
+}
+
+async fn recipe(deriva: &Deriva, args: &RecipeArgs, out: &mut Out) -> Outcome {
+    let mut inputs = Vec::with_capacity(args.inputs.len());
+    for prefix in &args.inputs {
+        // A whole address may name what is stored later.
+        inputs.push(match prefix.complete() {
+            Some(addr) => addr,
+            None => deriva.find(prefix).await?,
+        });
+    }
+    let recipe = deriva
+        .recipe(args.function.name(), args.function.version())
+        .inputs(inputs)
+        .params(args.params());
+    if deriva.functions().get(&args.function).is_none() {
+        let near = deriva.functions().nearest(&args.function);
+        let near = near
+            .map(|id| format!("; did you mean {id}?"))
+            .unwrap_or_default();
+        note(format!("note: {} is not known here{near}", args.function));
+    }
+    let addr = recipe.insert().await?;
+    match out.json() {
+        true => out.value(&json!({ "addr": addr })),
+        false => out.line(addr),
+    }
+}
+
+async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
+    match verb {
+        RootVerb::Set { name, addr } => {
+            let addr = deriva.find(addr).await?;
+            deriva.set_root(name, addr).await?;
+            match out.json() {
+                true => out.value(&json!({ "name": name, "addr": addr })),
+                false => Ok(()),
+            }
+        }
+        RootVerb::Rm { name } => {
+            if !deriva.remove_root(name).await? {
+                let error = deriva::api::Error::new(
+                    deriva::api::ErrorKind::NotFound,
+                    "there is no root of this name",
+                )
+                .with("name", name)
+                .hint("`deriva root ls` lists the names");
+                return Err(error.into());
+            }
+            match out.json() {
+                true => out.value(&json!({ "name": name, "removed": true })),
+                false => Ok(()),
+            }
+        }
+        RootVerb::Ls => {
+            let roots = deriva.roots().await?;
+            if out.json() {
+                let roots: Vec<_> = roots
+                    .iter()
+                    .map(|(name, addr)| json!({ "name": name, "addr": addr }))
+                    .collect();
+                return out.value(&roots);
+            }
+            if roots.is_empty() {
+                return Ok(());
+            }
+            let mut rows = table([("address", false), ("name", false)]);
+            for (name, addr) in roots {
+                rows.add_row([addr.to_string(), name]);
+            }
+            out.line(lines(&rows))
+        }
+    }
+}
+
+/// Adds the path with the names of functions to a failure that has one.
+async fn with_path(deriva: &Deriva, outcome: Outcome) -> Outcome {
+    match outcome {
+        Err(Failure::Error { error, .. }) => {
+            let path = exit::path_lines(&error, &**deriva.dag(), |_| None).await;
+            Err(Failure::Error { error, path })
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,38 @@
+//! `deriva completions` and `man`.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use deriva::api::Error;
+
+use crate::args::Cli;
+use crate::exit::Outcome;
+use crate::term::Out;
+
+/// Prints a script that completes the command in a shell.
+pub(crate) fn completions(shell: Shell, out: &mut Out) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "deriva", &mut script);
+    out.bytes(&script)
+}
+
+/// Prints the manual page, with every verb.
+pub(crate) fn man(out: &mut Out) -> Outcome {
+    let mut command = Cli::command();
+    command.build();
+    let mut page = Vec::new();
+    let write = |page: &mut Vec<u8>| {
+        clap_mangen::Man::new(command.clone()).render(page)?;
+        for verb in command
+            .get_subcommands()
+            .filter(|verb| verb.get_name() != "help")
+        {
+            let verb = clap_mangen::Man::new(verb.clone());
+            verb.render_synopsis_section(page)?;
+            verb.render_description_section(page)?;
+            verb.render_options_section(page)?;
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    write(&mut page).map_err(Error::io)?;
+    out.bytes(&page)
+}
