@@ -1,4 +1,9 @@
 //! Blobs come back as they went in, at every boundary, and counts are exact.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cloned_ref_to_slice_refs,
+    reason = "a test panics where it fails"
+)]
 
 mod common;
 

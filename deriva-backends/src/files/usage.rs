@@ -57,8 +57,9 @@ impl Usage {
     }
 
     pub(super) fn removed(&mut self, len: u64) {
-        self.now.blobs -= 1;
-        self.now.bytes -= len;
+        // A file that others made longer takes off more than it added.
+        self.now.blobs = self.now.blobs.saturating_sub(1);
+        self.now.bytes = self.now.bytes.saturating_sub(len);
     }
 }
 

@@ -1,0 +1,173 @@
+//! Damage on the disk is `Corrupt` wherever it lies, never wrong bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cloned_ref_to_slice_refs,
+    reason = "a test panics where it fails"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{Store, blob, leaf, output, recipe, record};
+use deriva_api::{Blob, ByteRange, DagStoreExt, ErrorKind};
+use rstest::rstest;
+
+fn file_of(folder: &Path, blob: &Blob) -> PathBuf {
+    let name = blob.addr().to_string();
+    folder.join(&name[..2]).join(name)
+}
+
+#[rstest]
+#[case("files:PATH", "")]
+#[case("sled:PATH?blob_threshold=0", "files")]
+#[tokio::test]
+async fn a_damaged_file_is_corrupt_until_it_is_put_again(#[case] uri: &str, #[case] below: &str) {
+    let store = Store::open(uri).await;
+    let blobs = store.blobs();
+    for (len, at) in [
+        (1, 0),
+        (5000, 4999),
+        (300_000, 70_001),
+        (2_000_000, 1 << 20),
+    ] {
+        let blob = blob(len, 5);
+        let (addr, file) = (blob.addr(), file_of(&store.path().join(below), &blob));
+        blobs.put(&[blob.clone()]).await.unwrap();
+        let whole = blobs.get_range(addr, ByteRange::ALL).await.unwrap();
+        assert_eq!(whole.as_ref(), Some(blob.bytes()));
+        let good = fs::read(&file).unwrap();
+        assert_eq!(good, blob.bytes()[..], "a file is the blob");
+
+        let mut flipped = good.clone();
+        flipped[at] ^= 0x10;
+        for bad in [&flipped[..], &good[..at], &[&good[..], b"x"].concat()] {
+            fs::write(&file, bad).unwrap();
+            let errors = [
+                blobs.get(addr).await.unwrap_err(),
+                blobs.get_many(&[addr]).await.unwrap_err(),
+                blobs
+                    .get_range(addr, ByteRange::new(0, 1))
+                    .await
+                    .unwrap_err(),
+            ];
+            assert!(
+                errors
+                    .iter()
+                    .all(|error| error.kind() == ErrorKind::Corrupt)
+            );
+        }
+        blobs.remove(&[addr]).await.unwrap();
+        blobs.put(&[blob.clone()]).await.unwrap();
+        assert_eq!(blobs.get(addr).await.unwrap(), Some(blob));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_file_is_an_absent_blob_in_a_file_store_and_corrupt_where_a_row_names_it() {
+    let blob = blob(100, 6);
+    let store = Store::open("files:PATH").await;
+    store.blobs().put(&[blob.clone()]).await.unwrap();
+    fs::remove_file(file_of(&store.path(), &blob)).unwrap();
+    assert_eq!(store.blobs().get(blob.addr()).await.unwrap(), None);
+
+    let store = Store::open("sled:PATH?blob_threshold=0").await;
+    store.blobs().put(&[blob.clone()]).await.unwrap();
+    fs::remove_file(file_of(&store.path().join("files"), &blob)).unwrap();
+    let error = store.blobs().get(blob.addr()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let error = store
+        .blobs()
+        .get_range(blob.addr(), ByteRange::ALL)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn every_damaged_row_is_corrupt() {
+    let mut store = Store::open("sled:PATH?blob_threshold=1KiB").await;
+    let (small, large) = (blob(700, 7), blob(5000, 8));
+    let (a, wide) = (
+        recipe("f/1", &[leaf(1)]),
+        recipe("g/1", &(0..3000).map(leaf).collect::<Vec<_>>()),
+    );
+    store
+        .blobs()
+        .put(&[small.clone(), large.clone()])
+        .await
+        .unwrap();
+    store
+        .dag()
+        .insert(&[a.clone(), wide.clone()])
+        .await
+        .unwrap();
+    store
+        .dag()
+        .record(&[record(a.addr(), output("x"))])
+        .await
+        .unwrap();
+    store.dag().set_root("root", a.addr()).await.unwrap();
+    store.close();
+    // The last byte: of the bytes, of an address, or of a checksum.
+    let db = sled::open(store.path().join("sled")).unwrap();
+    for row in db.iter() {
+        let (key, value) = row.unwrap();
+        if !matches!(key[0], b'd' | b'm') {
+            let mut value = value.to_vec();
+            *value.last_mut().unwrap() ^= 1;
+            db.insert(key, value).unwrap();
+        }
+    }
+    drop(db);
+    store.reopen().await;
+    let (blobs, dag) = (store.blobs(), store.dag());
+    use futures::TryStreamExt;
+    let errors = [
+        blobs.get(small.addr()).await.unwrap_err(),
+        blobs
+            .get_range(small.addr(), ByteRange::new(0, 1))
+            .await
+            .unwrap_err(),
+        blobs.stat(&[large.addr()]).await.unwrap_err(),
+        blobs.get(large.addr()).await.unwrap_err(),
+        dag.get_one(a.addr()).await.unwrap_err(),
+        dag.get_one(wide.addr()).await.unwrap_err(),
+        dag.outputs(&[a.addr()]).await.unwrap_err(),
+        dag.record(&[record(a.addr(), output("x"))])
+            .await
+            .unwrap_err(),
+        dag.remove(&[a.addr()]).await.unwrap_err(),
+        dag.list(None).try_next().await.unwrap_err(),
+        dag.roots(None).try_next().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn counts_survive_a_crash_of_a_file_store() {
+    let mut store = Store::open("files:PATH").await;
+    store
+        .blobs()
+        .put(&[blob(10, 1), blob(20, 2)])
+        .await
+        .unwrap();
+    store.close();
+    // As after a crash: no counts, a file half written, a count cut off.
+    for cut in [None, Some("2 3")] {
+        fs::remove_file(store.path().join("usage")).unwrap();
+        if let Some(text) = cut {
+            fs::write(store.path().join("usage"), text).unwrap();
+        }
+        let draft = store.path().join("tmp").join(".tmpX");
+        fs::write(&draft, "half").unwrap();
+        store.reopen().await;
+        let usage = store.blobs().usage().await.unwrap().unwrap();
+        assert_eq!((usage.blobs, usage.bytes), (2, 30));
+        assert!(!draft.exists(), "swept");
+        store.close();
+    }
+}
