@@ -1,0 +1,215 @@
+//! Cases for many blobs: batches, lists, counts, threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deriva_api::{Blob, BlobStat, BlobStore, ByteRange, CAddr, ErrorKind, Result};
+use futures::TryStreamExt;
+use futures::executor::block_on;
+
+use super::support::{blobs, check_blob_usage, kind, random_blob};
+
+/// All blobs by address; checks that a store without `list` says so.
+pub(super) async fn listed(store: &dyn BlobStore) -> Result<Vec<BlobStat>> {
+    if store.capabilities().list {
+        return store.list(None).try_collect().await;
+    }
+    let answer: Result<Vec<BlobStat>> = store.list(None).try_collect().await;
+    assert_eq!(kind(answer), Some(ErrorKind::Unsupported));
+    Ok(Vec::new())
+}
+
+fn small_and_large(count: u64) -> Vec<Blob> {
+    let size = |i: u64| if i.is_multiple_of(10) { 70_000 } else { 100 };
+    (0..count)
+        .map(|i| random_blob(i, size(i) + i as usize))
+        .collect()
+}
+
+fn total(blobs: &[Blob]) -> u64 {
+    blobs.iter().map(Blob::len).sum()
+}
+
+super::cases! { $ each_blob_batch_case:
+    /// B4: a second put of the same bytes stores once and changes no count.
+    async fn a_second_put_changes_nothing(fixture) {
+        let store = blobs(fixture).await?;
+        for blob in [random_blob(1, 100), random_blob(2, 100_000)] {
+            store.put(&[blob.clone(), blob.clone()]).await?;
+            store.put(std::slice::from_ref(&blob)).await?;
+            check_blob_usage(&*store, 1, blob.len()).await?;
+            assert_eq!(store.get(blob.addr()).await?, Some(blob.clone()));
+            store.remove(&[blob.addr()]).await?;
+        }
+        Ok(())
+    }
+
+    /// B7: answers keep the order of what was asked, with duplicates and absentees; an empty batch
+    /// does nothing; a batch may be larger than any buffer.
+    async fn batches_keep_their_order(fixture) {
+        let store = blobs(fixture).await?;
+        store.put(&[]).await?;
+        store.remove(&[]).await?;
+        assert_eq!(store.get_many(&[]).await?, []);
+        assert_eq!(store.stat(&[]).await?, []);
+        let blobs: Vec<Blob> = (0..3000).map(|i| random_blob(i, 60)).collect();
+        store.put(&blobs).await?;
+        let absent = random_blob(99_999, 60).addr();
+        let mut asked: Vec<CAddr> = blobs.iter().rev().map(Blob::addr).collect();
+        asked.extend([absent, blobs[0].addr(), blobs[0].addr()]);
+        let expected: Vec<Option<Blob>> = blobs.iter().rev().cloned().map(Some)
+            .chain([None, Some(blobs[0].clone()), Some(blobs[0].clone())]).collect();
+        let stats: Vec<Option<BlobStat>> =
+            expected.iter().map(|blob| blob.as_ref().map(Blob::stat)).collect();
+        assert!(store.get_many(&asked).await? == expected);
+        assert!(store.stat(&asked).await? == stats);
+        Ok(())
+    }
+
+    /// B9: a read while others write and remove sees the whole blob or none.
+    async fn reads_see_the_whole_blob_or_none(fixture) {
+        let store = blobs(fixture).await?;
+        for size in [100, 200_000] {
+            let blob = random_blob(9, size);
+            let done = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let writer = scope.spawn(|| -> Result<()> {
+                    let outcome = (0..30).try_for_each(|_| {
+                        block_on(store.put(std::slice::from_ref(&blob)))?;
+                        block_on(store.remove(&[blob.addr()]))
+                    });
+                    done.store(true, Ordering::Release);
+                    outcome
+                });
+                let read = || -> Result<()> {
+                    while !done.load(Ordering::Acquire) {
+                        if let Some(read) = block_on(store.get(blob.addr()))? {
+                            assert_eq!(read, blob);
+                        }
+                        let range = block_on(store.get_range(blob.addr(), ByteRange::ALL))?;
+                        assert!(range.is_none_or(|range| range == blob.bytes()));
+                    }
+                    Ok(())
+                };
+                let reader = scope.spawn(read);
+                for thread in [writer, reader] {
+                    let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    assert!(outcome.is_ok(), "{outcome:?}");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// B10: what was removed is gone, and can be put again.
+    async fn removed_blobs_can_be_put_again(fixture) {
+        let store = blobs(fixture).await?;
+        for blob in [random_blob(10, 50), random_blob(11, 90_000)] {
+            for _ in 0..3 {
+                store.put(std::slice::from_ref(&blob)).await?;
+                assert_eq!(store.get(blob.addr()).await?.as_ref(), Some(&blob));
+                store.remove(&[blob.addr(), blob.addr()]).await?;
+                assert_eq!(store.get(blob.addr()).await?, None);
+                check_blob_usage(&*store, 0, 0).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// B11: a list is complete, ordered by address, and can be resumed behind any item, also behind
+    /// an address that is not there.
+    async fn lists_are_complete_and_resumable(fixture) {
+        let store = blobs(fixture).await?;
+        let blobs = small_and_large(150);
+        store.put(&blobs).await?;
+        let mut expected: Vec<BlobStat> = blobs.iter().map(Blob::stat).collect();
+        expected.sort_by_key(|stat| stat.addr);
+        let all = listed(&*store).await?;
+        if !store.capabilities().list {
+            return Ok(());
+        }
+        assert_eq!(all, expected);
+        for (i, stat) in expected.iter().enumerate() {
+            let rest: Vec<BlobStat> = store.list(Some(stat.addr)).try_collect().await?;
+            assert_eq!(rest, expected[i + 1..]);
+        }
+        let gone = expected[70];
+        store.remove(&[gone.addr]).await?;
+        let rest: Vec<BlobStat> = store.list(Some(gone.addr)).try_collect().await?;
+        assert_eq!(rest, expected[71..]);
+        Ok(())
+    }
+
+    /// B11: a list shows everything that was there all the time, once, while others put.
+    async fn lists_are_stable_while_others_put(fixture) {
+        let store = blobs(fixture).await?;
+        if !store.capabilities().list {
+            return Ok(());
+        }
+        let before: Vec<Blob> = (0..200).map(|i| random_blob(i, 40)).collect();
+        store.put(&before).await?;
+        let mut seen = Vec::new();
+        let mut list = store.list(None);
+        for i in 0u64.. {
+            store.put(&[random_blob(10_000 + i, 40)]).await?;
+            match list.try_next().await? {
+                Some(stat) => seen.push(stat.addr),
+                None => break,
+            }
+            // One more put per item seen: a list that never ended would show here.
+            assert!(i < 5000, "the list does not end");
+        }
+        assert!(seen.is_sorted_by(|a, b| a < b), "by address, each once");
+        for blob in &before {
+            assert!(seen.binary_search(&blob.addr()).is_ok());
+        }
+        Ok(())
+    }
+
+    /// B13: usage, where declared, is exact after every operation, and after reopening.
+    async fn usage_is_exact(fixture) {
+        let store = blobs(fixture).await?;
+        let blobs_put = small_and_large(60);
+        check_blob_usage(&*store, 0, 0).await?;
+        store.put(&blobs_put[..40]).await?;
+        store.put(&blobs_put[20..]).await?;
+        check_blob_usage(&*store, 60, total(&blobs_put)).await?;
+        let mut writer = store.writer(None).await?;
+        writer.write(blobs_put[3].bytes().clone()).await?;
+        writer.finish().await?;
+        check_blob_usage(&*store, 60, total(&blobs_put)).await?;
+        let removed: Vec<CAddr> = blobs_put[..15].iter().map(Blob::addr).collect();
+        store.remove(&removed).await?;
+        store.remove(&removed).await?;
+        check_blob_usage(&*store, 45, total(&blobs_put[15..])).await?;
+        store.flush().await?;
+        drop(store);
+        if fixture.persistent() {
+            let store = blobs(fixture).await?;
+            check_blob_usage(&*store, 45, total(&blobs_put[15..])).await?;
+            assert_eq!(store.get(blobs_put[50].addr()).await?.as_ref(), Some(&blobs_put[50]));
+            assert_eq!(store.get(blobs_put[5].addr()).await?, None);
+        }
+        Ok(())
+    }
+
+    /// C2: many writers of overlapping batches leave each blob once.
+    async fn writers_of_the_same_blobs_agree(fixture) {
+        let store = blobs(fixture).await?;
+        let blobs = small_and_large(40);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (store, mut batch) = (&store, blobs.clone());
+                batch.rotate_left(thread * 5);
+                scope.spawn(move || {
+                    for part in batch.chunks(7) {
+                        let outcome = block_on(store.put(part));
+                        assert!(outcome.is_ok(), "{outcome:?}");
+                    }
+                });
+            }
+        });
+        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        assert!(store.get_many(&addrs).await?.into_iter().flatten().eq(blobs.iter().cloned()));
+        check_blob_usage(&*store, 40, total(&blobs)).await
+    }
+}
