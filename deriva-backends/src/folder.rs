@@ -31,9 +31,7 @@ pub(crate) fn prepare(path: &Path, scheme: &str) -> Result<PathBuf> {
         }
         Ok(_) => check_owner(path, scheme)?,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(path).map_err(io)?;
-            let parent = path.canonicalize().map_err(io)?;
-            parent.parent().map_or(Ok(()), sync_folder)?;
+            create(path).map_err(io)?;
         }
         Err(other) => return Err(io(other)),
     }
@@ -67,6 +65,19 @@ impl Folder {
         }
         Ok(Self { _lock: lock })
     }
+}
+
+/// Creates a folder and those above it that are not there, each durable in the one above.
+fn create(path: &Path) -> io::Result<()> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let created: Vec<&Path> = path.ancestors().take_while(missing).collect();
+    fs::create_dir_all(path)?;
+    for folder in created {
+        if let Some(above) = folder.canonicalize()?.parent() {
+            File::open(above)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the entries of a folder durable.
