@@ -143,7 +143,7 @@ mod tests {
     pub(super) fn grid(layers: u32, width: u32) -> Drawing {
         let node = |layer| Node {
             label: format!("n{layer}"),
-            group: format!("g{layer}"),
+            group: format!("g{}", layer % 3),
             state: if layer == 0 {
                 State::Leaf
             } else {

@@ -5,33 +5,38 @@ use std::collections::BTreeMap;
 use super::{Drawing, Layered, Node, State};
 
 /// Draws the nodes of one layer, group and state as one. Where even these are more than `limit`,
-/// neighbouring layers are taken together; edges within such a band are left out.
+/// neighbouring layers are taken together; edges within such a band are left out. More groups than
+/// `limit` are not told apart.
 pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layered {
     let depth = layer.iter().max().map_or(1, |last| *last as usize + 1);
     let mut bands = depth;
+    let mut apart = true;
     loop {
         let band = |node: usize| (layer[node] as usize * bands / depth) as u32;
-        let mut groups: BTreeMap<(u32, &str, State), u32> = BTreeMap::new();
-        for (i, node) in drawing.nodes.iter().enumerate() {
-            groups
-                .entry((band(i), &node.group, node.state))
-                .or_default();
-        }
+        let group = |node: usize| {
+            if apart {
+                drawing.nodes[node].group.as_str()
+            } else {
+                "all"
+            }
+        };
+        let key = |node: usize| (band(node), group(node), drawing.nodes[node].state);
+        let mut groups: BTreeMap<(u32, &str, State), u32> = (0..drawing.nodes.len())
+            .map(|node| (key(node), 0))
+            .collect();
         if groups.len() > limit && bands > 1 {
             // At least halved, so this ends soon.
             bands = (bands * limit / groups.len()).clamp(1, bands / 2);
             continue;
         }
+        if groups.len() > limit && apart {
+            apart = false;
+            continue;
+        }
         for (id, value) in groups.values_mut().enumerate() {
             *value = id as u32;
         }
-        let id = |node: usize| {
-            let found = &drawing.nodes[node];
-            groups
-                .get(&(band(node), found.group.as_str(), found.state))
-                .copied()
-                .unwrap_or_default()
-        };
+        let id = |node: usize| groups.get(&key(node)).copied().unwrap_or_default();
         let mut layered = Layered {
             summary_of: Some(drawing.nodes.len()),
             ..Layered::default()

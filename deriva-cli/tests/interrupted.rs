@@ -1,0 +1,131 @@
+//! Signals in the middle of a run, and two processes at one store.
+#![cfg(unix)]
+
+mod common;
+
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Bench, err};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Many steps of some milliseconds each, so that a signal comes in the middle.
+const BURN: &str = r#"
+name = "burn"
+root = "in"
+[sources.files]
+include = ["*.txt"]
+[steps.burn]
+function = "bench.burn/1"
+params = { units = 6 }
+each = "files"
+[steps.all]
+function = "bytes.concat/1"
+inputs = ["burn"]
+[outputs]
+"all" = "all"
+"#;
+
+const FILES: u64 = 80;
+
+fn burning() -> Bench {
+    let bench = Bench::new();
+    bench.file("p.toml", BURN);
+    for i in 0..FILES {
+        bench.file(&format!("in/{i}.txt"), i.to_string());
+    }
+    bench
+}
+
+fn start(bench: &Bench) -> Child {
+    bench
+        .command(&["run", "p.toml", "--json", "--jobs", "2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Ends a run by a signal when about half of it is done, and checks that the next run continues from
+/// there to the same result as an undisturbed one.
+fn interrupt(name: Signal, mut check: impl FnMut(&Bench, Output)) {
+    let undisturbed = burning();
+    let began = Instant::now();
+    let expected = undisturbed.json(&[
+        "--store", "memory:", "run", "p.toml", "--json", "--jobs", "2",
+    ]);
+    let half = began.elapsed() / 2;
+    let bench = burning();
+    // On a busy machine the signal can come before the first result; then the run goes on.
+    for _ in 0..10 {
+        let child = start(&bench);
+        std::thread::sleep(half);
+        kill_process(Pid::from_child(&child), name).unwrap();
+        let asked = Instant::now();
+        check(&bench, child.wait_with_output().unwrap());
+        assert!(
+            asked.elapsed() < Duration::from_secs(5),
+            "it took {:?} to end",
+            asked.elapsed()
+        );
+        if bench.json(&["status", "--json"])["outputs"].as_u64() > Some(0) {
+            break;
+        }
+    }
+    let report = bench.json(&["run", "p.toml", "--json"]);
+    let count = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!(count("computed") + count("reused"), FILES + 1);
+    assert!(count("reused") > 0, "nothing was kept: {report}");
+    assert!(
+        count("computed") > 0,
+        "the signal came too late to test anything: {report}"
+    );
+    assert_eq!(report["outputs"], expected["outputs"]);
+}
+
+#[test]
+fn ctrl_c_ends_promptly_and_the_next_run_continues() {
+    interrupt(Signal::INT, |bench, output| {
+        assert_eq!(output.status.code(), Some(130), "{}", err(&output));
+        assert!(output.stdout.is_empty());
+        assert!(
+            err(&output).contains("run the same command again"),
+            "{}",
+            err(&output)
+        );
+        assert!(!bench.path("out").exists());
+    });
+}
+
+#[test]
+fn a_killed_run_loses_nothing_that_was_recorded() {
+    interrupt(Signal::KILL, |_, output| {
+        assert_eq!(output.status.code(), None)
+    });
+}
+
+#[test]
+fn a_second_process_is_told_that_the_store_is_in_use() {
+    let bench = Bench::new();
+    // A `put` that waits for its input holds the store for as long as the test wants, unless a
+    // `status` came first.
+    let text = (0..20).find_map(|_| {
+        let mut child = bench
+            .command(&["put", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let output = bench.run(&["status"]);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        (output.status.code() == Some(6)).then(|| {
+            assert!(output.stdout.is_empty());
+            err(&output)
+        })
+    });
+    let text = text.expect("the store was never held");
+    assert!(text.contains(".deriva") && text.contains("next:"), "{text}");
+}
