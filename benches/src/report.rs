@@ -104,7 +104,7 @@ impl Report {
             return;
         }
         let mut table = Table::new();
-        table.load_preset(presets::ASCII_MARKDOWN);
+        table.load_style(presets::ASCII_MARKDOWN);
         table.set_header([
             "bench",
             "row",

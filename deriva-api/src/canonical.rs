@@ -36,7 +36,12 @@ const INPUT_HEAD: [u8; 2] = [0x58, 0x20];
 pub fn encode(function: &FunctionId, inputs: &[CAddr], params: &Params) -> Result<Bytes> {
     let size = 32 + function.name().len() + function.version().len() + inputs.len() * INPUT_LEN;
     let mut encoder = Encoder::new(Vec::with_capacity(size));
-    head(&mut encoder, function, inputs.len())?;
+    head(
+        &mut encoder,
+        function.name(),
+        function.version(),
+        inputs.len(),
+    )?;
     for input in inputs {
         encoder.bytes(input.as_bytes()).map_err(internal)?;
     }
@@ -64,6 +69,20 @@ impl Layout {
     /// # Errors
     /// [`ErrorKind::Corrupt`] when they are not: there is one form, and nothing else is accepted.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+        let layout = Self::locate(bytes)?;
+        let bad = || {
+            Error::new(ErrorKind::Corrupt, "a recipe is not in canonical form")
+                .with("length", bytes.len())
+        };
+        match layout.check_canonical(bytes) {
+            Ok(()) => Ok(layout),
+            Err(None) => Err(bad()),
+            Err(Some(source)) => Err(bad().caused_by(source)),
+        }
+    }
+
+    /// Finds the parts of bytes that are canonical already, as [`encode`] makes them.
+    pub(crate) fn locate(bytes: &[u8]) -> Result<Self> {
         let bad =
             |what: &'static str| Error::new(ErrorKind::Corrupt, what).with("length", bytes.len());
         let not_cbor = |source: minicbor::decode::Error| {
@@ -106,19 +125,14 @@ impl Layout {
         {
             return Err(bad("a recipe's input is not a string of 32 bytes"));
         }
-        let layout = Self {
+        Ok(Self {
             name_at: name_at as u8,
             name_len: name.len() as u8,
             version_at: version_at as u16,
             version_len: version.len() as u8,
             inputs_at: inputs_at as u32,
             inputs: count as u32,
-        };
-        layout.check_canonical(bytes).map_err(|why| match why {
-            Some(source) => bad("a recipe is not in canonical form").caused_by(source),
-            None => bad("a recipe is not in canonical form"),
-        })?;
-        Ok(layout)
+        })
     }
 
     pub(crate) fn name<'a>(&self, bytes: &'a [u8]) -> &'a str {
@@ -169,9 +183,9 @@ impl Layout {
     /// Heads may be longer than they need to be, and maps unsorted: writing everything but the
     /// inputs once more and comparing finds every such case.
     fn check_canonical(&self, bytes: &[u8]) -> Result<(), Option<Error>> {
-        let function = FunctionId::new(self.name(bytes), self.version(bytes)).map_err(Some)?;
         let mut encoder = Encoder::new(Vec::with_capacity(self.inputs_at as usize));
-        head(&mut encoder, &function, self.input_count()).map_err(Some)?;
+        let (name, version) = (self.name(bytes), self.version(bytes));
+        head(&mut encoder, name, version, self.input_count()).map_err(Some)?;
         let params = self.params_bytes(bytes);
         let mut same = encoder.writer() == &bytes[..self.inputs_at as usize];
         const NO_PARAMS: &[u8] = &[0xa0];
@@ -203,14 +217,15 @@ fn text(bytes: &[u8], at: usize, len: usize) -> &str {
 
 fn head<W: Write<Error: std::error::Error + Send + Sync + 'static>>(
     encoder: &mut Encoder<W>,
-    function: &FunctionId,
+    name: &str,
+    version: &str,
     inputs: usize,
 ) -> Result<()> {
     encoder
         .array(5)
         .and_then(|e| e.u8(VERSION))
-        .and_then(|e| e.str(function.name()))
-        .and_then(|e| e.str(function.version()))
+        .and_then(|e| e.str(name))
+        .and_then(|e| e.str(version))
         .and_then(|e| e.array(inputs as u64))
         .map(drop)
         .map_err(internal)

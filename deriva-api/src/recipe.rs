@@ -28,7 +28,7 @@ impl Recipe {
     pub fn new(function: &FunctionId, inputs: &[CAddr], params: &Params) -> Result<Self> {
         let bytes = canonical::encode(function, inputs, params)
             .map_err(|error| error.during("recipe").with("function", function))?;
-        let layout = Layout::parse(&bytes)?;
+        let layout = Layout::locate(&bytes)?;
         Ok(Self {
             addr: CAddr::of_recipe(&bytes),
             bytes,

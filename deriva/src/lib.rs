@@ -34,3 +34,8 @@ pub trait DerivaExt {
 }
 
 impl DerivaExt for Deriva {}
+
+/// Compiles the example of the repository's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct RepositoryReadme;
