@@ -1,5 +1,7 @@
 //! Which crate may know which: the edges of the house, from `cargo metadata`.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};

@@ -1,5 +1,7 @@
 //! What a store acknowledged is there after its process was killed, again and again on one store.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

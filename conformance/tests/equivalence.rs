@@ -1,5 +1,7 @@
 //! Random sequences of calls give the same answers, and leave the same state, on every store.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;

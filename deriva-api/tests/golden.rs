@@ -1,5 +1,7 @@
 //! The golden vectors of `docs/reference/addresses.md`, made anew with this code and compared.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
