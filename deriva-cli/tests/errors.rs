@@ -131,3 +131,19 @@ fn a_failure_to_write_an_output_names_the_file() {
     assert!(!output.status.success());
     assert!(err(&output).contains("blocked"), "{}", err(&output));
 }
+
+#[test]
+fn a_store_of_a_newer_format_is_left_alone() {
+    let bench = Bench::new();
+    bench.ok(&["status"]);
+    let rows = sled::open(bench.path(".deriva/sled")).unwrap();
+    rows.insert("mformat", 999u32.to_le_bytes().as_slice())
+        .unwrap();
+    rows.flush().unwrap();
+    drop(rows);
+    let text = bench.fails(2, &["status"]);
+    assert!(
+        text.contains("newer deriva") && text.contains("format: 999"),
+        "{text}"
+    );
+}

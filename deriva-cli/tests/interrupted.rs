@@ -1,5 +1,10 @@
 //! Signals in the middle of a run, and two processes at one store.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a signal must come while real work runs"
+)]
 
 mod common;
 

@@ -58,7 +58,7 @@ pub(crate) struct Mistakes {
 impl Mistakes {
     /// Sorts by place; the same complaint at the same place is kept once.
     pub(crate) fn new(path: &Path, text: &str, mut list: Vec<Mistake>) -> Self {
-        list.sort_by(|a, b| (a.at.start, a.at.end).cmp(&(b.at.start, b.at.end)));
+        list.sort_by_key(|mistake| (mistake.at.start, mistake.at.end));
         list.dedup();
         Self {
             path: path.to_owned(),

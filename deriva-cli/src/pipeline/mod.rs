@@ -9,6 +9,7 @@ mod check;
 mod mistake;
 mod order;
 mod read;
+mod step;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};

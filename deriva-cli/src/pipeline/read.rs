@@ -228,6 +228,24 @@ pub(crate) fn param(value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<Mistake>) -
     Some(found)
 }
 
+/// A value that must be a table; one that is not counts as empty.
+pub(crate) fn table_of<'a, 'i>(
+    value: &'a Spanned<DeValue<'i>>,
+    empty: &'a DeTable<'i>,
+    what: &'static str,
+    name: &Located<String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Table<'a, 'i> {
+    match value.get_ref() {
+        DeValue::Table(table) => Table::new(table, what, name.at.clone()),
+        other => {
+            let message = format!("{what} must be a table, found {}", other.type_str());
+            mistakes.push(Mistake::new(value.span(), message));
+            Table::new(empty, what, name.at.clone())
+        }
+    }
+}
+
 fn wrong(at: Range<usize>, what: &str, expected: &str, found: &DeValue<'_>) -> Mistake {
     Mistake::new(
         at,

@@ -1,5 +1,6 @@
 //! A folder with a store of its own, and the command run in it.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "only tests use it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
