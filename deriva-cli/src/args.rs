@@ -1,10 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use deriva::api::{AddrPrefix, FunctionId, Params};
+use deriva::api::{AddrPrefix, Error, FunctionId, Params};
 
 use crate::exit;
 use crate::param::{self, Param};
@@ -43,6 +44,7 @@ pub(crate) enum Verb {
     /// Print the bytes of an address, computing what is missing
     Get {
         /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
         /// Write to this file, which appears complete or not at all
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -51,11 +53,13 @@ pub(crate) enum Verb {
     /// Show what an address is
     Show {
         /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
     },
     /// Tell what is there for an address and what would be computed; computes nothing
     Explain {
         /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
         /// List all nodes, not only the first 50
         #[arg(long)]
@@ -64,6 +68,7 @@ pub(crate) enum Verb {
     /// Draw the graph below an address: DOT on stdout, or an SVG file
     Graph {
         /// A recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
         /// Draw to this SVG file
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -97,10 +102,10 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct RecipeArgs {
     /// The function: `text.upper/1` (`deriva functions` lists them)
-    #[arg(value_name = "NAME/VERSION")]
+    #[arg(value_name = "NAME/VERSION", value_parser = parsed::<FunctionId>)]
     pub(crate) function: FunctionId,
     /// An input, in order: an address or the first digits of a known one
-    #[arg(short, long = "input", value_name = "ADDR")]
+    #[arg(short, long = "input", value_name = "ADDR", value_parser = parsed::<AddrPrefix>)]
     pub(crate) inputs: Vec<AddrPrefix>,
     /// A param: `key=text`, or `key:=json` for numbers, bools, lists
     #[arg(short, long = "param", value_name = "KEY=TEXT", value_parser = param::parse)]
@@ -124,6 +129,7 @@ pub(crate) enum RootVerb {
         /// The name
         name: String,
         /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
     },
     /// Remove a name
@@ -158,4 +164,12 @@ pub(crate) struct RunArgs {
     /// Draw what ran to this SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) graph: Option<PathBuf>,
+}
+
+/// Parses a value of deriva's; clap puts it into a sentence that names it already.
+fn parsed<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Error| {
+        let next = error.advice().map(|advice| format!("\nnext: {advice}"));
+        format!("{}{}", error.message(), next.unwrap_or_default())
+    })
 }

@@ -40,7 +40,7 @@ pub(crate) struct Pipeline {
 }
 
 /// A list of files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// Its name.
     pub(crate) name: String,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva::Deriva;
-use deriva::api::{CAddr, Clock, ErrorKind, Result, StoreUri, SystemClock};
+use deriva::api::{CAddr, Clock, Error, ErrorKind, Result, StoreUri, SystemClock};
 
 use crate::args::RunArgs;
 use crate::exit::{self, Failure, Outcome};
@@ -145,7 +145,12 @@ async fn sources(
     {
         skip.push(uri.path().into());
     }
-    let found = scan::scan(&places.root, &pipeline.sources, &skip)?;
+    // A walk over a large tree takes a while, and a signal must be heard meanwhile.
+    let (root, wanted) = (places.root.clone(), pipeline.sources.clone());
+    let walk = tokio::task::spawn_blocking(move || scan::scan(&root, &wanted, &skip));
+    let found = walk.await.map_err(|source| {
+        Error::new(ErrorKind::Internal, "the walk over the sources ended early").caused_by(source)
+    })??;
     let counts: Vec<usize> = found.iter().map(Vec::len).collect();
     let mistakes = expand::check_counts(pipeline, &counts, &places.root.display().to_string());
     if !mistakes.is_empty() {

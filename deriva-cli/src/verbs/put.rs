@@ -68,8 +68,8 @@ fn expand(path: &Path) -> Result<Vec<PathBuf>> {
                 .with("path", path.display())
                 .caused_by(error)
         })?;
-        let link = entry.path_is_symlink();
-        if entry.path().is_file() && (!link || entry.path().exists()) {
+        // A link to a file counts as one; what has no content of its own does not.
+        if entry.path().is_file() {
             files.push(entry.into_path());
         }
     }
