@@ -20,7 +20,7 @@ const ROUNDS: u64 = 20;
 
 /// What step `n` writes: a blob (every third a large one), and a recipe that produced it.
 fn step(n: u64) -> (Blob, Recipe, Output) {
-    let blob = blob(if n % 3 == 0 { 5000 } else { 300 }, n);
+    let blob = blob(if n.is_multiple_of(3) { 5000 } else { 300 }, n);
     let recipe = recipe("f/1", &[leaf(0), leaf(n)]);
     let cost = std::time::Duration::from_nanos(n);
     let (addr, len) = (blob.addr(), blob.len());
