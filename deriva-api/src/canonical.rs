@@ -4,7 +4,7 @@
 //! `[1, name, version, [inputs], {params}]`. The leading 1 is the format's version, inputs are
 //! 32-byte strings, params a map from text to values. Lengths and integers take their shortest form,
 //! floats the shortest of 16, 32 and 64 bits that keeps the value, and map keys are sorted by their
-//! encoded bytes. One recipe has exactly one encoding, and [`Layout::parse`] accepts no other.
+//! encoded bytes. One recipe has exactly one encoding, and [`crate::Recipe::decode`] accepts no other.
 
 use std::collections::BTreeMap;
 
