@@ -128,7 +128,7 @@ macro_rules! blob_store_conformance {
     };
 }
 
-/// Makes a module with one test for each case for DAG stores; see [`blob_store_conformance`].
+/// Makes a module with one test for each case for DAG stores; see [`crate::blob_store_conformance`].
 #[macro_export]
 macro_rules! dag_store_conformance {
     ($name:ident, $fixture:expr) => {
