@@ -1,4 +1,5 @@
 //! deriva as an application embeds it.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::sync::Arc;
 

@@ -13,8 +13,10 @@ use crate::call::call;
 use crate::plan::{NodeId, Task};
 use crate::request::Cutoff;
 
-/// Light nodes that are run between two looks at anything else.
+/// Light nodes that are run at the most between two looks at anything else.
 const CHUNK: usize = 256;
+/// And how long they may take together, as far as the chunk before tells.
+pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// A light function on more input bytes than this is treated as heavy.
 const LIGHT_BYTES: u64 = 16 * 1024;
 /// The encoded form of no params.
@@ -75,10 +77,12 @@ impl Run {
 
     /// Runs the next chunk: here, or beside this task where there is enough for both.
     pub(super) async fn run_light(&mut self) {
-        let nodes: Vec<NodeId> = self.light.drain(..self.light.len().min(CHUNK)).collect();
+        let fitting = CHUNK_TIME.as_nanos() / self.light_cost.as_nanos().max(1);
+        let size = usize::try_from(fitting).unwrap_or(CHUNK).clamp(1, CHUNK);
+        let nodes: Vec<NodeId> = self.light.drain(..self.light.len().min(size)).collect();
         let nodes = self.load(nodes).await;
         let chunk = self.chunk(&nodes);
-        let enough_left = self.light.len() + self.ready.len() >= CHUNK;
+        let enough_left = self.light.len() + self.ready.len() >= size;
         if enough_left && self.chunks + 1 < self.options.jobs {
             let functions = self.plan.functions.clone();
             let clock = Arc::clone(&self.inner.clock);
@@ -102,6 +106,8 @@ impl Run {
     }
 
     pub(super) fn chunk_done(&mut self, done: ChunkDone) {
+        self.light_cost = done.cost;
+        self.busy += done.cost * done.results.len() as u32;
         for (node, result) in done.results {
             match result {
                 Ok(blob) => self.computed(node, blob, done.cost),

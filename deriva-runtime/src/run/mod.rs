@@ -18,6 +18,7 @@ mod settle;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{Blob, BlobStat, CAddr, Divergence, Error, ErrorKind, Executed, Result};
 use futures::FutureExt;
@@ -32,7 +33,7 @@ use crate::request::Options;
 use crate::survey::Distrusted;
 
 use commit::Batch;
-use light::ChunkDone;
+use light::{CHUNK_TIME, ChunkDone};
 
 /// How a run ended, if not with an error.
 pub(crate) enum End {
@@ -84,6 +85,10 @@ pub(crate) struct Run {
     running: FuturesUnordered<BoxFuture<'static, Done>>,
     executing: usize,
     chunks: usize,
+    /// What a light node cost lately.
+    light_cost: Duration,
+    /// Time spent in light nodes since this task last let others run.
+    busy: Duration,
     committing: bool,
     batch: Batch,
     failure: Option<Error>,
@@ -120,6 +125,8 @@ impl Run {
             running: FuturesUnordered::new(),
             executing: 0,
             chunks: 0,
+            light_cost: Duration::ZERO,
+            busy: Duration::ZERO,
             committing: false,
             batch: Batch::default(),
             failure: None,
@@ -185,7 +192,8 @@ impl Run {
                 self.run_light().await;
                 self.commit(false);
                 turns += 1;
-                if turns.is_multiple_of(16) {
+                if self.busy >= CHUNK_TIME || turns.is_multiple_of(64) {
+                    self.busy = Duration::ZERO;
                     tokio::task::yield_now().await;
                 }
                 continue;
