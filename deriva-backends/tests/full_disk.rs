@@ -10,16 +10,17 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{blob, open};
-use deriva_api::ErrorKind;
+use deriva_api::{Blob, BlobStore, ErrorKind};
 use rstest::rstest;
 
-/// A file system of 3 MiB, unmounted at the end.
+/// A small file system, unmounted at the end.
 struct Small(tempfile::TempDir);
 
 impl Small {
-    fn mount() -> Option<Self> {
+    fn mount(size: &str) -> Option<Self> {
         let dir = tempfile::TempDir::new().unwrap();
-        let args = ["-t", "tmpfs", "-o", "size=3M", "tmpfs"];
+        let size = format!("size={size}");
+        let args = ["-t", "tmpfs", "-o", &size, "tmpfs"];
         let mounted = Command::new("mount").args(args).arg(dir.path()).output();
         mounted
             .is_ok_and(|output| output.status.success())
@@ -41,36 +42,62 @@ impl Drop for Small {
     }
 }
 
-#[rstest]
-#[case("files", "")]
-#[case("sled", "?blob_threshold=1KiB")]
-#[tokio::test]
-async fn a_full_disk_is_full(#[case] scheme: &str, #[case] options: &str) {
-    let Some(small) = Small::mount() else {
-        return;
-    };
-    let uri = format!("{scheme}:{}/store{options}", small.path().display());
-    let opened = open(&uri).await.unwrap();
-    let blobs = opened.blobs.unwrap();
+/// Puts blobs of this length until one is refused; answers with those that were stored.
+async fn fill(blobs: &dyn BlobStore, len: usize) -> Vec<Blob> {
     let mut stored = Vec::new();
     let error = loop {
-        let next = blob(20_000, stored.len() as u64);
+        let next = blob(len, stored.len() as u64);
         match blobs.put(std::slice::from_ref(&next)).await {
             Ok(()) => stored.push(next),
             Err(error) => break error,
         }
-        assert!(stored.len() < 200, "3 MiB hold no 4 MB");
+        assert!(stored.len() < 20_000, "the disk is never full");
     };
     assert_eq!(error.kind(), ErrorKind::Full, "{error:?}");
     for blob in &stored {
         assert_eq!(blobs.get(blob.addr()).await.unwrap().as_ref(), Some(blob));
     }
-    // After space returns, writes work again.
-    blobs
-        .remove(&[stored[0].addr(), stored[1].addr()])
-        .await
-        .unwrap();
-    let late = blob(10_000, 999);
+    stored
+}
+
+#[tokio::test]
+async fn a_full_disk_is_full_for_files_and_removing_makes_room() {
+    let Some(small) = Small::mount("3M") else {
+        return;
+    };
+    let uri = format!("files:{}/store", small.path().display());
+    let blobs = open(&uri).await.unwrap().blobs.unwrap();
+    let stored = fill(&*blobs, 20_000).await;
+    let removed = [stored[0].addr(), stored[1].addr()];
+    blobs.remove(&removed).await.unwrap();
+    let late = blob(10_000, 999_999);
     blobs.put(std::slice::from_ref(&late)).await.unwrap();
     assert_eq!(blobs.get(late.addr()).await.unwrap(), Some(late));
+}
+
+#[rstest]
+#[case("")]
+#[case("?blob_threshold=1KiB")]
+#[tokio::test]
+async fn a_full_disk_is_full_for_sled_before_sled_meets_it(#[case] options: &str) {
+    let Some(small) = Small::mount("48M") else {
+        return;
+    };
+    let ballast = small.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 16 << 20]).unwrap();
+    let uri = format!("sled:{}/store{options}", small.path().display());
+    let blobs = open(&uri).await.unwrap().blobs.unwrap();
+    let stored = fill(&*blobs, 20_000).await;
+    assert!(!stored.is_empty());
+    // Removing still works, and after space returns writing does.
+    blobs.remove(&[stored[0].addr()]).await.unwrap();
+    std::fs::remove_file(&ballast).unwrap();
+    let late = blob(10_000, 999_999);
+    blobs.put(std::slice::from_ref(&late)).await.unwrap();
+    assert_eq!(blobs.get(late.addr()).await.unwrap(), Some(late));
+    drop(blobs);
+    let blobs = open(&uri).await.unwrap().blobs.unwrap();
+    for blob in &stored[1..] {
+        assert_eq!(blobs.get(blob.addr()).await.unwrap().as_ref(), Some(blob));
+    }
 }

@@ -17,6 +17,12 @@ const FLUSH_EVERY: u64 = 500;
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
+/// Sled does not live through a full disk: it refuses all further work, reads too. So writes stop while
+/// this many bytes are still free, and removals, which lead out of the trouble, at a quarter of it.
+const RESERVE: u64 = 16 << 20;
+/// Bytes that sled writes for one that it is given, at the most.
+const AMPLIFICATION: u64 = 8;
+
 #[derive(Debug)]
 pub(super) struct SledEngine {
     db: sled::Db,
@@ -56,6 +62,26 @@ impl SledEngine {
     }
 }
 
+impl SledEngine {
+    fn check_space(&self, writes: &[Write]) -> Result<()> {
+        let free = rustix::fs::statvfs(&self.folder)
+            .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+            .map_err(|source| at(&self.folder, Error::io(source.into())))?;
+        let row = |(key, value): &Write| key.len() + value.as_ref().map_or(0, |value| value.len());
+        let bytes: usize = writes.iter().map(row).sum();
+        let removes = writes.iter().any(|(_, value)| value.is_none());
+        let reserve = if removes { RESERVE / 4 } else { RESERVE };
+        if free >= reserve + AMPLIFICATION * bytes as u64 {
+            return Ok(());
+        }
+        let full = Error::new(ErrorKind::Full, "too little space is left to write safely")
+            .with("free", free)
+            .with("reserve", reserve)
+            .hint("make room and try again; what is stored can be read meanwhile");
+        Err(at(&self.folder, full))
+    }
+}
+
 impl Engine for SledEngine {
     type Value = sled::IVec;
 
@@ -82,6 +108,7 @@ impl Engine for SledEngine {
     }
 
     fn apply(&self, writes: &[Write]) -> Result<()> {
+        self.check_space(writes)?;
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
             match value {
