@@ -127,9 +127,9 @@ impl Claims {
         }
     }
 
-    /// Hands the claims over to whoever runs the plan.
-    pub(crate) fn disarm(mut self) {
-        self.addrs.clear();
+    /// Hands the claims over to the caller, who must land them.
+    pub(crate) fn disarm(mut self) -> Vec<CAddr> {
+        std::mem::take(&mut self.addrs)
     }
 }
 

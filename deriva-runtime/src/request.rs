@@ -192,7 +192,8 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
             }
         }
         let mut run = Run::new(Arc::clone(&inner), options.clone(), plan, distrusted);
-        claims.disarm();
+        // The run lands what it does not finish.
+        drop(claims.disarm());
         let end = run.drive().await;
         add(&mut summary, run.summary);
         summary.reused += if first { reused } else { 0 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Record, Result};
+use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Output, Record, Result};
 use futures::StreamExt;
 
 use super::{Done, Run};
@@ -23,7 +23,7 @@ const BACKLOG_RECORDS: usize = 16 * FULL_RECORDS;
 pub(super) struct Batch {
     blobs: Vec<Blob>,
     records: Vec<Record>,
-    pub(super) landings: Vec<(CAddr, Landing)>,
+    pub(super) landings: Vec<(CAddr, Output)>,
     bytes: u64,
 }
 
@@ -65,31 +65,34 @@ impl Run {
         // A task of its own: a batch that was begun is finished even when the request is dropped, and
         // its flights land in any case.
         let work = self.inner.tokio.spawn(async move {
-            let claims = Claims::new(&inner, landings.iter().map(|(addr, _)| *addr).collect());
+            let addrs = landings.iter().map(|(addr, _)| *addr).collect();
+            let claims = Claims::new(&inner, addrs);
             let result = write(&inner, &blobs, &records).await;
-            claims.disarm();
-            if result.is_err() {
-                return (landings, result);
-            }
-            inner.flights.land(landings);
-            (Vec::new(), result)
+            drop(claims.disarm());
+            let landing = |output| match &result {
+                Ok(_) => Landing::Done {
+                    output,
+                    blob: None,
+                    stored: true,
+                },
+                Err(error) => Landing::Failed(error.clone()),
+            };
+            let landed = landings.into_iter();
+            inner
+                .flights
+                .land(landed.map(|(addr, output)| (addr, landing(output))));
+            result
         });
         self.committing = true;
         self.running.push(Box::pin(async move {
-            let (landings, result) = work.await.unwrap_or_else(|source| {
-                let error = Error::new(ErrorKind::Cancelled, "writing results was interrupted")
-                    .caused_by(source);
-                (Vec::new(), Err(error))
-            });
-            Done::Committed(landings, result)
+            Done::Committed(work.await.unwrap_or_else(|source| {
+                let what = "writing results was interrupted";
+                Err(Error::new(ErrorKind::Cancelled, what).caused_by(source))
+            }))
         }));
     }
 
-    pub(super) fn committed(
-        &mut self,
-        landings: Vec<(CAddr, Landing)>,
-        result: Result<Vec<Divergence>>,
-    ) {
+    pub(super) fn committed(&mut self, result: Result<Vec<Divergence>>) {
         self.committing = false;
         let error = match result {
             Ok(divergences) => match divergences.first() {
@@ -102,10 +105,6 @@ impl Run {
             },
             Err(error) => error.during("commit"),
         };
-        let failed = landings
-            .into_iter()
-            .map(|(addr, _)| (addr, Landing::Failed(error.clone())));
-        self.inner.flights.land(failed.collect::<Vec<_>>());
         self.failure.get_or_insert(error);
     }
 
@@ -117,9 +116,9 @@ impl Run {
                 return;
             }
             match self.running.next().await {
-                Some(Done::Committed(landings, result)) => {
+                Some(Done::Committed(result)) => {
                     let failed = result.is_err();
-                    self.committed(landings, result);
+                    self.committed(result);
                     if failed {
                         return;
                     }

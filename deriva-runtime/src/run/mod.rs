@@ -48,7 +48,8 @@ enum Done {
     Executed(NodeId, Result<Executed>),
     Unreadable(NodeId, Vec<NodeId>, Error),
     Chunk(ChunkDone),
-    Committed(Vec<(CAddr, Landing)>, Result<Vec<Divergence>>),
+    /// A batch was written, or it was not.
+    Committed(Result<Vec<Divergence>>),
     /// A flight of another ended; with an address where it is that of the resolved recipe.
     Landed(NodeId, Option<CAddr>, Landing),
 }
@@ -202,6 +203,10 @@ impl Run {
                 continue;
             }
             self.commit(true);
+            // What is left waits for flights, maybe for one of this run that only a new plan can end.
+            if self.replan && self.executing == 0 && self.chunks == 0 && !self.committing {
+                break;
+            }
             match self.running.next().await {
                 Some(done) => self.absorb(done).await,
                 None => break,
@@ -236,7 +241,7 @@ impl Run {
                 self.chunks -= 1;
                 self.chunk_done(chunk);
             }
-            Done::Committed(landings, result) => self.committed(landings, result),
+            Done::Committed(result) => self.committed(result),
             Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing),
         }
         self.commit(false);

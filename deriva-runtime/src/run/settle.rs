@@ -188,29 +188,26 @@ impl Run {
         self.distrusted.remove(&output.addr);
         let owned = matches!(self.plan.nodes[at].task, Task::Compute { .. });
         let resolved = self.resolved.remove(&node);
-        let held = blob.clone().filter(|_| !keep);
-        let landing = Landing::Done {
-            output,
-            blob: held,
-            stored: keep,
-        };
-        let landings = owned
-            .then_some(addr)
-            .into_iter()
-            .chain(resolved)
-            .map(|addr| (addr, landing.clone()));
+        let landed = owned.then_some(addr).into_iter().chain(resolved);
         if keep {
-            self.batch.landings.extend(landings);
-            self.batch.add(
-                Record {
-                    addr,
-                    resolved,
-                    output,
-                },
-                blob.clone(),
-            );
+            self.batch
+                .landings
+                .extend(landed.map(|addr| (addr, output)));
+            let record = Record {
+                addr,
+                resolved,
+                output,
+            };
+            self.batch.add(record, blob.clone());
         } else {
-            self.inner.flights.land(landings.collect::<Vec<_>>());
+            let landing = || Landing::Done {
+                output,
+                blob: blob.clone(),
+                stored: false,
+            };
+            self.inner
+                .flights
+                .land(landed.map(|addr| (addr, landing())));
         }
         self.release_inputs(node);
         if self.is_target[node as usize] {
