@@ -111,7 +111,7 @@ async fn every_damaged_row_is_corrupt() {
     store.dag().set_root("root", a.addr()).await.unwrap();
     store.close();
     // The last byte: of the bytes, of an address, or of a checksum.
-    let db = sled::open(store.path().join("sled")).unwrap();
+    let db = common::raw_sled(&store.path());
     for row in db.iter() {
         let (key, value) = row.unwrap();
         if !matches!(key[0], b'd' | b'm') {

@@ -98,7 +98,7 @@ async fn a_store_reopens_as_soon_as_it_is_dropped(#[case] uri: &str) {
 async fn a_newer_format_is_refused_by_name() {
     let mut store = Store::open("sled:PATH").await;
     store.close();
-    let db = sled::open(store.path().join("sled")).unwrap();
+    let db = common::raw_sled(&store.path());
     db.insert("mformat", &7u32.to_le_bytes()).unwrap();
     drop(db);
     let error = refused(store.uri()).await;
