@@ -429,3 +429,84 @@ async fn a_lost_intermediate_is_made_again_with_what_it_needs() {
         ErrorKind::NotFound
     );
 }
+
+#[tokio::test]
+async fn a_blob_that_could_not_be_read_for_a_moment_is_not_thrown_away_with_a_damaged_one() {
+    let (deriva, layer, model, _) = faulty().await;
+    let leaf = deriva.put("leaf").await.unwrap();
+    let one = |name| deriva.recipe(name, "1").input(leaf).insert();
+    let (upper, hash) = (
+        one("text.upper").await.unwrap(),
+        one("hash.sha256").await.unwrap(),
+    );
+    deriva.materialize_many([upper, hash]).await.unwrap();
+    let made = model.outputs(&[upper, hash]).await.unwrap();
+    let (damaged, whole) = (made[0].unwrap().addr, made[1].unwrap().addr);
+    let join = deriva.recipe("bytes.concat", "1").inputs([upper, hash]);
+    let join = join.insert().await.unwrap();
+    layer.faults().damage(damaged, Damage::FlipBit(0));
+    // The first read is that of both, the second and third are those of each.
+    let third = 2;
+    layer
+        .faults()
+        .fail_nth(Operation::BlobGetMany, third, ErrorKind::Unavailable);
+    let error = deriva.get(join).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(BlobStore::get(&model, whole).await.unwrap().is_some());
+    layer.faults().clear();
+    assert_eq!(&deriva.get(join).await.unwrap()[..4], b"LEAF");
+}
+
+#[tokio::test]
+async fn outputs_damaged_on_the_disk_are_healed_also_deep_in_the_graph() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let uri = format!(
+        "sled:{}?blob_threshold=1KiB",
+        folder.path().join("s").display()
+    );
+    let open = || deriva::builder().store(&uri).cache_bytes(0).build();
+    let deriva = open().await.unwrap();
+    let leaf = deriva.put("0123456789").await.unwrap();
+    let long = deriva
+        .recipe("bytes.repeat", "1")
+        .input(leaf)
+        .param("times", 1000);
+    let long = long.insert().await.unwrap();
+    let top = deriva
+        .recipe("text.upper", "1")
+        .inputs([long])
+        .insert()
+        .await
+        .unwrap();
+    let other = deriva
+        .recipe("hash.blake3", "1")
+        .input(long)
+        .insert()
+        .await
+        .unwrap();
+    let expected = deriva.get(top).await.unwrap();
+    drop(deriva);
+    let mut damaged = 0;
+    let mut folders = vec![folder.path().join("s/files")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.metadata().unwrap().len() == 10_000 {
+                let mut bytes = std::fs::read(&path).unwrap();
+                bytes[7777] ^= 4;
+                std::fs::write(&path, bytes).unwrap();
+                damaged += 1;
+            }
+        }
+    }
+    assert_eq!(
+        damaged, 1,
+        "digits have no upper case: both outputs are one blob"
+    );
+    let deriva = open().await.unwrap();
+    let hash = deriva.materialize(other).await.unwrap();
+    assert_eq!((hash.summary.healed, hash.summary.computed), (1, 2));
+    assert_eq!(deriva.get(top).await.unwrap(), expected);
+}

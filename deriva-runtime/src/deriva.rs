@@ -161,8 +161,8 @@ impl Deriva {
         };
         match self.inner.blobs.get(output.addr).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                // The recipe can make it again; the damaged copy must not be taken for the blob then.
-                self.inner.blobs.remove(&[output.addr]).await?;
+                // The recipe can make it again.
+                self.inner.discard_damaged(&[output.addr]).await?;
                 Ok(None)
             }
             other => other,
@@ -199,7 +199,7 @@ impl Deriva {
             .await;
         match looked {
             Err(error) if error.kind() == ErrorKind::Corrupt && stat.addr != addr => {
-                self.inner.blobs.remove(&[stat.addr]).await?;
+                self.inner.discard_damaged(&[stat.addr]).await?;
                 stat = only(self.materialize(addr).await?.results)?;
             }
             other => drop(other?),

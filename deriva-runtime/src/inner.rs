@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, Clock, DagStore, Executor};
+use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
 use crate::cache::BlobCache;
 use crate::flights::Flights;
@@ -18,7 +18,27 @@ pub(crate) struct Inner {
     /// The async runtime on which requests run.
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) flights: Flights,
+    /// Held while a damaged blob is looked at and removed.
+    pub(crate) discarding: tokio::sync::Mutex<()>,
     pub(crate) cache: BlobCache,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
+}
+
+impl Inner {
+    /// Removes blobs that are damaged, so that putting them again stores them: a damaged copy would be
+    /// taken for the blob. What another request has healed meanwhile stays.
+    pub(crate) async fn discard_damaged(&self, addrs: &[CAddr]) -> Result<()> {
+        let _one_at_a_time = self.discarding.lock().await;
+        for addr in addrs {
+            match self.blobs.get(*addr).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    self.blobs.remove(&[*addr]).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@
 //! It stops at blobs, at recipes whose output is there, and at recipes that somebody else computes
 //! already. Nodes are dense `u32` indices; edges are two flat arrays, and nothing is recursive.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use deriva_api::{
@@ -222,6 +222,7 @@ impl Planner {
             .zip(&claimed)
             .filter(|(claim, _)| matches!(claim, Claim::Owned));
         let owned: Vec<usize> = owned.map(|(_, i)| *i).collect();
+        let claimed_before = self.claims.addrs.len();
         self.claims.addrs.extend(owned.iter().map(|i| addrs[*i]));
         // A flight that landed between look-up and claim may have recorded what is now claimed. What
         // is owned cannot be recorded by others any more, so one repetition is enough.
@@ -276,9 +277,10 @@ impl Planner {
             }
         }
         if !released.is_empty() {
-            self.claims
-                .addrs
-                .retain(|addr| released.iter().all(|(done, _)| done != addr));
+            let done: HashSet<CAddr> = released.iter().map(|(addr, _)| *addr).collect();
+            let batch = self.claims.addrs.split_off(claimed_before);
+            let kept = batch.into_iter().filter(|addr| !done.contains(addr));
+            self.claims.addrs.extend(kept);
             inner.flights.land(released);
         }
         Ok(())

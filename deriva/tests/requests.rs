@@ -249,3 +249,27 @@ async fn results_that_are_not_stored_leave_no_trace() {
         (Some(2), Some(0), Some(1))
     );
 }
+
+#[tokio::test]
+async fn a_cut_off_result_is_not_recorded_where_nothing_is_to_be_stored() {
+    let deriva = memory().await;
+    let (a, b) = (
+        deriva.put("x y").await.unwrap(),
+        deriva.put("x Y").await.unwrap(),
+    );
+    let (lower_a, lower_b) = (
+        recipe(&deriva, "text.lower", &[a]).await,
+        recipe(&deriva, "text.lower", &[b]).await,
+    );
+    let (zip_a, zip_b) = (
+        recipe(&deriva, "compress.gzip", &[lower_a]).await,
+        recipe(&deriva, "compress.gzip", &[lower_b]).await,
+    );
+    let bytes = deriva.get(zip_a).await.unwrap();
+    let before = deriva.status().await.unwrap().outputs;
+    let request = deriva.materialize(zip_b).store_results(StoreResults::None);
+    let done = request.await.unwrap();
+    assert_eq!((done.summary.cutoff, done.summary.computed), (1, 1));
+    assert_eq!(deriva.status().await.unwrap().outputs, before);
+    assert_eq!(deriva.get(zip_b).await.unwrap(), bytes);
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Output, Record, Result};
 use futures::StreamExt;
+use tokio::task::JoinHandle;
 
 use super::{Done, Run};
 use crate::flights::Landing;
@@ -38,6 +39,10 @@ impl Batch {
         self.bytes >= BACKLOG_BYTES || self.records.len() >= BACKLOG_RECORDS
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.bytes >= FULL_BYTES || self.records.len() >= FULL_RECORDS
     }
@@ -48,41 +53,14 @@ impl Run {
     /// a smaller one.
     pub(super) fn commit(&mut self, any: bool) {
         let due = if any {
-            !self.batch.records.is_empty()
+            !self.batch.is_empty()
         } else {
             self.batch.is_full()
         };
         if self.committing || !due {
             return;
         }
-        let Batch {
-            blobs,
-            records,
-            landings,
-            ..
-        } = std::mem::take(&mut self.batch);
-        let inner = Arc::clone(&self.inner);
-        // A task of its own: a batch that was begun is finished even when the request is dropped, and
-        // its flights land in any case.
-        let work = self.inner.tokio.spawn(async move {
-            let addrs = landings.iter().map(|(addr, _)| *addr).collect();
-            let claims = Claims::new(&inner, addrs);
-            let result = write(&inner, &blobs, &records).await;
-            drop(claims.disarm());
-            let landing = |output| match &result {
-                Ok(_) => Landing::Done {
-                    output,
-                    blob: None,
-                    stored: true,
-                },
-                Err(error) => Landing::Failed(error.clone()),
-            };
-            let landed = landings.into_iter();
-            inner
-                .flights
-                .land(landed.map(|(addr, output)| (addr, landing(output))));
-            result
-        });
+        let work = spawn(&self.inner, std::mem::take(&mut self.batch));
         self.committing = true;
         self.running.push(Box::pin(async move {
             Done::Committed(work.await.unwrap_or_else(|source| {
@@ -97,13 +75,9 @@ impl Run {
         let error = match result {
             Ok(divergences) => match divergences.first() {
                 None => return,
-                Some(first) => Error::new(ErrorKind::Nondeterministic, "a recipe gave another output than is recorded")
-                    .with("addr", first.addr)
-                    .with("recorded", first.recorded.addr)
-                    .with("offered", first.offered.addr)
-                    .hint("the first output was kept; give the function a new version, or forget the old output"),
+                Some(first) => divergent(first),
             },
-            Err(error) => error.during("commit"),
+            Err(error) => error,
         };
         self.failure.get_or_insert(error);
     }
@@ -130,9 +104,58 @@ impl Run {
     }
 }
 
+/// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
+/// even when the request is dropped.
+pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<Divergence>>> {
+    let Batch {
+        blobs,
+        records,
+        landings,
+        ..
+    } = batch;
+    // Made before the task, which may never run when the async runtime shuts down.
+    let addrs = landings.iter().map(|(addr, _)| *addr).collect();
+    let claims = Claims::new(inner, addrs);
+    let owned = Arc::clone(inner);
+    inner.tokio.spawn(async move {
+        let result = write(&owned, &blobs, &records).await;
+        drop(claims.disarm());
+        let landing = |addr: CAddr, output: Output| match &result {
+            Err(error) => Landing::Failed(error.clone()),
+            Ok(divergences) => match divergences.iter().find(|other| other.addr == addr) {
+                Some(other) => Landing::Failed(divergent(other)),
+                None => Landing::Done {
+                    output,
+                    blob: None,
+                    stored: true,
+                },
+            },
+        };
+        let landed = landings.into_iter();
+        owned
+            .flights
+            .land(landed.map(|(addr, output)| (addr, landing(addr, output))));
+        result
+    })
+}
+
 async fn write(inner: &Inner, blobs: &[Blob], records: &[Record]) -> Result<Vec<Divergence>> {
-    if !blobs.is_empty() {
-        inner.blobs.put(blobs).await?;
-    }
-    inner.dag.record(records).await
+    let written = async {
+        if !blobs.is_empty() {
+            inner.blobs.put(blobs).await?;
+        }
+        inner.dag.record(records).await
+    };
+    written.await.map_err(|error| error.during("commit"))
+}
+
+fn divergent(divergence: &Divergence) -> Error {
+    let what = "a recipe gave another output than is recorded";
+    Error::new(ErrorKind::Nondeterministic, what)
+        .with("addr", divergence.addr)
+        .with("recorded", divergence.recorded.addr)
+        .with("offered", divergence.offered.addr)
+        .hint(
+            "the first output was kept; give the function a new version, or forget the old output",
+        )
 }

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::light::read;
-use super::{Done, Run};
+use super::{Done, Run, Unread};
 use crate::event::{Event, Reuse};
 use crate::flights::{Claim, Landing};
 use crate::inner::Inner;
@@ -169,32 +169,39 @@ async fn execute(inner: Arc<Inner>, node: NodeId, mut step: Step, sources: Vec<S
             step.inputs = operands;
             Done::Executed(node, inner.executor.execute(step).await)
         }
-        Err((lost, error)) if lost.is_empty() => Done::Executed(node, Err(error)),
-        Err((lost, error)) => Done::Unreadable(node, lost, error),
+        Err(Unready::Failed(error)) => Done::Executed(node, Err(error)),
+        Err(Unready::Unread(inputs)) => Done::Unread(node, inputs),
     }
 }
 
-/// Reads what is not in hand. Fails with the inputs that could not be read.
-async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, (Vec<NodeId>, Error)> {
+/// Why a step could not begin.
+enum Unready {
+    Unread(Vec<Unread>),
+    Failed(Error),
+}
+
+/// Reads what is not in hand.
+async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unready> {
     let mut operands = Vec::with_capacity(sources.len());
-    let mut lost: Option<(Vec<NodeId>, Error)> = None;
+    let mut unread = Vec::new();
     for source in sources {
         match source {
             Source::Held(blob) => operands.push(Operand::Held(blob)),
-            Source::Read(node, stat) => match read(&*inner.blobs, &[stat.addr]).await {
+            Source::Read(input, stat) => match read(&*inner.blobs, &[stat.addr]).await {
                 Ok(mut blobs) => operands.extend(blobs.pop().map(Operand::Held)),
-                Err(error) => lost.get_or_insert((Vec::new(), error)).0.push(node),
+                Err(error) => unread.push(Unread { input, error }),
             },
         }
     }
-    match lost {
-        None => Ok(operands),
-        Some(lost) => Err(lost),
+    if unread.is_empty() {
+        Ok(operands)
+    } else {
+        Err(Unready::Unread(unread))
     }
 }
 
 /// Stores what is only in hand.
-async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, (Vec<NodeId>, Error)> {
+async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unready> {
     let held: Vec<Blob> = sources
         .iter()
         .filter_map(|source| match source {
@@ -202,11 +209,7 @@ async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, (Vec
             Source::Read(..) => None,
         })
         .collect();
-    inner
-        .blobs
-        .put(&held)
-        .await
-        .map_err(|error| (Vec::new(), error))?;
+    inner.blobs.put(&held).await.map_err(Unready::Failed)?;
     let operand = |source| match source {
         Source::Held(blob) => Operand::Stored(Blob::stat(&blob)),
         Source::Read(_, stat) => Operand::Stored(stat),

@@ -8,7 +8,7 @@ use deriva_api::{
     Blob, BlobStore, Bytes, CAddr, Clock, ComputeFunction, Error, ErrorKind, Params, Result, Weight,
 };
 
-use super::{Done, Run};
+use super::{Done, Run, Unread};
 use crate::call::call;
 use crate::plan::{NodeId, Task};
 use crate::request::Cutoff;
@@ -137,21 +137,20 @@ impl Run {
             .filter_map(|node| self.content(*node))
             .map(|stat| stat.addr)
             .collect();
-        let failed = match read(&*self.inner.blobs, &addrs).await {
-            Ok(blobs) => {
-                for (node, blob) in wanted.iter().zip(blobs) {
-                    self.values[*node as usize] = Some(blob);
-                }
-                return nodes;
+        if let Ok(blobs) = read(&*self.inner.blobs, &addrs).await {
+            for (node, blob) in wanted.iter().zip(blobs) {
+                self.values[*node as usize] = Some(blob);
             }
-            Err(error) => error,
-        };
+            return nodes;
+        }
         // Something could not be read: find out which, and let the others go on.
         let mut whole = Vec::new();
         for node in nodes {
-            let mut lost = Vec::new();
+            let mut lost: Vec<Unread> = Vec::new();
             for input in self.plan.inputs(node).to_vec() {
-                if self.values[input as usize].is_some() || lost.contains(&input) {
+                if self.values[input as usize].is_some()
+                    || lost.iter().any(|unread| unread.input == input)
+                {
                     continue;
                 }
                 let Some(stat) = self.content(input) else {
@@ -159,13 +158,13 @@ impl Run {
                 };
                 match read(&*self.inner.blobs, &[stat.addr]).await {
                     Ok(mut blobs) => self.values[input as usize] = blobs.pop(),
-                    Err(_) => lost.push(input),
+                    Err(error) => lost.push(Unread { input, error }),
                 }
             }
             if lost.is_empty() {
                 whole.push(node);
             } else {
-                self.lost(node, &lost, failed.clone()).await;
+                self.lost(node, lost).await;
             }
         }
         whole

@@ -46,12 +46,18 @@ pub(crate) enum End {
 /// Something that the loop waited for.
 enum Done {
     Executed(NodeId, Result<Executed>),
-    Unreadable(NodeId, Vec<NodeId>, Error),
+    Unread(NodeId, Vec<Unread>),
     Chunk(ChunkDone),
     /// A batch was written, or it was not.
     Committed(Result<Vec<Divergence>>),
     /// A flight of another ended; with an address where it is that of the resolved recipe.
     Landed(NodeId, Option<CAddr>, Landing),
+}
+
+/// An input of a node that could not be read, and why.
+struct Unread {
+    input: NodeId,
+    error: Error,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +132,7 @@ impl Run {
             running: FuturesUnordered::new(),
             executing: 0,
             chunks: 0,
-            light_cost: Duration::ZERO,
+            light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
             committing: false,
             batch: Batch::default(),
@@ -233,9 +239,9 @@ impl Run {
                 self.executing -= 1;
                 self.executed(node, result);
             }
-            Done::Unreadable(node, inputs, error) => {
+            Done::Unread(node, inputs) => {
                 self.executing -= 1;
-                self.lost(node, &inputs, error).await;
+                self.lost(node, inputs).await;
             }
             Done::Chunk(chunk) => {
                 self.chunks -= 1;
@@ -303,9 +309,13 @@ impl Run {
 }
 
 impl Drop for Run {
-    /// Gives up what is still claimed, so that whoever waits for it can claim it anew.
+    /// Gives up what is still claimed, so that whoever waits for it can claim it anew; what was
+    /// computed is written all the same.
     fn drop(&mut self) {
-        let batched = std::mem::take(&mut self.batch.landings);
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.is_empty() {
+            commit::spawn(&self.inner, batch);
+        }
         let open = self
             .plan
             .nodes
@@ -315,13 +325,9 @@ impl Drop for Run {
                 (*state == State::Open && matches!(node.task, Task::Compute { .. }))
                     .then_some(node.addr)
             });
-        let abandoned = open
-            .chain(self.resolved.values().copied())
-            .chain(batched.into_iter().map(|(addr, _)| addr));
-        self.inner.flights.land(
-            abandoned
-                .map(|addr| (addr, Landing::Abandoned))
-                .collect::<Vec<_>>(),
-        );
+        let abandoned = open.chain(self.resolved.values().copied());
+        self.inner
+            .flights
+            .land(abandoned.map(|addr| (addr, Landing::Abandoned)));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deriva_api::{Blob, CAddr, Error, ErrorKind, Output, Record};
 
-use super::{Run, State};
+use super::{Run, State, Unread};
 use crate::event::{Event, Reuse};
 use crate::flights::Landing;
 use crate::plan::{NodeId, Task};
@@ -19,19 +19,14 @@ impl Run {
             cost,
         };
         if self.count_computed(node, output) {
-            self.settle(
-                node,
-                output,
-                Some(blob),
-                self.options.store_results == StoreResults::All,
-            );
+            self.settle(node, output, Some(blob), self.records());
         }
     }
 
     /// A node was computed by an executor that stored the output itself.
     pub(super) fn computed_elsewhere(&mut self, node: NodeId, output: Output) {
         if self.count_computed(node, output) {
-            self.settle(node, output, None, true);
+            self.settle(node, output, None, self.records());
         }
     }
 
@@ -54,8 +49,14 @@ impl Run {
             output,
             how,
         });
-        let keep = stored || self.options.store_results == StoreResults::All;
-        self.settle(node, output, blob.filter(|_| !stored), keep);
+        // What another request recorded under this very address is recorded.
+        let record = self.records() && !(stored && how == Reuse::Joined);
+        self.settle(node, output, blob.filter(|_| !stored), record);
+    }
+
+    /// Whether outputs are recorded.
+    fn records(&self) -> bool {
+        self.options.store_results == StoreResults::All
     }
 
     /// A flight of somebody else ended, of the node itself or of its resolved recipe.
@@ -118,35 +119,27 @@ impl Run {
         }
     }
 
-    /// Inputs of a node could not be read. What a recipe can make again is left to a new plan.
-    pub(super) async fn lost(&mut self, node: NodeId, inputs: &[NodeId], error: Error) {
-        let damaged = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound);
-        let made: Vec<CAddr> = inputs
-            .iter()
-            .filter_map(|input| match self.plan.nodes[*input as usize].task {
-                Task::Stored { stat, made: true } => Some(stat.addr),
-                _ => None,
-            })
-            .collect();
-        if !damaged || made.len() < inputs.len() {
-            let leaf = inputs.iter().find(|input| {
-                matches!(
-                    self.plan.nodes[**input as usize].task,
-                    Task::Stored { made: false, .. }
-                )
-            });
-            let error = match leaf {
-                Some(leaf) if damaged => error
-                    .with("leaf", self.addr(*leaf))
-                    .hint("no recipe can make this blob: put it again"),
-                _ => error,
-            };
-            return self.fail(node, error);
+    /// Inputs of a node could not be read. Where all of them are damaged or gone and recipes can make
+    /// them again, that is left to a new plan.
+    pub(super) async fn lost(&mut self, node: NodeId, inputs: Vec<Unread>) {
+        let mut made = Vec::new();
+        let mut damaged = Vec::new();
+        for Unread { input, error } in inputs {
+            match (&self.plan.nodes[input as usize].task, error.kind()) {
+                (Task::Stored { stat, made: true }, ErrorKind::Corrupt) => damaged.push(stat.addr),
+                (Task::Stored { stat, made: true }, ErrorKind::NotFound) => made.push(stat.addr),
+                (_, ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    let error = error
+                        .with("leaf", self.addr(input))
+                        .hint("no recipe can make this blob: put it again");
+                    return self.fail(node, error);
+                }
+                _ => return self.fail(node, error),
+            }
         }
-        // A damaged copy would be taken for the blob itself when it is put again.
-        match self.inner.blobs.remove(&made).await {
+        match self.inner.discard_damaged(&damaged).await {
             Ok(()) => {
-                self.distrusted.extend(made);
+                self.distrusted.extend(made.into_iter().chain(damaged));
                 self.replan = true;
             }
             Err(error) => self.fail(node, error),
@@ -181,7 +174,7 @@ impl Run {
 
     /// The output of a node is known: record it, keep its bytes while they are needed, let those go on
     /// that wait for it, and let go of its own inputs. `blob` is what the store does not have yet.
-    fn settle(&mut self, node: NodeId, output: Output, blob: Option<Blob>, keep: bool) {
+    fn settle(&mut self, node: NodeId, output: Output, blob: Option<Blob>, record: bool) {
         let addr = self.addr(node);
         let at = node as usize;
         self.state[at] = State::Done;
@@ -189,7 +182,7 @@ impl Run {
         let owned = matches!(self.plan.nodes[at].task, Task::Compute { .. });
         let resolved = self.resolved.remove(&node);
         let landed = owned.then_some(addr).into_iter().chain(resolved);
-        if keep {
+        if record {
             self.batch
                 .landings
                 .extend(landed.map(|addr| (addr, output)));
@@ -203,7 +196,7 @@ impl Run {
             let landing = || Landing::Done {
                 output,
                 blob: blob.clone(),
-                stored: false,
+                stored: blob.is_none(),
             };
             self.inner
                 .flights
@@ -244,14 +237,18 @@ impl Run {
     fn give_up(&mut self, node: NodeId, error: &Error) {
         self.state[node as usize] = State::Failed;
         self.failures.insert(node, error.clone());
+        self.release_inputs(node);
         let own = matches!(self.plan.nodes[node as usize].task, Task::Compute { .. })
             .then_some(self.addr(node));
         let ended = own.into_iter().chain(self.resolved.remove(&node));
-        self.inner.flights.land(
-            ended
-                .map(|addr| (addr, Landing::Failed(error.clone())))
-                .collect::<Vec<_>>(),
-        );
+        // That this request ran out of time is no failure for those who wait with it.
+        let landing = match error.kind() {
+            ErrorKind::Timeout | ErrorKind::Cancelled => Landing::Abandoned,
+            _ => Landing::Failed(error.clone()),
+        };
+        self.inner
+            .flights
+            .land(ended.map(|addr| (addr, landing.clone())));
     }
 
     fn addr(&self, node: NodeId) -> CAddr {
