@@ -57,12 +57,13 @@ impl Failure {
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            // A call that is wrong in itself is the caller's; one deep in a graph has failed there.
+            // A call that is wrong in itself is the caller's; a recipe that was run has failed.
             Self::Error { error, .. }
-                if error.kind() == ErrorKind::Invalid && error.path().len() > 1 =>
+                if error.kind() == ErrorKind::Invalid && !error.path().is_empty() =>
             {
                 1
             }
+            Self::Partly(ErrorKind::Invalid) => 1,
             Self::Error { error, .. } => code(error.kind()),
             Self::Mistakes(_) => 2,
             Self::Partly(kind) => code(*kind).max(1),

@@ -60,13 +60,10 @@ pub(crate) async fn put_files(
 
 async fn store(deriva: &Deriva, batch: &[Loaded], found: &[BlobStat]) -> Result<()> {
     let addrs: Vec<CAddr> = found.iter().map(|stat| stat.addr).collect();
-    let there = deriva.blobs().stat(&addrs).await?;
+    let there = deriva.whole(&addrs).await?;
     let absent = || {
-        batch
-            .iter()
-            .zip(&there)
-            .filter(|(_, there)| there.is_none())
-            .map(|(file, _)| file)
+        let files = batch.iter().zip(&there);
+        files.filter(|(_, there)| !**there).map(|(file, _)| file)
     };
     let whole: Vec<Blob> = absent()
         .filter_map(|file| match file {
@@ -187,16 +184,38 @@ async fn holds(path: &Path, stat: BlobStat) -> bool {
     }
 }
 
-/// A file that gets its name when it is complete. Dropped before, it leaves nothing.
+/// A file that gets its name when it is complete; dropped before, it leaves nothing. A link stays, and
+/// what it points to is replaced. What is no regular file, such as a pipe or a device, is written to.
 #[derive(Debug)]
 pub(crate) struct AtomicFile {
-    temp: tempfile::NamedTempFile,
+    to: To,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+enum To {
+    Temp(tempfile::NamedTempFile),
+    Stream(File),
 }
 
 impl AtomicFile {
     /// Begins a file that will be `path`, and makes its folder.
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                return Err(Error::new(ErrorKind::Invalid, "this is a folder")
+                    .with("path", path.display())
+                    .hint("name a file in it"));
+            }
+            Ok(found) if !found.is_file() => {
+                let stream = File::options().write(true).open(&path);
+                let stream = stream.map_err(|error| at(error, &path))?;
+                let to = To::Stream(stream);
+                return Ok(Self { to, path });
+            }
+            _ => {}
+        }
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -213,26 +232,29 @@ impl AtomicFile {
         let temp = builder
             .tempfile_in(folder)
             .map_err(|error| at(error, folder))?;
-        Ok(Self {
-            temp,
-            path: path.to_owned(),
-        })
+        let to = To::Temp(temp);
+        Ok(Self { to, path })
     }
 
     /// Appends bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.temp
-            .write_all(bytes)
-            .map_err(|error| at(error, &self.path))
+        let written = match &mut self.to {
+            To::Temp(temp) => temp.write_all(bytes),
+            To::Stream(stream) => stream.write_all(bytes),
+        };
+        written.map_err(|error| at(error, &self.path))
     }
 
     /// Gives the file its name, in place of one that has it.
     pub(crate) fn commit(self) -> Result<()> {
         let path = self.path;
-        self.temp
-            .persist(&path)
-            .map(drop)
-            .map_err(|error| at(error.error, &path))
+        match self.to {
+            To::Stream(_) => Ok(()),
+            To::Temp(temp) => temp
+                .persist(&path)
+                .map(drop)
+                .map_err(|error| at(error.error, &path)),
+        }
     }
 }
 

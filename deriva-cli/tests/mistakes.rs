@@ -135,3 +135,24 @@ fn what_only_the_files_show_is_told_in_the_same_way() {
         "{text}"
     );
 }
+
+#[test]
+fn mistakes_in_outputs_are_told_beside_those_in_steps() {
+    let bench = Bench::new();
+    bench.file(
+        "p.toml",
+        "name = \"x\"\n[sources.s]\ninclude = [\"*\"]\n[steps.a]\nfunction = \"text.uper/1\"\neach = \"s\"\n[outputs]\n\"../up\" = \"a\"\n\"b\" = \"zz\"\n",
+    );
+    let text = bench.fails(2, &["run", "p.toml"]);
+    for at in ["5:", "8:", "9:"] {
+        assert!(text.contains(at), "{at} in {text}");
+    }
+}
+
+#[test]
+fn what_is_no_text_is_no_pipeline() {
+    let bench = Bench::new();
+    bench.file("p.toml", [0xff, 0xfe, 0x00]);
+    bench.fails(2, &["run", "p.toml"]);
+    bench.fails(2, &["run", "."]);
+}

@@ -211,3 +211,39 @@ fn a_large_file_comes_back_as_it_was() {
     bench.ok(&["get", &large, "-o", "copy"]);
     assert_eq!(std::fs::read(bench.path("copy")).unwrap(), bytes);
 }
+
+#[test]
+fn get_writes_through_links_and_into_pipes() {
+    let bench = Bench::new();
+    bench.file("a", "bytes");
+    let a = common::addr(&bench.ok(&["put", "a"]));
+    bench.file("target", "old");
+    std::os::unix::fs::symlink(bench.path("target"), bench.path("link")).unwrap();
+    bench.ok(&["get", &a, "-o", "link"]);
+    assert!(bench.path("link").is_symlink());
+    assert_eq!(std::fs::read(bench.path("target")).unwrap(), b"bytes");
+    let pipe = bench.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let reader = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || std::fs::read(pipe).unwrap())
+    };
+    bench.ok(&["get", &a, "-o", "pipe"]);
+    assert_eq!(reader.join().unwrap(), b"bytes");
+    assert!(!pipe.metadata().unwrap().is_file());
+}
+
+#[test]
+fn putting_a_damaged_blob_again_repairs_it() {
+    let bench = Bench::new();
+    bench.file("a", "0123456789".repeat(10_000));
+    let a = common::addr(&bench.ok(&["put", "a"]));
+    let file = bench.path(&format!(".deriva/files/{}/{a}", &a[..2]));
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[5] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    bench.fails(4, &["get", &a]);
+    bench.ok(&["put", "a"]);
+    assert_eq!(bench.ok(&["get", &a]).len(), 100_000);
+}

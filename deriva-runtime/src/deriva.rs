@@ -76,15 +76,48 @@ impl Deriva {
     /// # Errors
     /// What the store says, such as `Full`.
     pub async fn put(&self, bytes: impl Into<Bytes>) -> Result<CAddr> {
-        self.inner.blobs.put_bytes(bytes.into()).await
+        let blob = Blob::new(bytes);
+        self.put_many(std::slice::from_ref(&blob)).await?;
+        Ok(blob.addr())
     }
 
-    /// Stores blobs, in one commit where the store can.
+    /// Stores blobs, in one commit where the store can. A damaged copy that is there is replaced.
     ///
     /// # Errors
     /// What the store says, such as `Full`.
     pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
+        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        self.whole(&addrs).await?;
         self.inner.blobs.put(blobs).await
+    }
+
+    /// Tells of each blob whether it is stored and undamaged. A damaged copy is removed, so that the blob
+    /// can be put again. Bytes that are there are read and checked, unless the store knows that it did so.
+    ///
+    /// # Errors
+    /// What the store says, but for damage.
+    pub async fn whole(&self, addrs: &[CAddr]) -> Result<Vec<bool>> {
+        let mut whole = Vec::with_capacity(addrs.len());
+        for (addr, stat) in addrs.iter().zip(self.inner.blobs.stat(addrs).await?) {
+            let read = match stat {
+                None => Ok(None),
+                Some(_) => {
+                    self.inner
+                        .blobs
+                        .get_range(*addr, ByteRange::new(0, 1))
+                        .await
+                }
+            };
+            whole.push(match read {
+                Ok(read) => read.is_some(),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    self.inner.discard_damaged(&[*addr]).await?;
+                    false
+                }
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(whole)
     }
 
     /// Stores everything that a reader gives as one blob, in bounded memory.

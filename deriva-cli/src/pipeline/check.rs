@@ -93,18 +93,25 @@ fn document_of(
     let steps = connect(drafts, &mut names, mistakes);
     let written = table.take("outputs");
     table.finish(mistakes);
+    let Some(steps) = steps else {
+        // What can be said of outputs without the steps is said too.
+        if let Some(value) = written {
+            outputs(value, None, &names, mistakes);
+        }
+        return None;
+    };
     let mut pipeline = Pipeline {
         name: name.map(|name| name.value).unwrap_or_default(),
         root: root.map_or_else(|| PathBuf::from("."), |root| root.value.into()),
         output: output.map(|output| output.value.into()),
         sources,
-        steps: steps?,
+        steps,
         outputs: Vec::new(),
         path: path.to_owned(),
         text: text.to_owned(),
     };
     if let Some(value) = written {
-        pipeline.outputs = outputs(value, &pipeline, &names, mistakes);
+        pipeline.outputs = outputs(value, Some(&pipeline), &names, mistakes);
     }
     Some(pipeline)
 }
@@ -266,16 +273,14 @@ fn look_up(
 
 fn outputs(
     value: &Spanned<DeValue<'_>>,
-    pipeline: &Pipeline,
+    pipeline: Option<&Pipeline>,
     names: &HashMap<String, Ref>,
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<OutputFile> {
     let mut outputs: Vec<OutputFile> = Vec::new();
     for (path, value) in read::entries(value, "`outputs`", mistakes) {
         let step = read::text(value, "an output", mistakes);
-        let Some(from) = step.and_then(|step| look_up(&step, names, mistakes)) else {
-            continue;
-        };
+        let from = step.and_then(|step| look_up(&step, names, mistakes));
         let clean = path.value.trim_end_matches('/').to_owned();
         let plain = Path::new(&clean)
             .components()
@@ -288,7 +293,10 @@ fn outputs(
             );
             continue;
         }
-        if path.value.ends_with('/') && !pipeline.is_many(from) {
+        let Some(from) = from else { continue };
+        if let Some(pipeline) = pipeline.filter(|_| path.value.ends_with('/'))
+            && !pipeline.is_many(from)
+        {
             let message = format!("`{}` gives one file, not a folder", pipeline.name_of(from));
             mistakes.push(Mistake::new(path.at, message).help(format!("write \"{clean}\"")));
             continue;

@@ -50,7 +50,17 @@ struct Places {
 /// # Errors
 /// All mistakes in it, or that it cannot be read.
 pub(crate) fn load(file: &Path) -> Outcome<Pipeline> {
-    let text = std::fs::read_to_string(file).map_err(|error| at(error, file))?;
+    let no_text = |message: &'static str| {
+        Error::new(ErrorKind::Invalid, message)
+            .with("path", file.display())
+            .hint("name a pipeline file, such as `pipeline.toml`")
+    };
+    if file.is_dir() {
+        return Err(no_text("a pipeline is a file, and this is a folder").into());
+    }
+    let bytes = std::fs::read(file).map_err(|error| at(error, file))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|source| no_text("a pipeline file is UTF-8 text").caused_by(source))?;
     let builtin = deriva::FunctionRegistry::builtin();
     let functions: Vec<_> = builtin.iter().cloned().collect();
     Ok(Pipeline::parse(file, &text, &functions)?)
