@@ -183,3 +183,10 @@ async fn a_store_prints_how_to_open_it(#[case] uri: &str, #[case] printed: &str)
     let printed = printed.replace("PATH", &store.path().display().to_string());
     assert_eq!(store.blobs().to_string(), printed);
 }
+
+#[tokio::test]
+async fn a_cache_that_is_too_small_is_refused() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let uri = format!("sled:{}/s?cache=1", dir.path().display());
+    assert_eq!(refused(&uri).await.kind(), ErrorKind::Invalid);
+}

@@ -8,6 +8,7 @@ use crate::kv::{KvConfig, ReadPolicy};
 use crate::{Durability, options};
 
 const DEFAULT_CACHE: u64 = 256 << 20;
+const MIN_CACHE: u64 = 1 << 20;
 const DEFAULT_BLOB_THRESHOLD: u64 = 32 << 10;
 const MAX_BLOB_THRESHOLD: u64 = 64 << 10;
 
@@ -45,7 +46,7 @@ impl SledConfig {
     /// Memory for sled's page cache, in bytes, about. Default: 256 MiB. At least 1 MiB is used.
     #[must_use]
     pub fn cache(mut self, bytes: u64) -> Self {
-        self.cache = bytes.max(1 << 20);
+        self.cache = bytes.max(MIN_CACHE);
         self.kv.engine = self.cache;
         self
     }
@@ -88,6 +89,12 @@ impl SledConfig {
             config = config.durability(durability);
         }
         if let Some(bytes) = options::bytes(uri, "cache")? {
+            if bytes < MIN_CACHE {
+                return Err(uri
+                    .invalid("the cache is too small")
+                    .with("option", "cache")
+                    .with("at_least", "1MiB"));
+            }
             config = config.cache(bytes);
         }
         if let Some(bytes) = options::bytes(uri, "blob_threshold")? {
