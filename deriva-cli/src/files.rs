@@ -72,7 +72,8 @@ async fn store(deriva: &Deriva, batch: &[Loaded], found: &[BlobStat]) -> Result<
         })
         .collect();
     if !whole.is_empty() {
-        deriva.put_many(&whole).await?;
+        // What is there was looked at above.
+        deriva.blobs().put(&whole).await?;
     }
     for file in absent() {
         if let Loaded::Large(path, hashed) = file {
