@@ -3,11 +3,19 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use futures_timer::Delay;
+
 /// Where time comes from. Library code never asks the system: it asks the clock that it was given,
 /// so that a test can hold time still and a simulation can repeat itself.
+#[async_trait]
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Time since a fixed but unspecified beginning; it never goes back.
     fn now(&self) -> Duration;
+
+    /// Waits until `now` has moved on by `duration` at least. Works on any async runtime; dropping
+    /// the future ends the wait.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// The system's monotonic clock, counted from the clock's creation.
@@ -32,8 +40,27 @@ impl Default for SystemClock {
     }
 }
 
+#[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
         self.0.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        Delay::new(duration).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+
+    #[test]
+    fn the_system_clock_sleeps_no_shorter_than_asked() {
+        let clock = SystemClock::new();
+        let before = clock.now();
+        block_on(clock.sleep(Duration::from_millis(5)));
+        assert!(clock.now() - before >= Duration::from_millis(5));
     }
 }
