@@ -13,7 +13,7 @@ mod expect;
 pub mod files;
 mod folder;
 mod handles;
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 mod kv;
 pub mod memory;
 mod options;
@@ -23,7 +23,7 @@ pub mod sled;
 
 use std::sync::Arc;
 
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub use kv::ReadPolicy;
 pub use options::Durability;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 use bytesize::ByteSize;
 use deriva_api::{Error, ErrorKind, Result, StoreUri};
 
@@ -52,7 +52,7 @@ pub(crate) fn durability(uri: &StoreUri) -> Result<Option<Durability>> {
 }
 
 /// An option in bytes (`65536`, `64KiB`, `1 MB`), where it is given.
-#[cfg(feature = "sled")]
+#[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub(crate) fn bytes(uri: &StoreUri, key: &str) -> Result<Option<u64>> {
     let Some(text) = uri.option(key) else {
         return Ok(None);

@@ -2,25 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deriva_api::{CAddr, Result};
+use deriva_api::{CAddr, Clock, Error, Result, SystemClock};
 
 use super::engine::{Engine, Write};
 use super::group::Committer;
 use super::layout;
 use super::ops::{Answer, Op};
 use super::stage::{Changes, Stage};
-use super::store::Shared;
+use super::store::{self, Shared};
 use crate::Durability;
 
 /// A buffered store syncs early when this many files wait to be deleted.
 const MAX_DOOMED: usize = 1024;
+/// A buffered store syncs by itself this long after a write.
+const SYNC_AFTER: Duration = Duration::from_millis(500);
 
 pub(super) struct KvCommitter<E: Engine> {
     shared: Arc<Shared<E>>,
     durability: Durability,
-    /// Something was applied and not synced.
-    dirty: bool,
+    clock: SystemClock,
+    /// Since when something is applied and not synced.
+    dirty: Option<Duration>,
+    /// The last batch failed, and nobody knows whether it is stored.
+    uncertain: bool,
+    /// Why acknowledged writes may not have become durable, until a `flush` was told.
+    lost: Option<Error>,
     /// Files of removed blobs. They are deleted when the removal is durable: before, a crash could
     /// bring the row back.
     doomed: BTreeSet<CAddr>,
@@ -31,47 +39,81 @@ impl<E: Engine> KvCommitter<E> {
         Self {
             shared,
             durability,
-            dirty: false,
+            clock: SystemClock::new(),
+            dirty: None,
+            uncertain: false,
+            lost: None,
             doomed: BTreeSet::new(),
         }
     }
 
     fn apply(&mut self, mut group: Changes, flush: bool) -> Result<()> {
-        let disk = &self.shared.disk;
+        let buffered = self.durability == Durability::Buffered;
         if !group.rows.is_empty() {
+            let counters = layout::encode_counters(&group.counters);
+            let key = layout::COUNTERS_KEY.to_vec();
+            group.rows.insert(key, Some(counters));
+            let writes: Vec<Write> = group.rows.into_iter().collect();
+            E::RESERVE.check(&self.shared.folder, &writes)?;
+            let disk = &self.shared.disk;
             let placed: Vec<CAddr> = group.place.iter().map(|staged| staged.stat.addr).collect();
             for staged in group.place {
                 disk.place(staged)?;
             }
             disk.sync_shards(placed.into_iter())?;
-            let counters = layout::encode_counters(&group.counters);
-            let key = layout::COUNTERS_KEY.to_vec();
-            group.rows.insert(key, Some(counters));
-            let writes: Vec<Write> = group.rows.into_iter().collect();
             // Set first: a batch that fails may still be on its way to the disk.
-            self.dirty = true;
-            self.shared.engine.apply(&writes)?;
+            self.dirty.get_or_insert(self.clock.now());
+            self.uncertain = true;
+            self.shared.engine.apply(&writes, !buffered)?;
+            self.uncertain = false;
+            if !buffered {
+                self.dirty = None;
+            }
             *self.shared.counters.lock() = group.counters;
         }
         self.doomed.append(&mut group.doomed);
-        let buffered = self.durability == Durability::Buffered;
-        if !buffered || flush || self.doomed.len() > MAX_DOOMED {
+        if flush {
+            let synced = self.sync();
+            return self.lost.take().map_or(synced, Err);
+        }
+        if !buffered || self.doomed.len() > MAX_DOOMED {
             self.sync()?;
         }
         Ok(())
     }
 
     fn sync(&mut self) -> Result<()> {
-        if self.dirty {
-            if self.durability == Durability::Buffered {
-                self.shared.disk.sync_all()?;
+        if self.dirty.is_some() {
+            if let Err(error) = self.sync_all() {
+                self.lost = Some(error.clone());
+                return Err(error);
             }
-            self.shared.engine.sync()?;
-            self.dirty = false;
+            self.dirty = None;
         }
         while let Some(addr) = self.doomed.pop_first() {
             // The row is gone, so a file that cannot be deleted only takes room.
             self.shared.disk.remove(&addr).ok();
+        }
+        Ok(())
+    }
+
+    fn sync_all(&mut self) -> Result<()> {
+        if self.durability == Durability::Buffered {
+            self.shared.disk.sync_all()?;
+        }
+        self.uncertain = true;
+        self.shared.engine.sync()?;
+        self.uncertain = false;
+        Ok(())
+    }
+
+    /// Learns from the engine what is stored, where an error left that open.
+    fn settle(&mut self) -> Result<()> {
+        if self.uncertain {
+            *self.shared.counters.lock() = store::counters(&self.shared.engine)?;
+            // The rows of these files may be back. A file that stays only takes room.
+            self.doomed.clear();
+            self.uncertain = false;
         }
         Ok(())
     }
@@ -86,6 +128,9 @@ impl<E: Engine> Committer for KvCommitter<E> {
     }
 
     fn commit(&mut self, ops: Vec<Op>) -> Vec<Result<Answer>> {
+        if let Err(error) = self.settle() {
+            return ops.iter().map(|_| Err(error.clone())).collect();
+        }
         let mut group = Changes {
             counters: *self.shared.counters.lock(),
             ..Changes::default()
@@ -115,6 +160,18 @@ impl<E: Engine> Committer for KvCommitter<E> {
             }
         }
         answers
+    }
+
+    fn due(&self) -> Option<Duration> {
+        let since = self.dirty?;
+        Some((since + SYNC_AFTER).saturating_sub(self.clock.now()))
+    }
+
+    fn tend(&mut self) {
+        if self.sync().is_err() {
+            // Tried again later, and told by the next `flush`.
+            self.dirty = Some(self.clock.now());
+        }
     }
 
     fn close(&mut self) {

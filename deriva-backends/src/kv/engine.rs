@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use deriva_api::Result;
+use deriva_api::{DurabilityClass, Result};
+
+use super::space::Reserve;
 
 /// One change of a batch: the key, and the new value or `None` to delete.
 pub(crate) type Write = (Vec<u8>, Option<Bytes>);
@@ -12,6 +14,12 @@ pub(crate) type Write = (Vec<u8>, Option<Bytes>);
 pub(crate) trait Engine: Debug + Send + Sync + 'static {
     /// A value as the engine hands it out, best without a copy.
     type Value: AsRef<[u8]> + Send + Sync + 'static;
+
+    /// What a write survives that was applied and not synced.
+    const APPLIED: DurabilityClass;
+
+    /// Room on the disk that the engine must never be without.
+    const RESERVE: Reserve;
 
     fn get(&self, key: &[u8]) -> Result<Option<Self::Value>>;
 
@@ -23,10 +31,13 @@ pub(crate) trait Engine: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Self::Value)>>;
 
-    /// Applies all writes or none, also when the process dies. They come sorted by key.
-    fn apply(&self, writes: &[Write]) -> Result<()>;
+    /// Applies all writes or none, also when the process dies. They come sorted by key. `durable`: this
+    /// batch, and all before it, survive the loss of power when it returns; in one commit where the
+    /// engine can. After an error nobody knows which of the two states is stored.
+    fn apply(&self, writes: &[Write], durable: bool) -> Result<()>;
 
-    /// Makes everything applied so far survive the loss of power.
+    /// Makes everything applied so far survive the loss of power. Fails, once, when the engine lost
+    /// some of it.
     fn sync(&self) -> Result<()>;
 
     /// Makes the files and folders that a new database consists of durable. Called once, before the

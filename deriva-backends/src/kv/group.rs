@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use deriva_api::{Error, ErrorKind, Result};
 use futures::channel::oneshot;
@@ -26,6 +27,12 @@ pub(super) trait Committer: Send + 'static {
 
     /// Applies the group and makes it durable; one answer for each write, in order.
     fn commit(&mut self, ops: Vec<Self::Op>) -> Vec<Result<Self::Answer>>;
+
+    /// How long until [`Committer::tend`] wants to be called; `None` while there is no need.
+    fn due(&self) -> Option<Duration>;
+
+    /// Does what was put off.
+    fn tend(&mut self);
 
     /// Called once, when no more writes will come.
     fn close(&mut self);
@@ -47,6 +54,13 @@ struct State<C: Committer> {
     weight: usize,
     waiting: Vec<oneshot::Sender<()>>,
     closed: bool,
+}
+
+/// What the commit thread does next.
+enum Next<C: Committer> {
+    Group(Vec<Job<C>>),
+    Due,
+    Closed,
 }
 
 type Job<C> = (
@@ -107,7 +121,15 @@ impl<C: Committer> GroupCommit<C> {
 
 impl<C: Committer> Queue<C> {
     fn serve(&self, mut committer: C) {
-        while let Some(jobs) = self.next_group() {
+        loop {
+            let jobs = match self.next(committer.due()) {
+                Next::Group(jobs) => jobs,
+                Next::Due => {
+                    committer.tend();
+                    continue;
+                }
+                Next::Closed => break,
+            };
             let (ops, senders): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
             for (sender, answer) in senders.into_iter().zip(committer.commit(ops)) {
                 // A caller that is gone needs no answer.
@@ -117,19 +139,29 @@ impl<C: Committer> Queue<C> {
         committer.close();
     }
 
-    fn next_group(&self) -> Option<Vec<Job<C>>> {
+    fn next(&self, due: Option<Duration>) -> Next<C> {
+        // First of all, or it would never come while writes keep coming.
+        if due.is_some_and(|left| left.is_zero()) {
+            return Next::Due;
+        }
         let mut state = self.state.lock();
         while state.jobs.is_empty() {
             if state.closed {
-                return None;
+                return Next::Closed;
             }
-            self.work.wait(&mut state);
+            let Some(left) = due else {
+                self.work.wait(&mut state);
+                continue;
+            };
+            if self.work.wait_for(&mut state, left).timed_out() && state.jobs.is_empty() {
+                return Next::Due;
+            }
         }
         state.weight = 0;
         for waiting in state.waiting.drain(..) {
             waiting.send(()).ok();
         }
-        Some(std::mem::take(&mut state.jobs))
+        Next::Group(std::mem::take(&mut state.jobs))
     }
 
     fn close(&self) {
@@ -184,6 +216,10 @@ mod tests {
             self.0.lock().push(ops.len());
             ops.iter().map(|_| Ok(ops.len())).collect()
         }
+        fn due(&self) -> Option<Duration> {
+            None
+        }
+        fn tend(&mut self) {}
         fn close(&mut self) {
             self.0.lock().push(usize::MAX);
         }

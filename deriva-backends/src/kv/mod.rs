@@ -4,23 +4,29 @@
 //! |---|---|
 //! | `engine` | what an engine must do |
 //! | `layout` | tables, keys and rows |
+//! | `config` | settings that every engine shares |
 //! | `group` | group commit: many callers, one batch, one sync |
 //! | `commit` | applies a group, exactly and in order |
 //! | `stage`, `ops` | what each write decides, reading its own group's writes |
 //! | `read` | where reads run |
+//! | `space` | stops writes before the disk is full |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
 mod blobs;
 mod commit;
+mod config;
 mod dag;
 mod engine;
 mod group;
 mod layout;
 mod ops;
 mod read;
+mod space;
 mod stage;
 mod store;
 
+pub(crate) use config::{KvConfig, Limits, kv_config};
 pub(crate) use engine::{Engine, Write};
 pub use read::ReadPolicy;
-pub(crate) use store::{Core, KvConfig, KvStore};
+pub(crate) use space::Reserve;
+pub(crate) use store::{Core, KvStore};

@@ -8,27 +8,16 @@ use deriva_api::{Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, R
 use parking_lot::Mutex;
 
 use super::commit::KvCommitter;
+use super::config::KvConfig;
 use super::engine::Engine;
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
 use super::ops::{Answer, Op};
-use super::read::{self, ReadPolicy};
+use super::read;
 use crate::files::disk::Disk;
 use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
 use crate::{Durability, options};
-
-/// Settings that every engine shares.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct KvConfig {
-    pub(crate) scheme: &'static str,
-    pub(crate) path: PathBuf,
-    pub(crate) durability: Durability,
-    pub(crate) blob_threshold: u64,
-    pub(crate) reads: ReadPolicy,
-    /// The engine's own settings, compared when one path is opened twice.
-    pub(crate) engine: u64,
-}
 
 /// Opens the engine in its folder.
 pub(crate) type Opener<E> = Box<dyn FnOnce(&Path) -> Result<E> + Send>;
@@ -53,6 +42,7 @@ pub(super) struct Shared<E> {
     pub(super) engine: E,
     pub(super) disk: Arc<Disk>,
     pub(super) counters: Mutex<Counters>,
+    pub(super) folder: PathBuf,
 }
 
 impl<E: Engine> KvStore<E> {
@@ -89,6 +79,7 @@ impl<E: Engine> KvStore<E> {
                 engine,
                 disk: Arc::new(disk),
                 counters: Mutex::new(counters),
+                folder: path.clone(),
             });
             let committer = KvCommitter::new(shared.clone(), config.durability);
             Ok(Arc::new(Core {
@@ -132,7 +123,7 @@ impl<E: Engine> KvStore<E> {
     pub(super) fn declared(&self) -> Capabilities {
         Capabilities::new(match self.core.config.durability {
             Durability::Sync => DurabilityClass::PowerLoss,
-            Durability::Buffered => DurabilityClass::None,
+            Durability::Buffered => E::APPLIED,
         })
     }
 
@@ -178,8 +169,7 @@ fn load<E: Engine>(engine: &E) -> Result<Counters> {
             ),
         ];
         engine.settle()?;
-        engine.apply(&rows.map(|(key, row)| (key.to_vec(), Some(row))))?;
-        engine.sync()?;
+        engine.apply(&rows.map(|(key, row)| (key.to_vec(), Some(row))), true)?;
         return Ok(counters);
     };
     let format = format.as_ref().try_into().map(u32::from_le_bytes);
@@ -194,6 +184,11 @@ fn load<E: Engine>(engine: &E) -> Result<Counters> {
         }
         _ => return Err(layout::damaged(layout::FORMAT_KEY)),
     }
+    counters(engine)
+}
+
+/// The counts as they are stored.
+pub(super) fn counters<E: Engine>(engine: &E) -> Result<Counters> {
     let row = engine.get(layout::COUNTERS_KEY)?;
     let row = row.ok_or_else(|| layout::damaged(layout::COUNTERS_KEY))?;
     layout::decode_counters(row.as_ref())

@@ -5,23 +5,14 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deriva_api::{Error, ErrorKind, Result};
+use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
 
-use crate::Durability;
 use crate::folder::{at, locked, sync_folder};
-use crate::kv::{Engine, Write};
+use crate::kv::{Engine, Reserve, Write};
 
-/// A buffered store's background flush, in milliseconds.
-const FLUSH_EVERY: u64 = 500;
 /// Threads of a database that was just closed may hold its file for a moment.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
-
-/// Sled does not live through a full disk: it refuses all further work, reads too. So writes stop while
-/// this many bytes are still free, and removals, which lead out of the trouble, at a quarter of it.
-const RESERVE: u64 = 16 << 20;
-/// Bytes that sled writes for one that it is given, at the most.
-const AMPLIFICATION: u64 = 8;
 
 #[derive(Debug)]
 pub(super) struct SledEngine {
@@ -32,16 +23,12 @@ pub(super) struct SledEngine {
 }
 
 impl SledEngine {
-    pub(super) fn open(folder: &Path, cache: u64, durability: Durability) -> Result<Self> {
-        let flush_every = match durability {
-            // The commit thread flushes.
-            Durability::Sync => None,
-            Durability::Buffered => Some(FLUSH_EVERY),
-        };
+    pub(super) fn open(folder: &Path, cache: u64) -> Result<Self> {
+        // The commit thread flushes.
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(cache)
-            .flush_every_ms(flush_every);
+            .flush_every_ms(None);
         let mut attempt = 1;
         let db = loop {
             match config.open() {
@@ -62,28 +49,17 @@ impl SledEngine {
     }
 }
 
-impl SledEngine {
-    fn check_space(&self, writes: &[Write]) -> Result<()> {
-        let free = rustix::fs::statvfs(&self.folder)
-            .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-            .map_err(|source| at(&self.folder, Error::io(source.into())))?;
-        let row = |(key, value): &Write| key.len() + value.as_ref().map_or(0, |value| value.len());
-        let bytes: usize = writes.iter().map(row).sum();
-        let removes = writes.iter().any(|(_, value)| value.is_none());
-        let reserve = if removes { RESERVE / 4 } else { RESERVE };
-        if free >= reserve + AMPLIFICATION * bytes as u64 {
-            return Ok(());
-        }
-        let full = Error::new(ErrorKind::Full, "too little space is left to write safely")
-            .with("free", free)
-            .with("reserve", reserve)
-            .hint("make room and try again; what is stored can be read meanwhile");
-        Err(at(&self.folder, full))
-    }
-}
-
 impl Engine for SledEngine {
     type Value = sled::IVec;
+
+    /// Sled holds it in the memory of the process until it is flushed.
+    const APPLIED: DurabilityClass = DurabilityClass::None;
+
+    /// Sled does not live through a full disk: it refuses all further work, reads too.
+    const RESERVE: Reserve = Reserve {
+        bytes: 16 << 20,
+        amplification: 8,
+    };
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
         self.db.get(key).map_err(error)
@@ -107,8 +83,7 @@ impl Engine for SledEngine {
         Ok(rows)
     }
 
-    fn apply(&self, writes: &[Write]) -> Result<()> {
-        self.check_space(writes)?;
+    fn apply(&self, writes: &[Write], durable: bool) -> Result<()> {
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
             match value {
@@ -116,7 +91,8 @@ impl Engine for SledEngine {
                 None => batch.remove(key.as_slice()),
             }
         }
-        self.db.apply_batch(batch).map_err(error)
+        self.db.apply_batch(batch).map_err(error)?;
+        if durable { self.sync() } else { Ok(()) }
     }
 
     fn sync(&self) -> Result<()> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
 
 use crate::handles::Handles;
-use crate::kv::{self, KvStore};
+use crate::kv::{self, KvConfig, KvStore};
 use engine::SledEngine;
 
 pub use config::SledConfig;
@@ -35,8 +35,8 @@ impl StoreFactory for SledFactory {
     }
 }
 
-async fn open(config: SledConfig) -> Result<OpenedStore> {
-    let (cache, durability) = (config.cache, config.kv.durability);
-    let opener = Box::new(move |path: &std::path::Path| SledEngine::open(path, cache, durability));
-    KvStore::open(&HANDLES, config.kv, opener).await
+async fn open(config: KvConfig) -> Result<OpenedStore> {
+    let cache = config.cache;
+    let opener = Box::new(move |path: &std::path::Path| SledEngine::open(path, cache));
+    KvStore::open(&HANDLES, config, opener).await
 }

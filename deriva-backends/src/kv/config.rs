@@ -1,0 +1,143 @@
+//! Settings of a store on an engine: the same options for all, each engine with its own defaults and
+//! ranges.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use deriva_api::{Error, ErrorKind, Result, StoreUri};
+
+use super::read::ReadPolicy;
+use crate::{Durability, options};
+
+const OPTIONS: [&str; 3] = ["durability", "cache", "blob_threshold"];
+
+/// The settings. They are compared when one path is opened twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KvConfig {
+    pub(crate) scheme: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) cache: u64,
+    pub(crate) blob_threshold: u64,
+    pub(crate) reads: ReadPolicy,
+}
+
+/// Defaults and ranges of an engine's settings, in bytes.
+pub(crate) struct Limits {
+    pub(crate) scheme: &'static str,
+    pub(crate) cache: u64,
+    pub(crate) min_cache: u64,
+    pub(crate) blob_threshold: u64,
+    pub(crate) max_blob_threshold: u64,
+    /// Why larger blobs do not belong in the engine.
+    pub(crate) why_max: &'static str,
+}
+
+impl KvConfig {
+    pub(crate) fn new(path: PathBuf, limits: &Limits) -> Self {
+        Self {
+            scheme: limits.scheme,
+            path,
+            durability: Durability::default(),
+            cache: limits.cache,
+            blob_threshold: limits.blob_threshold,
+            reads: ReadPolicy::default(),
+        }
+    }
+
+    /// Reads the options; [`KvConfig::check`] looks at their ranges.
+    pub(crate) fn from_uri(uri: &StoreUri, limits: &Limits) -> Result<Self> {
+        uri.allow_options(&OPTIONS)?;
+        let defaults = Self::new(options::path(uri)?, limits);
+        Ok(Self {
+            durability: options::durability(uri)?.unwrap_or_default(),
+            cache: options::bytes(uri, "cache")?.unwrap_or(limits.cache),
+            blob_threshold: options::bytes(uri, "blob_threshold")?.unwrap_or(limits.blob_threshold),
+            ..defaults
+        })
+    }
+
+    /// Fails with `Invalid` where a setting is out of range.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<()> {
+        if self.cache < limits.min_cache {
+            let range = format!("at least {}", ByteSize(limits.min_cache));
+            return Err(out_of_range("cache", self.cache, range));
+        }
+        if self.blob_threshold > limits.max_blob_threshold {
+            let range = format!("at most {}", ByteSize(limits.max_blob_threshold));
+            let error = out_of_range("blob_threshold", self.blob_threshold, range);
+            return Err(error.hint(limits.why_max));
+        }
+        Ok(())
+    }
+}
+
+fn out_of_range(option: &'static str, given: u64, range: String) -> Error {
+    Error::new(ErrorKind::Invalid, "a setting is out of range")
+        .with("option", option)
+        .with("given", given)
+        .with("range", range)
+}
+
+/// The constructor, the setters and `open` of a configuration `$Config { kv: KvConfig }` within
+/// `$LIMITS`, opened by `super::open`. The literals say defaults and ranges in the documentation.
+macro_rules! kv_config {
+    ($Config:ident, $LIMITS:ident, cache: $cache:literal, blob_threshold: $threshold:literal) => {
+        impl $Config {
+            /// A store in the folder `path`, created where it is not there.
+            #[must_use]
+            pub fn new(path: impl Into<std::path::PathBuf>) -> Self {
+                let kv = $crate::kv::KvConfig::new(path.into(), &$LIMITS);
+                Self { kv }
+            }
+
+            /// When writes are acknowledged. Default: [`Durability::Sync`](crate::Durability::Sync).
+            #[must_use]
+            pub fn durability(mut self, durability: $crate::Durability) -> Self {
+                self.kv.durability = durability;
+                self
+            }
+
+            #[doc = concat!("Memory for the database's cache, in bytes, about. ", $cache)]
+            #[must_use]
+            pub fn cache(mut self, bytes: u64) -> Self {
+                self.kv.cache = bytes;
+                self
+            }
+
+            /// Blobs of this many bytes and more are kept as files beside the database; 0 keeps every
+            /// blob as a file. It may differ from one opening to the next.
+            #[doc = $threshold]
+            #[must_use]
+            pub fn blob_threshold(mut self, bytes: u64) -> Self {
+                self.kv.blob_threshold = bytes;
+                self
+            }
+
+            /// Where the database is read. Default: [`ReadPolicy::Inline`](crate::ReadPolicy::Inline).
+            #[must_use]
+            pub fn reads(mut self, policy: $crate::ReadPolicy) -> Self {
+                self.kv.reads = policy;
+                self
+            }
+
+            /// Opens the store: a blob store and a DAG store in one.
+            ///
+            /// # Errors
+            /// [`ErrorKind`](deriva_api::ErrorKind)`::Locked` while another process has it open,
+            /// `Conflict` when this process has it open with other settings, `Unsupported` when a newer
+            /// deriva wrote it, `Invalid` when the path is no folder, holds something else or may not be
+            /// written, or a setting is out of range, `Corrupt` when the database is damaged.
+            pub async fn open(self) -> deriva_api::Result<deriva_api::OpenedStore> {
+                self.kv.check(&$LIMITS)?;
+                super::open(self.kv).await
+            }
+
+            pub(super) fn from_uri(uri: &deriva_api::StoreUri) -> deriva_api::Result<Self> {
+                let kv = $crate::kv::KvConfig::from_uri(uri, &$LIMITS)?;
+                Ok(Self { kv })
+            }
+        }
+    };
+}
+pub(crate) use kv_config;

@@ -1,0 +1,39 @@
+//! Room on the disk. Engines take a full disk badly, so writes stop while there is some left.
+
+use std::path::Path;
+
+use deriva_api::{Error, ErrorKind, Result};
+
+use super::engine::Write;
+use crate::folder::at;
+
+/// Room that an engine must never be without.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reserve {
+    /// Writes stop while this many bytes are still free; removals, which lead out of the trouble, at a
+    /// quarter of it.
+    pub(crate) bytes: u64,
+    /// Bytes that the engine writes for one that it is given, at the most.
+    pub(crate) amplification: u64,
+}
+
+impl Reserve {
+    /// Fails with `Full` where `writes` would leave less than the reserve.
+    pub(super) fn check(&self, folder: &Path, writes: &[Write]) -> Result<()> {
+        let free = rustix::fs::statvfs(folder)
+            .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+            .map_err(|source| at(folder, Error::io(source.into())))?;
+        let row = |(key, value): &Write| key.len() + value.as_ref().map_or(0, |value| value.len());
+        let bytes: usize = writes.iter().map(row).sum();
+        let removes = writes.iter().any(|(_, value)| value.is_none());
+        let reserve = if removes { self.bytes / 4 } else { self.bytes };
+        if free >= reserve + self.amplification * bytes as u64 {
+            return Ok(());
+        }
+        let full = Error::new(ErrorKind::Full, "too little space is left to write safely")
+            .with("free", free)
+            .with("reserve", reserve)
+            .hint("make room and try again; what is stored can be read meanwhile");
+        Err(at(folder, full))
+    }
+}
