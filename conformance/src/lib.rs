@@ -4,18 +4,23 @@
 //! acknowledged when its process is killed.
 
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use deriva_api::{OpenedStore, Result};
+use deriva_api::{Error, ErrorKind, OpenedStore, Result};
 use deriva_testkit::Fixture;
 use tempfile::TempDir;
 
 /// A store opened by URI, in a folder of its own that goes with this value.
 pub struct UriFixture {
-    uri: String,
-    persistent: bool,
-    // Kept until the last: dropping it deletes what is stored.
-    _folder: TempDir,
+    scheme: String,
+    options: String,
+    /// How often a process "died": each left a copy of the store, and the last is the one to open.
+    crashes: AtomicUsize,
+    // Dropping it deletes what is stored.
+    folder: TempDir,
 }
 
 impl UriFixture {
@@ -27,43 +32,66 @@ impl UriFixture {
     #[must_use]
     #[allow(clippy::expect_used, reason = "fixtures serve tests alone")]
     pub fn new(scheme: &str, options: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let persistent = scheme != "memory";
-        let uri = match persistent {
-            true => format!(
-                "{scheme}:{}{options}",
-                folder.path().join("store").display()
-            ),
-            false => format!("{scheme}:{options}"),
-        };
         Self {
-            uri,
-            persistent,
-            _folder: folder,
+            scheme: scheme.to_owned(),
+            options: options.to_owned(),
+            crashes: AtomicUsize::new(0),
+            folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
 
     /// The URI of the store.
     #[must_use]
-    pub fn uri(&self) -> &str {
-        &self.uri
+    pub fn uri(&self) -> String {
+        let path = self.folder().unwrap_or_default();
+        format!("{}:{}{}", self.scheme, path.display(), self.options)
     }
 }
 
 #[async_trait]
 impl Fixture for UriFixture {
     async fn open(&self) -> Result<OpenedStore> {
-        open(&self.uri).await
+        open(&self.uri()).await
     }
 
     fn persistent(&self) -> bool {
-        self.persistent
+        self.scheme != "memory"
     }
+
+    async fn crash(&self) -> Result<()> {
+        let Some(before) = self.folder() else {
+            let message = "a store in memory leaves nothing";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        };
+        // What lies in the files now is what a killed process would have left.
+        self.crashes.fetch_add(1, Ordering::Relaxed);
+        copy(&before, &self.folder().unwrap_or_default()).map_err(Error::io)
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        let crashes = self.crashes.load(Ordering::Relaxed);
+        let name = format!("store{crashes}");
+        self.persistent().then(|| self.folder.path().join(name))
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            std::fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for UriFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.uri)
+        f.write_str(&self.uri())
     }
 }
 

@@ -20,7 +20,7 @@ fn resident() -> u64 {
 async fn a_gibibyte_streams_through_sled_in_little_memory() {
     let fixture = UriFixture::new("sled", "");
     let deriva = deriva::builder()
-        .store(fixture.uri())
+        .store(&fixture.uri())
         .build()
         .await
         .unwrap();

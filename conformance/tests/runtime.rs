@@ -43,7 +43,7 @@ async fn layered_gives_the_known_roots_in_memory() {
 async fn restart_computes_nothing(width: u64, expected: &[u8]) {
     let fixture = UriFixture::new("sled", "");
     let first = deriva::builder()
-        .store(fixture.uri())
+        .store(&fixture.uri())
         .build()
         .await
         .unwrap();
@@ -53,7 +53,7 @@ async fn restart_computes_nothing(width: u64, expected: &[u8]) {
     drop(first);
 
     let counting = CountingLayer::new();
-    let store = open(fixture.uri()).await.unwrap();
+    let store = open(&fixture.uri()).await.unwrap();
     let second = deriva::builder()
         .blobs(BlobLayer::wrap(&counting, store.blobs.unwrap()))
         .dag(DagLayer::wrap(&counting, store.dag.unwrap()))
@@ -90,7 +90,7 @@ async fn wide_layered_on_sled_is_there_after_a_restart() {
 async fn the_same_work_gives_the_same_state_on_every_store() {
     let mut digests = Vec::new();
     let sled = UriFixture::new("sled", "?durability=buffered");
-    for uri in ["memory:", sled.uri()] {
+    for uri in ["memory:", &sled.uri()] {
         let deriva = deriva::builder().store(uri).build().await.unwrap();
         let root = load(
             &deriva,
@@ -187,7 +187,7 @@ proptest! {
     #[test]
     fn random_graphs_agree_with_the_reference_on_sled(graph in random::graphs(60)) {
         let fixture = UriFixture::new("sled", "?durability=buffered&blob_threshold=32");
-        agrees_with_the_reference(&graph, fixture.uri(), false);
+        agrees_with_the_reference(&graph, &fixture.uri(), false);
     }
 }
 

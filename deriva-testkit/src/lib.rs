@@ -4,28 +4,39 @@
 //! | to | use |
 //! |---|---|
 //! | run every promise against a store | [`blob_store_conformance`], [`dag_store_conformance`], [`Fixture`] |
+//! | the same as a program | [`Suite`], [`Report`] |
 //! | know what a store should have answered | [`ModelStore`] |
 //! | know what a materialization should have given | [`reference`](mod@reference) |
 //! | have graphs to work on | [`Workload`], [`random`] |
 //! | make a store fail, or count its calls | [`FaultLayer`], [`CountingLayer`] |
 //! | hold time still | [`ManualClock`] |
 
-pub mod cases;
+mod case;
+mod cases;
 mod clock;
 mod counting;
 mod faults;
+mod fixture;
 mod hook;
+#[doc(hidden)]
+pub mod macros;
 mod model;
 pub mod random;
 pub mod reference;
+mod report;
 mod splitmix;
+mod suite;
+mod trial;
 mod workload;
 
-pub use cases::{Case, Fixture};
+pub use case::{Case, Level, Subject};
 pub use clock::ManualClock;
 pub use counting::{CountingLayer, Counts};
 pub use faults::{Damage, FaultLayer, Faults};
+pub use fixture::{ExecutorFixture, Fixture};
 pub use hook::Operation;
-pub use model::ModelStore;
+pub use model::{ModelFixture, ModelStore};
+pub use report::{CaseReport, Outcome, Report};
 pub use splitmix::SplitMix64;
+pub use suite::Suite;
 pub use workload::Workload;

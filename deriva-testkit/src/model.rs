@@ -11,13 +11,15 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deriva_api::{
     Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, DagStore,
-    DagUsage, Divergence, DurabilityClass, Error, ErrorKind, FunctionId, Node, Output, Recipe,
-    Record, Result,
+    DagUsage, Divergence, DurabilityClass, Error, ErrorKind, FunctionId, Node, OpenedStore, Output,
+    Recipe, Record, Result,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
 use std::sync::Arc;
+
+use crate::Fixture;
 
 /// A blob store and a DAG store in ordered maps behind one mutex. Clones share the contents.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +40,25 @@ impl ModelStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+/// Opens a new [`ModelStore`] each time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ModelFixture;
+
+#[async_trait]
+impl Fixture for ModelFixture {
+    async fn open(&self) -> Result<OpenedStore> {
+        let store = Arc::new(ModelStore::new());
+        Ok(OpenedStore {
+            blobs: Some(store.clone()),
+            dag: Some(store),
+        })
+    }
+
+    fn persistent(&self) -> bool {
+        false
     }
 }
 

@@ -3,13 +3,13 @@
 use deriva_api::{DagStoreExt, Divergence, ErrorKind, Record};
 
 use super::support::{
-    addr, addrs, check_dag_usage, dag, dependents, kind, listed, numbered, output, recipe,
+    addr, addrs, check_dag_usage, dependents, kind, listed, numbered, output, recipe,
 };
 
-super::cases! { $ each_dag_output_case:
+crate::case::cases! { $ each_dag_outputs_case, Dag, Core:
     /// D9: a batch of records with one unknown recipe records nothing.
-    async fn a_batch_is_recorded_whole_or_not(fixture) {
-        let store = dag(fixture).await?;
+    async fn a_batch_is_recorded_whole_or_not(trial) {
+        let store = trial.dag().await?;
         let recipes = numbered(3)?;
         store.insert(&recipes[..2]).await?;
         let records: Vec<Record> = recipes
@@ -25,8 +25,8 @@ super::cases! { $ each_dag_output_case:
 
     /// D10: a new output is recorded, the same again changes nothing, a different one is answered as
     /// a divergence and the first is kept.
-    async fn the_first_output_stays(fixture) {
-        let store = dag(fixture).await?;
+    async fn the_first_output_stays(trial) {
+        let store = trial.dag().await?;
         let recipe = recipe("f/1", &[addr("a")])?;
         store.insert(std::slice::from_ref(&recipe)).await?;
         let record = |output| Record { addr: recipe.addr(), resolved: None, output };
@@ -45,8 +45,8 @@ super::cases! { $ each_dag_output_case:
     }
 
     /// D10: within one batch the first of two different outputs is kept, too.
-    async fn divergence_inside_a_batch(fixture) {
-        let store = dag(fixture).await?;
+    async fn divergence_inside_a_batch(trial) {
+        let store = trial.dag().await?;
         let recipe = recipe("f/1", &[])?;
         store.insert(std::slice::from_ref(&recipe)).await?;
         let (first, other) = (output("first"), output("other"));
@@ -59,8 +59,8 @@ super::cases! { $ each_dag_output_case:
 
     /// D10: resolved recipes have outputs under their own address, without being recipes: not listed,
     /// not counted, divergent like others.
-    async fn resolved_recipes_have_outputs(fixture) {
-        let store = dag(fixture).await?;
+    async fn resolved_recipes_have_outputs(trial) {
+        let store = trial.dag().await?;
         let recipes = numbered(2)?;
         store.insert(&recipes).await?;
         let resolved = addr("resolved");
@@ -78,8 +78,8 @@ super::cases! { $ each_dag_output_case:
     }
 
     /// D10: a resolved address equal to the recipe's own means the same as none.
-    async fn a_recipe_may_be_its_own_resolved_one(fixture) {
-        let store = dag(fixture).await?;
+    async fn a_recipe_may_be_its_own_resolved_one(trial) {
+        let store = trial.dag().await?;
         let recipe = recipe("f/1", &[addr("blob")])?;
         store.insert(std::slice::from_ref(&recipe)).await?;
         let record = Record { addr: recipe.addr(), resolved: Some(recipe.addr()), output: output("x") };
@@ -91,8 +91,8 @@ super::cases! { $ each_dag_output_case:
     }
 
     /// D11: recording for an unknown recipe is `NotFound` and names it.
-    async fn unknown_recipes_have_no_outputs(fixture) {
-        let store = dag(fixture).await?;
+    async fn unknown_recipes_have_no_outputs(trial) {
+        let store = trial.dag().await?;
         let unknown = addr("unknown");
         let refused = store.record(&[Record { addr: unknown, resolved: None, output: output("x") }]).await;
         let named = refused.as_ref().err().and_then(|error| error.context("addr")).map(str::to_owned);
@@ -104,8 +104,8 @@ super::cases! { $ each_dag_output_case:
 
     /// D12: forget drops outputs, of resolved recipes too, and keeps recipes and edges; afterwards a
     /// different output can be recorded.
-    async fn forget_keeps_recipes_and_edges(fixture) {
-        let store = dag(fixture).await?;
+    async fn forget_keeps_recipes_and_edges(trial) {
+        let store = trial.dag().await?;
         let recipe = recipe("f/1", &[addr("a")])?;
         let resolved = addr("resolved");
         store.insert(std::slice::from_ref(&recipe)).await?;
@@ -125,8 +125,8 @@ super::cases! { $ each_dag_output_case:
     }
 
     /// D13: a removed recipe's output goes with it, and does not come back with the recipe.
-    async fn removed_recipes_lose_their_outputs(fixture) {
-        let store = dag(fixture).await?;
+    async fn removed_recipes_lose_their_outputs(trial) {
+        let store = trial.dag().await?;
         let recipe = recipe("f/1", &[])?;
         store.insert(std::slice::from_ref(&recipe)).await?;
         store.record(&[Record { addr: recipe.addr(), resolved: None, output: output("x") }]).await?;
@@ -138,8 +138,8 @@ super::cases! { $ each_dag_output_case:
     }
 
     /// D17: usage is exact after every operation and after reopening, and everything is still there.
-    async fn usage_is_exact(fixture) {
-        let store = dag(fixture).await?;
+    async fn dag_usage_is_exact(trial) {
+        let store = trial.dag().await?;
         let recipes = numbered(50)?;
         store.insert(&recipes[..30]).await?;
         store.insert(&recipes[20..]).await?;
@@ -158,8 +158,8 @@ super::cases! { $ each_dag_output_case:
         store.set_root("r", recipes[0].addr()).await?;
         store.flush().await?;
         drop(store);
-        if fixture.persistent() {
-            let store = dag(fixture).await?;
+        if trial.persistent() {
+            let store = trial.dag().await?;
             check_dag_usage(&*store, 35, 6, 1).await?;
             let read = store.outputs(&addrs(&recipes[..5])).await?;
             assert_eq!(read, [None, None, None, None, Some(output("x"))]);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use deriva_api::{CAddr, DagStore, DagStoreExt, Recipe, Result, Walk};
 use futures::TryStreamExt;
 
-use super::support::{addr, addrs, dag, dependents, recipe, sorted};
+use super::support::{addr, addrs, dependents, recipe, sorted};
 use crate::{Workload, random};
 
 async fn insert_all(store: &dyn DagStore, workload: Workload) -> Result<Vec<CAddr>> {
@@ -16,10 +16,10 @@ async fn insert_all(store: &dyn DagStore, workload: Workload) -> Result<Vec<CAdd
     Ok(addrs(&recipes))
 }
 
-super::cases! { $ each_dag_shape_case:
+crate::case::cases! { $ each_dag_shapes_case, Dag, Core:
     /// D18: a fan-in of 10,000 reads back, and every input knows it.
-    async fn a_wide_fan_in(fixture) {
-        let store = dag(fixture).await?;
+    async fn a_wide_fan_in(trial) {
+        let store = trial.dag().await?;
         let inputs: Vec<CAddr> = (0..10_000).map(|i| addr(&i.to_string())).collect();
         let wide = recipe("f/1", &inputs)?;
         store.insert(std::slice::from_ref(&wide)).await?;
@@ -32,8 +32,8 @@ super::cases! { $ each_dag_shape_case:
     }
 
     /// D18: a fan-out of 20,000 is listed whole, each dependent once, by address.
-    async fn a_wide_fan_out(fixture) {
-        let store = dag(fixture).await?;
+    async fn a_wide_fan_out(trial) {
+        let store = trial.dag().await?;
         let recipes = insert_all(&*store, Workload::Hub { width: 20_000 }).await?;
         let hub = deriva_api::Blob::new(0u64.to_le_bytes().to_vec()).addr();
         let expected = sorted(recipes);
@@ -44,8 +44,8 @@ super::cases! { $ each_dag_shape_case:
     }
 
     /// D19: a chain of 20,000 is inserted and walked, up and down, without deep recursion.
-    async fn a_long_chain(fixture) {
-        let store = dag(fixture).await?;
+    async fn a_long_chain(trial) {
+        let store = trial.dag().await?;
         let recipes = insert_all(&*store, Workload::Chain { length: 20_000 }).await?;
         let (first, last) = (recipes[0], recipes[recipes.len() - 1]);
         let order = store.topological_order(last, Walk::default()).await?;
@@ -58,8 +58,8 @@ super::cases! { $ each_dag_shape_case:
 
     /// D20: topological order is complete, puts inputs before what needs them, and is the same each
     /// time and whatever the order of insertion.
-    async fn topological_order_is_right(fixture) {
-        let store = dag(fixture).await?;
+    async fn topological_order_is_right(trial) {
+        let store = trial.dag().await?;
         let graph = random::graph(20, 300)?;
         let mut reversed = graph.recipes.clone();
         reversed.reverse();

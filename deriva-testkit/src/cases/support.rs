@@ -1,31 +1,29 @@
 //! What several cases need.
 
-use std::sync::Arc;
-
 use deriva_api::{
-    Blob, BlobStore, BlobUsage, CAddr, DagStore, DagUsage, Error, ErrorKind, FunctionId, Output,
+    Blob, BlobStat, BlobStore, BlobUsage, CAddr, DagStore, DagUsage, ErrorKind, FunctionId, Output,
     Params, Recipe, Result,
 };
 use futures::TryStreamExt;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
-use super::Fixture;
 use crate::SplitMix64;
-
-pub(super) async fn blobs(fixture: &dyn Fixture) -> Result<Arc<dyn BlobStore>> {
-    fixture.open().await?.blobs.ok_or_else(|| missing("blob"))
-}
-
-pub(super) async fn dag(fixture: &dyn Fixture) -> Result<Arc<dyn DagStore>> {
-    fixture.open().await?.dag.ok_or_else(|| missing("DAG"))
-}
-
-fn missing(what: &'static str) -> Error {
-    Error::new(ErrorKind::Unsupported, "the fixture has no such store").with("wanted", what)
-}
 
 pub(super) fn random_blob(seed: u64, len: usize) -> Blob {
     Blob::new(SplitMix64::new(seed).bytes(len))
+}
+
+pub(super) fn small_and_large(count: u64) -> Vec<Blob> {
+    let size = |i: u64| if i.is_multiple_of(10) { 70_000 } else { 100 };
+    (0..count)
+        .map(|i| random_blob(i, size(i) + i as usize))
+        .collect()
+}
+
+pub(super) fn total(blobs: &[Blob]) -> u64 {
+    blobs.iter().map(Blob::len).sum()
 }
 
 pub(super) fn recipe(name: &str, inputs: &[CAddr]) -> Result<Recipe> {
@@ -91,6 +89,37 @@ pub(super) async fn check_dag_usage(
 
 pub(super) async fn dependents(store: &dyn DagStore, addr: CAddr) -> Result<Vec<CAddr>> {
     store.dependents(addr, None).try_collect().await
+}
+
+/// All blobs by address. A store that declares no `list` is only asked to say so.
+pub(super) async fn blobs_listed(store: &dyn BlobStore) -> Result<Vec<BlobStat>> {
+    let answer: Result<Vec<BlobStat>> = store.list(None).try_collect().await;
+    if store.capabilities().list {
+        return answer;
+    }
+    assert_eq!(kind(answer), Some(ErrorKind::Unsupported));
+    Ok(Vec::new())
+}
+
+/// Runs `work` on `count` threads at once, each in the runtime of the case.
+pub(super) fn on_threads(
+    count: usize,
+    work: impl AsyncFn(usize) -> Result<()> + Sync,
+) -> Result<()> {
+    let runtime = Handle::current();
+    std::thread::scope(|scope| {
+        let start = |thread| {
+            let (work, runtime) = (&work, runtime.clone());
+            scope.spawn(move || runtime.block_on(work(thread)))
+        };
+        let threads: Vec<_> = (0..count).map(start).collect();
+        let join = |thread: ScopedJoinHandle<'_, Result<()>>| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().try_for_each(join)
+    })
 }
 
 pub(super) async fn listed(store: &dyn DagStore) -> Result<Vec<CAddr>> {

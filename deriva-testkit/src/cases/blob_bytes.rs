@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use deriva_api::{Blob, BlobStore, ByteRange, ErrorKind, Result};
 
-use super::support::{blobs, check_blob_usage, kind, random_blob};
+use super::support::{check_blob_usage, kind, random_blob};
 
 const SIZES: [usize; 19] = [
     0,
@@ -38,10 +38,10 @@ async fn write(store: &dyn BlobStore, bytes: &Bytes, piece: usize) -> Result<der
     writer.finish().await
 }
 
-super::cases! { $ each_blob_case:
+crate::case::cases! { $ each_blob_bytes_case, Blobs, Core:
     /// B1: blobs of every size come back as they went in, also around chunk and file thresholds.
-    async fn blobs_of_every_size_round_trip(fixture) {
-        let store = blobs(fixture).await?;
+    async fn blobs_of_every_size_round_trip(trial) {
+        let store = trial.blobs().await?;
         for (seed, size) in (0..).zip(SIZES) {
             let blob = random_blob(seed, size);
             store.put(std::slice::from_ref(&blob)).await?;
@@ -52,8 +52,8 @@ super::cases! { $ each_blob_case:
     }
 
     /// B1: one blob of 64 MiB goes through a writer and comes back, whole and in part.
-    async fn a_large_blob_round_trips(fixture) {
-        let store = blobs(fixture).await?;
+    async fn a_large_blob_round_trips(trial) {
+        let store = trial.blobs().await?;
         let piece = random_blob(64, 1 << 20).into_bytes();
         let mut writer = store.writer(None).await?;
         for _ in 0..64 {
@@ -69,8 +69,8 @@ super::cases! { $ each_blob_case:
     }
 
     /// B2: the empty blob is a blob: absent until it is put, then there, listed and counted.
-    async fn the_empty_blob_is_a_blob(fixture) {
-        let store = blobs(fixture).await?;
+    async fn the_empty_blob_is_a_blob(trial) {
+        let store = trial.blobs().await?;
         let empty = Blob::new("");
         assert_eq!(store.get(empty.addr()).await?, None);
         store.put(std::slice::from_ref(&empty)).await?;
@@ -84,8 +84,8 @@ super::cases! { $ each_blob_case:
     }
 
     /// B3: the address does not depend on how the writer was fed, and is that of `put`.
-    async fn pieces_do_not_change_the_address(fixture) {
-        let store = blobs(fixture).await?;
+    async fn pieces_do_not_change_the_address(trial) {
+        let store = trial.blobs().await?;
         for size in [1, 5000, 300_000] {
             let blob = random_blob(3, size);
             for piece in [size.div_ceil(700), 1023, size] {
@@ -104,8 +104,8 @@ super::cases! { $ each_blob_case:
 
     /// B3: a writer that was told what to expect takes exactly that, and else fails with `Invalid`
     /// and stores nothing.
-    async fn a_writer_holds_to_what_is_expected(fixture) {
-        let store = blobs(fixture).await?;
+    async fn a_writer_holds_to_what_is_expected(trial) {
+        let store = trial.blobs().await?;
         for size in [10, 200_000] {
             let (wanted, other) = (random_blob(1, size), random_blob(2, size));
             for bytes in [other.bytes().clone(), wanted.bytes().slice(1..), Bytes::new()] {
@@ -129,8 +129,8 @@ super::cases! { $ each_blob_case:
     }
 
     /// B5: an aborted or dropped writer leaves nothing that can be seen, listed or counted.
-    async fn an_unfinished_writer_leaves_nothing(fixture) {
-        let store = blobs(fixture).await?;
+    async fn an_unfinished_writer_leaves_nothing(trial) {
+        let store = trial.blobs().await?;
         for size in [10, 300_000] {
             let blob = random_blob(5, size);
             let mut dropped = store.writer(None).await?;
@@ -140,15 +140,15 @@ super::cases! { $ each_blob_case:
             aborted.write(blob.bytes().clone()).await?;
             aborted.abort().await?;
             assert_eq!(store.get(blob.addr()).await?, None);
-            assert_eq!(super::blob_batches::listed(&*store).await?, []);
+            assert_eq!(super::support::blobs_listed(&*store).await?, []);
             check_blob_usage(&*store, 0, 0).await?;
         }
         Ok(())
     }
 
     /// B6: what is absent is `None` for get, range and stat, and can be removed.
-    async fn absent_is_none(fixture) {
-        let store = blobs(fixture).await?;
+    async fn absent_is_none(trial) {
+        let store = trial.blobs().await?;
         let blob = random_blob(6, 100);
         let addr = blob.addr();
         assert_eq!(store.get(addr).await?, None);
@@ -161,8 +161,8 @@ super::cases! { $ each_blob_case:
 
     /// B8: a range is what a slice of the whole blob would be: whole, empty, past the end,
     /// overflowing, and over the edges of chunks.
-    async fn ranges_are_slices(fixture) {
-        let store = blobs(fixture).await?;
+    async fn ranges_are_slices(trial) {
+        let store = trial.blobs().await?;
         for size in [0u64, 1, 1024, 100_000, (1 << 20) + 7] {
             let blob = random_blob(8, size as usize);
             store.put(std::slice::from_ref(&blob)).await?;
@@ -181,8 +181,8 @@ super::cases! { $ each_blob_case:
     }
 
     /// B17: hostile bytes are bytes: zeros, ones, text that looks like keys, addresses.
-    async fn hostile_bytes_round_trip(fixture) {
-        let store = blobs(fixture).await?;
+    async fn hostile_bytes_round_trip(trial) {
+        let store = trial.blobs().await?;
         let key = Blob::new("x").addr();
         let hostile = [
             Bytes::from(vec![0; 70_000]),

@@ -5,14 +5,14 @@ use deriva_api::{CAddr, DagStoreExt, ErrorKind, Params, Recipe, Result, Value};
 use futures::TryStreamExt;
 
 use super::support::{
-    addr, addrs, check_dag_usage, dag, dependents, kind, listed, numbered, output, recipe,
+    addr, addrs, check_dag_usage, dependents, kind, listed, numbered, on_threads, output, recipe,
     recipe_with, sorted,
 };
 
-super::cases! { $ each_dag_case:
+crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
     /// D2: the order of params is irrelevant, the order of inputs is not.
-    async fn order_counts_for_inputs_only(fixture) {
-        let store = dag(fixture).await?;
+    async fn order_counts_for_inputs_only(trial) {
+        let store = trial.dag().await?;
         let (a, b) = (addr("a"), addr("b"));
         let one = recipe_with("f/1", &[a, b], &Params::new().with("x", 1).with("y", 2))?;
         let same = recipe_with("f/1", &[a, b], &Params::new().with("y", 2).with("x", 1))?;
@@ -26,8 +26,8 @@ super::cases! { $ each_dag_case:
     }
 
     /// D3: name and version are both part of the address.
-    async fn name_and_version_count(fixture) {
-        let store = dag(fixture).await?;
+    async fn name_and_version_count(trial) {
+        let store = trial.dag().await?;
         let recipes = ["f/1", "f/2", "g/1", "f.1/1"].map(|name| recipe(name, &[]));
         let recipes = recipes.into_iter().collect::<Result<Vec<_>>>()?;
         store.insert(&recipes).await?;
@@ -40,8 +40,8 @@ super::cases! { $ each_dag_case:
     }
 
     /// D4: insert is idempotent, alone and in a batch with duplicates.
-    async fn insert_is_idempotent(fixture) {
-        let store = dag(fixture).await?;
+    async fn insert_is_idempotent(trial) {
+        let store = trial.dag().await?;
         let recipe = recipe("f/1", &[addr("a")])?;
         for _ in 0..3 {
             let inserted = store.insert(&[recipe.clone(), recipe.clone()]).await?;
@@ -56,8 +56,8 @@ super::cases! { $ each_dag_case:
 
     /// D5: params come back without loss: nested, empty, the limits of integers, negative zero,
     /// subnormals, composed and decomposed text, a mebibyte of bytes.
-    async fn params_round_trip(fixture) {
-        let store = dag(fixture).await?;
+    async fn params_round_trip(trial) {
+        let store = trial.dag().await?;
         let nested = (0..50).fold(Value::from("core"), |inner, _| Value::List(vec![inner]));
         let values = [
             Value::Null, Value::from(i64::MIN), Value::from(i64::MAX), Value::from(-0.0),
@@ -78,8 +78,8 @@ super::cases! { $ each_dag_case:
     }
 
     /// D7: inputs that are not there yet are accepted, and dependents of them answer.
-    async fn inputs_may_come_later(fixture) {
-        let store = dag(fixture).await?;
+    async fn inputs_may_come_later(trial) {
+        let store = trial.dag().await?;
         let below = recipe("f/1", &[addr("leaf")])?;
         let above = recipe("g/1", &[below.addr()])?;
         store.insert(std::slice::from_ref(&above)).await?;
@@ -94,8 +94,8 @@ super::cases! { $ each_dag_case:
 
     /// D8: dependents are exact after insert, a second insert, remove and another insert; an input
     /// used twice by one recipe is one edge.
-    async fn dependents_are_exact(fixture) {
-        let store = dag(fixture).await?;
+    async fn dependents_are_exact(trial) {
+        let store = trial.dag().await?;
         let (a, b) = (addr("a"), addr("b"));
         let twice = recipe("f/1", &[a, a, b, a])?;
         let once = recipe("g/1", &[a])?;
@@ -112,8 +112,8 @@ super::cases! { $ each_dag_case:
     }
 
     /// D8: dependents are listed by address and can be resumed behind any of them.
-    async fn dependents_are_resumable(fixture) {
-        let store = dag(fixture).await?;
+    async fn dependents_are_resumable(trial) {
+        let store = trial.dag().await?;
         let recipes = (0..300)
             .map(|i| recipe_with("f/1", &[addr("hub")], &Params::new().with("i", i)))
             .collect::<Result<Vec<_>>>()?;
@@ -132,8 +132,8 @@ super::cases! { $ each_dag_case:
 
     /// D13: removing a recipe with a dependent outside the batch is `Conflict` and removes nothing; a
     /// batch may hold both ends; what is absent does not count.
-    async fn remove_minds_dependents(fixture) {
-        let store = dag(fixture).await?;
+    async fn remove_minds_dependents(trial) {
+        let store = trial.dag().await?;
         let below = recipe("f/1", &[addr("leaf")])?;
         let above = recipe("g/1", &[below.addr()])?;
         let apart = recipe("h/1", &[])?;
@@ -152,8 +152,8 @@ super::cases! { $ each_dag_case:
 
     /// D14: roots are set, moved, listed by name from any point, and removed; a name is any text of 1
     /// to 512 bytes.
-    async fn roots_have_any_name(fixture) {
-        let store = dag(fixture).await?;
+    async fn roots_have_any_name(trial) {
+        let store = trial.dag().await?;
         let longest = "r".repeat(512);
         let mut names = vec!["a", "a/b", "a b", "\0", "\u{10ffff}", "é", "e\u{301}", "..", "roots", &longest];
         for name in &names {
@@ -180,8 +180,8 @@ super::cases! { $ each_dag_case:
 
     /// D15: by_function is exact, ordered and resumable, and one name never answers for another that
     /// begins with it.
-    async fn by_function_is_exact(fixture) {
-        let store = dag(fixture).await?;
+    async fn by_function_is_exact(trial) {
+        let store = trial.dag().await?;
         let names = ["a/1", "a/10", "a.b/1", "a/1.0", "aa/1"];
         let mut expected = Vec::new();
         for name in names {
@@ -204,8 +204,8 @@ super::cases! { $ each_dag_case:
     }
 
     /// D16: a list is complete with outputs, ordered by address, and resumable behind any item.
-    async fn lists_are_complete_and_resumable(fixture) {
-        let store = dag(fixture).await?;
+    async fn recipe_lists_are_complete_and_resumable(trial) {
+        let store = trial.dag().await?;
         let recipes = numbered(100)?;
         store.insert(&recipes).await?;
         let made = output("made");
@@ -225,8 +225,8 @@ super::cases! { $ each_dag_case:
     }
 
     /// D21: get_many keeps the order of what was asked, with duplicates and absentees.
-    async fn get_many_keeps_order(fixture) {
-        let store = dag(fixture).await?;
+    async fn get_many_keeps_order(trial) {
+        let store = trial.dag().await?;
         let recipes = numbered(500)?;
         store.insert(&recipes).await?;
         let mut asked: Vec<CAddr> = addrs(&recipes).into_iter().rev().collect();
@@ -243,26 +243,22 @@ super::cases! { $ each_dag_case:
 
     /// C8: writers of overlapping, differently ordered batches neither deadlock nor fail, and the
     /// edges are exact.
-    async fn overlapping_writers_agree(fixture) {
-        let store = dag(fixture).await?;
+    async fn overlapping_writers_agree(trial) {
+        let store = trial.dag().await?;
         let recipes = (0..120)
             .map(|i| recipe_with("f/1", &[addr("hub"), addr(&(i % 10).to_string())], &Params::new().with("i", i)))
             .collect::<Result<Vec<Recipe>>>()?;
-        std::thread::scope(|scope| {
-            for thread in 0..16 {
-                let (store, mut batch) = (&store, recipes.clone());
-                scope.spawn(move || {
-                    batch.rotate_left(thread * 7);
-                    if thread % 2 == 1 {
-                        batch.reverse();
-                    }
-                    for part in batch.chunks(11) {
-                        let outcome = futures::executor::block_on(store.insert(part));
-                        assert!(outcome.is_ok(), "{outcome:?}");
-                    }
-                });
+        on_threads(16, async |thread| {
+            let mut batch = recipes.clone();
+            batch.rotate_left(thread * 7);
+            if thread % 2 == 1 {
+                batch.reverse();
             }
-        });
+            for part in batch.chunks(11) {
+                store.insert(part).await?;
+            }
+            Ok(())
+        })?;
         check_dag_usage(&*store, 120, 0, 0).await?;
         assert_eq!(dependents(&*store, addr("hub")).await?, sorted(addrs(&recipes)));
         let some = recipes.iter().skip(3).step_by(10).map(Recipe::addr).collect();

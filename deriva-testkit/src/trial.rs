@@ -1,0 +1,77 @@
+//! One run of one case: its fixture, and what the case has to say beside holding or not.
+
+use std::sync::Arc;
+
+use deriva_api::{BlobStore, DagStore, Error, ErrorKind, OpenedStore, Result};
+use parking_lot::Mutex;
+
+use crate::Fixture;
+
+/// What a case works with.
+pub(crate) struct Trial<F: ?Sized> {
+    pub(crate) notes: Mutex<Notes>,
+    pub(crate) fixture: Arc<F>,
+}
+
+/// What a case has said.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// The capability that the store does not have; that it is answered so was asserted.
+    pub(crate) unsupported: bool,
+    /// The fixture has no store of the case's subject.
+    pub(crate) missing: bool,
+    pub(crate) lines: Vec<String>,
+}
+
+impl<F: ?Sized> Trial<F> {
+    pub(crate) fn new(fixture: Arc<F>) -> Self {
+        Self {
+            notes: Mutex::default(),
+            fixture,
+        }
+    }
+
+    /// Ends a case whose capability the store does not have, and which has asserted that calls answer so.
+    pub(crate) fn unsupported(&self, capability: &str) -> Result<()> {
+        let mut notes = self.notes.lock();
+        notes.unsupported = true;
+        notes.lines.push(format!("{capability}: not declared"));
+        Ok(())
+    }
+}
+
+impl Trial<dyn Fixture> {
+    pub(crate) async fn open(&self) -> Result<OpenedStore> {
+        self.fixture.open().await
+    }
+
+    /// Opens the store and takes its blob store.
+    pub(crate) async fn blobs(&self) -> Result<Arc<dyn BlobStore>> {
+        let opened = self.open().await?;
+        opened.blobs.ok_or_else(|| self.missing("blob"))
+    }
+
+    /// Opens the store and takes its DAG store.
+    pub(crate) async fn dag(&self) -> Result<Arc<dyn DagStore>> {
+        let opened = self.open().await?;
+        opened.dag.ok_or_else(|| self.missing("DAG"))
+    }
+
+    pub(crate) fn persistent(&self) -> bool {
+        self.fixture.persistent()
+    }
+
+    /// Lets the process "die"; false where the fixture cannot show that.
+    pub(crate) async fn crash(&self) -> Result<bool> {
+        match self.fixture.crash().await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn missing(&self, what: &'static str) -> Error {
+        self.notes.lock().missing = true;
+        Error::new(ErrorKind::Unsupported, "the fixture has no such store").with("wanted", what)
+    }
+}
