@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs what the tests of everything need beyond Rust, a C compiler and python3: RocksDB's build wants a C++
+# compiler and a complete libclang; ccache lets its C++ be compiled once for all profiles; strace shows what an
+# acknowledgement waited for. Does nothing where all of it is there.
+set -euo pipefail
+
+missing=()
+for package in g++ libclang-dev ccache strace; do
+    case "$package" in
+    libclang-dev) [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null || missing+=("$package") ;;
+    *) command -v "$package" >/dev/null || missing+=("$package") ;;
+    esac
+done
+((${#missing[@]})) || exit 0
+
+become=()
+((EUID == 0)) || become=(sudo -n)
+install() { "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
+if command -v apt-get >/dev/null && { install || { "${become[@]}" apt-get update && install; }; } >&2; then
+    exit 0
+fi
+echo "could not install: ${missing[*]}. Install them and try again; on Debian and its kin:" >&2
+echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+exit 1
