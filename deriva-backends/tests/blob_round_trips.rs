@@ -19,9 +19,26 @@ use rstest_reuse::{apply, template};
 #[case::files("files:PATH")]
 #[case::files_buffered("files:PATH?durability=buffered")]
 #[case::sled("sled:PATH")]
+#[case::redb("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case::rocksdb("rocksdb:PATH"))]
 #[case::sled_buffered("sled:PATH?durability=buffered")]
+#[case::redb_buffered("redb:PATH?durability=buffered")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case::rocksdb_buffered("rocksdb:PATH?durability=buffered")
+)]
 #[case::sled_small("sled:PATH?blob_threshold=1KiB")]
+#[case::redb_small("redb:PATH?blob_threshold=1KiB")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case::rocksdb_small("rocksdb:PATH?blob_threshold=1KiB")
+)]
 #[case::sled_files("sled:PATH?blob_threshold=0")]
+#[case::redb_files("redb:PATH?blob_threshold=0")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case::rocksdb_files("rocksdb:PATH?blob_threshold=0")
+)]
 fn stores(#[case] uri: &str) {}
 
 const LENS: [usize; 13] = [

@@ -85,6 +85,11 @@ fn no_runtime_at_all(#[case] uri: &str) {
 #[rstest]
 #[case("files:PATH?durability=buffered")]
 #[case("sled:PATH?durability=buffered&blob_threshold=0")]
+#[case("redb:PATH?durability=buffered&blob_threshold=0")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:PATH?durability=buffered&blob_threshold=0")
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_during_removals_and_puts_sees_the_whole_blob_or_none(#[case] uri: &str) {
     let store = Store::open(uri).await;

@@ -14,7 +14,14 @@ use rstest::rstest;
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[case("sled:PATH?durability=buffered&blob_threshold=1KiB")]
+#[case("redb:PATH?durability=buffered&blob_threshold=1KiB")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:PATH?durability=buffered&blob_threshold=1KiB")
+)]
 #[tokio::test]
 async fn edges_match_recipes(#[case] uri: &str) {
     let mut store = Store::open(uri).await;
@@ -68,7 +75,14 @@ async fn edges_match_recipes(#[case] uri: &str) {
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[case("sled:PATH?durability=buffered&blob_threshold=1KiB")]
+#[case("redb:PATH?durability=buffered&blob_threshold=1KiB")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:PATH?durability=buffered&blob_threshold=1KiB")
+)]
 #[tokio::test]
 async fn a_hub_lists_its_dependents_in_order_and_from_any_of_them(#[case] uri: &str) {
     let store = Store::open(uri).await;

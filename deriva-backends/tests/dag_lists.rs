@@ -15,6 +15,8 @@ use rstest::rstest;
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH?durability=buffered")]
+#[case("redb:PATH?durability=buffered")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?durability=buffered"))]
 #[tokio::test]
 async fn recipes_are_listed_by_address_and_by_function(#[case] uri: &str) {
     let store = Store::open(uri).await;
@@ -48,6 +50,8 @@ async fn recipes_are_listed_by_address_and_by_function(#[case] uri: &str) {
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH?durability=buffered")]
+#[case("redb:PATH?durability=buffered")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?durability=buffered"))]
 #[tokio::test]
 async fn roots_are_set_moved_removed_and_listed(#[case] uri: &str) {
     let mut store = Store::open(uri).await;
@@ -98,6 +102,8 @@ async fn roots_are_set_moved_removed_and_listed(#[case] uri: &str) {
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[tokio::test]
 async fn a_recipe_longer_than_a_row_round_trips(#[case] uri: &str) {
     let mut store = Store::open(uri).await;

@@ -14,7 +14,11 @@ use rstest::rstest;
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[case("sled:PATH?durability=buffered")]
+#[case("redb:PATH?durability=buffered")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?durability=buffered"))]
 #[tokio::test]
 async fn the_first_output_stays_until_it_is_forgotten(#[case] uri: &str) {
     let mut store = Store::open(uri).await;
@@ -92,6 +96,8 @@ async fn the_first_output_stays_until_it_is_forgotten(#[case] uri: &str) {
 #[rstest]
 #[case("memory:")]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[tokio::test]
 async fn resolved_rows_count_only_once_they_are_recipes(#[case] uri: &str) {
     let mut store = Store::open(uri).await;

@@ -22,6 +22,8 @@ fn file_of(folder: &Path, blob: &Blob) -> PathBuf {
 #[rstest]
 #[case("files:PATH", "")]
 #[case("sled:PATH?blob_threshold=0", "files")]
+#[case("redb:PATH?blob_threshold=0", "files")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?blob_threshold=0", "files"))]
 #[tokio::test]
 async fn a_damaged_file_is_corrupt_until_it_is_put_again(#[case] uri: &str, #[case] below: &str) {
     let store = Store::open(uri).await;
@@ -85,9 +87,13 @@ async fn a_deleted_file_is_an_absent_blob_in_a_file_store_and_corrupt_where_a_ro
     assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
 
+#[rstest]
+#[case("sled:PATH?blob_threshold=1KiB")]
+#[case("redb:PATH?blob_threshold=1KiB")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?blob_threshold=1KiB"))]
 #[tokio::test]
-async fn every_damaged_row_is_corrupt() {
-    let mut store = Store::open("sled:PATH?blob_threshold=1KiB").await;
+async fn every_damaged_row_is_corrupt(#[case] uri: &str) {
+    let mut store = Store::open(uri).await;
     let (small, large) = (blob(700, 7), blob(5000, 8));
     let (a, wide) = (
         recipe("f/1", &[leaf(1)]),
@@ -111,16 +117,11 @@ async fn every_damaged_row_is_corrupt() {
     store.dag().set_root("root", a.addr()).await.unwrap();
     store.close();
     // The last byte: of the bytes, of an address, or of a checksum.
-    let db = common::raw_sled(&store.path());
-    for row in db.iter() {
-        let (key, value) = row.unwrap();
+    common::raw::edit(&store, |key, value| {
         if !matches!(key[0], b'd' | b'm') {
-            let mut value = value.to_vec();
             *value.last_mut().unwrap() ^= 1;
-            db.insert(key, value).unwrap();
         }
-    }
-    drop(db);
+    });
     store.reopen().await;
     let (blobs, dag) = (store.blobs(), store.dag());
     use futures::TryStreamExt;

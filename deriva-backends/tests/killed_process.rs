@@ -52,11 +52,13 @@ async fn write_until_killed() {
 
 #[rstest]
 #[case("sled:PATH?blob_threshold=1KiB")]
+#[case("redb:PATH?blob_threshold=1KiB")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?blob_threshold=1KiB"))]
 #[case("files:PATH")]
 #[tokio::test]
 async fn acknowledged_writes_survive_a_killed_process(#[case] uri: &str) {
     let mut store = Store::open(uri).await;
-    let has_dag = uri.starts_with("sled");
+    let has_dag = !uri.starts_with("files");
     let mut first = 1;
     for round in 0..ROUNDS {
         store.close();

@@ -31,6 +31,8 @@ async fn hold_open_for_another_process() {
 
 #[rstest]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[case("files:PATH")]
 #[tokio::test]
 async fn a_second_process_finds_the_store_locked(#[case] uri: &str) {
@@ -67,6 +69,8 @@ async fn a_second_process_finds_the_store_locked(#[case] uri: &str) {
 
 #[rstest]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[case("files:PATH")]
 #[tokio::test]
 async fn one_path_has_one_handle_in_a_process(#[case] uri: &str) {
@@ -83,6 +87,8 @@ async fn one_path_has_one_handle_in_a_process(#[case] uri: &str) {
 
 #[rstest]
 #[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[case("files:PATH")]
 #[tokio::test]
 async fn a_store_reopens_as_soon_as_it_is_dropped(#[case] uri: &str) {
@@ -94,13 +100,19 @@ async fn a_store_reopens_as_soon_as_it_is_dropped(#[case] uri: &str) {
     assert_eq!(store.blobs().usage().await.unwrap().unwrap().blobs, 20);
 }
 
+#[rstest]
+#[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[tokio::test]
-async fn a_newer_format_is_refused_by_name() {
-    let mut store = Store::open("sled:PATH").await;
+async fn a_newer_format_is_refused_by_name(#[case] uri: &str) {
+    let mut store = Store::open(uri).await;
     store.close();
-    let db = common::raw_sled(&store.path());
-    db.insert("mformat", &7u32.to_le_bytes()).unwrap();
-    drop(db);
+    common::raw::edit(&store, |key, value| {
+        if key == b"mformat" {
+            *value = 7u32.to_le_bytes().to_vec();
+        }
+    });
     let error = refused(store.uri()).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let formats = ["format", "known_format"].map(|key| error.context(key));
@@ -109,6 +121,8 @@ async fn a_newer_format_is_refused_by_name() {
 
 #[rstest]
 #[case("sled")]
+#[case("redb")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb"))]
 #[case("files")]
 #[tokio::test]
 async fn what_is_not_a_store_is_refused_and_left_alone(#[case] scheme: &str) {
@@ -150,7 +164,14 @@ async fn what_is_not_a_store_is_refused_and_left_alone(#[case] scheme: &str) {
 #[case("sled:x?cach=1", "durability, cache, blob_threshold")]
 #[case("files:x?cache=1", "durability")]
 #[case("sled:x?blob_threshold=1MiB", "never syncs")]
-#[case("bolt:x", "files, memory, sled")]
+#[case("redb:", "redb:./data")]
+#[case("redb:x?cach=1", "durability, cache, blob_threshold")]
+#[case("redb:x?blob_threshold=2MiB", "power of two")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:x?cach=1", "durability, cache, blob_threshold")
+)]
+#[case("bolt:x", "files, memory, redb, ")]
 #[tokio::test]
 async fn a_uri_that_cannot_be_meant_is_answered_with_what_can(
     #[case] uri: &str,
@@ -177,6 +198,8 @@ async fn a_value_that_is_none_is_named(#[case] uri: &str, #[case] given: &str) {
 #[case("memory:", "memory:")]
 #[case("files:PATH?durability=buffered", "files:PATH")]
 #[case("sled:PATH?cache=8MiB", "sled:PATH")]
+#[case("redb:PATH?cache=8MiB", "redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?cache=8MiB", "rocksdb:PATH"))]
 #[tokio::test]
 async fn a_store_prints_how_to_open_it(#[case] uri: &str, #[case] printed: &str) {
     let store = Store::open(uri).await;
@@ -184,9 +207,75 @@ async fn a_store_prints_how_to_open_it(#[case] uri: &str, #[case] printed: &str)
     assert_eq!(store.blobs().to_string(), printed);
 }
 
+#[rstest]
+#[case("sled:PATH?cache=1", "cache", "at least 1.0 MiB")]
+#[case("sled:PATH?blob_threshold=65537", "blob_threshold", "at most 64.0 KiB")]
+#[case("redb:PATH?cache=1", "cache", "at least 1.0 MiB")]
+#[case("redb:PATH?blob_threshold=2MiB", "blob_threshold", "at most 1.0 MiB")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:PATH?cache=1", "cache", "at least 1.0 MiB")
+)]
 #[tokio::test]
-async fn a_cache_that_is_too_small_is_refused() {
+async fn a_setting_out_of_range_is_refused_with_the_range(
+    #[case] uri: &str,
+    #[case] option: &str,
+    #[case] range: &str,
+) {
     let dir = tempfile::TempDir::new().unwrap();
-    let uri = format!("sled:{}/s?cache=1", dir.path().display());
-    assert_eq!(refused(&uri).await.kind(), ErrorKind::Invalid);
+    let path = dir.path().join("s");
+    let error = refused(&uri.replace("PATH", &path.display().to_string())).await;
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(
+        (error.context("option"), error.context("range")),
+        (Some(option), Some(range))
+    );
+    assert!(!path.exists(), "nothing is created");
+}
+
+/// A folder that was a store keeps telling that when its database is deleted.
+#[rstest]
+#[case("sled")]
+#[case("redb")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb"))]
+#[tokio::test]
+async fn a_database_that_is_gone_is_corrupt_and_no_new_store(#[case] scheme: &str) {
+    let mut store = Store::open(&format!("{scheme}:PATH")).await;
+    store.blobs().put(&[blob(100, 1)]).await.unwrap();
+    store.close();
+    let folder = store.path().join(scheme);
+    let aside = store.path().join("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    for _ in 0..2 {
+        let error = refused(store.uri()).await;
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::rename(&aside, &folder).unwrap();
+    store.reopen().await;
+    assert_eq!(store.blobs().usage().await.unwrap().unwrap().blobs, 1);
+}
+
+/// What a crash leaves that cut the first opening short.
+#[rstest]
+#[case("sled", &[])]
+#[case("redb", &["redb/db.new"])]
+#[cfg_attr(feature = "rocksdb", case("rocksdb", &["rocksdb/LOG", "rocksdb/000001.dbtmp"]))]
+#[tokio::test]
+async fn a_half_created_store_is_created_to_the_end(
+    #[case] scheme: &str,
+    #[case] leftovers: &[&str],
+) {
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::write(dir.path().join("deriva-store"), "").unwrap();
+    std::fs::create_dir(dir.path().join(scheme)).unwrap();
+    for leftover in leftovers {
+        std::fs::write(dir.path().join(leftover), "half").unwrap();
+    }
+    let uri = format!("{scheme}:{}", dir.path().display());
+    let blobs = open(&uri).await.unwrap().blobs.unwrap();
+    blobs.put(&[blob(100, 1)]).await.unwrap();
+    drop(blobs);
+    let blobs = open(&uri).await.unwrap().blobs.unwrap();
+    assert_eq!(blobs.usage().await.unwrap().unwrap().blobs, 1);
 }

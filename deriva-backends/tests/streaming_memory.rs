@@ -25,6 +25,11 @@ fn resident() -> u64 {
 #[rstest]
 #[case("files:PATH?durability=buffered")]
 #[case("sled:PATH?durability=buffered&cache=4MiB")]
+#[case("redb:PATH?durability=buffered&cache=4MiB")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:PATH?durability=buffered&cache=4MiB")
+)]
 #[tokio::test]
 async fn a_blob_of_256_mib_takes_less_than_32_mib(#[case] uri: &str) {
     let store = Store::open(uri).await;

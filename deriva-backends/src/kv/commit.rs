@@ -18,6 +18,8 @@ use crate::Durability;
 const MAX_DOOMED: usize = 1024;
 /// A buffered store syncs by itself this long after a write.
 const SYNC_AFTER: Duration = Duration::from_millis(500);
+/// The engine is told to rest when no write came for this long.
+const REST_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct KvCommitter<E: Engine> {
     shared: Arc<Shared<E>>,
@@ -25,6 +27,8 @@ pub(super) struct KvCommitter<E: Engine> {
     clock: SystemClock,
     /// Since when something is applied and not synced.
     dirty: Option<Duration>,
+    /// When the last write came, until the engine was told to rest.
+    written: Option<Duration>,
     /// The last batch failed, and nobody knows whether it is stored.
     uncertain: bool,
     /// Why acknowledged writes may not have become durable, until a `flush` was told.
@@ -41,6 +45,7 @@ impl<E: Engine> KvCommitter<E> {
             durability,
             clock: SystemClock::new(),
             dirty: None,
+            written: None,
             uncertain: false,
             lost: None,
             doomed: BTreeSet::new(),
@@ -62,7 +67,9 @@ impl<E: Engine> KvCommitter<E> {
             }
             disk.sync_shards(placed.into_iter())?;
             // Set first: a batch that fails may still be on its way to the disk.
-            self.dirty.get_or_insert(self.clock.now());
+            let now = self.clock.now();
+            self.dirty.get_or_insert(now);
+            self.written = Some(now);
             self.uncertain = true;
             self.shared.engine.apply(&writes, !buffered)?;
             self.uncertain = false;
@@ -163,14 +170,22 @@ impl<E: Engine> Committer for KvCommitter<E> {
     }
 
     fn due(&self) -> Option<Duration> {
-        let since = self.dirty?;
-        Some((since + SYNC_AFTER).saturating_sub(self.clock.now()))
+        let sync = self.dirty.map(|since| since + SYNC_AFTER);
+        let rest = self.written.map(|last| last + REST_AFTER);
+        let next = sync.into_iter().chain(rest).min()?;
+        Some(next.saturating_sub(self.clock.now()))
     }
 
     fn tend(&mut self) {
-        if self.sync().is_err() {
+        let now = self.clock.now();
+        if self.dirty.is_some_and(|since| since + SYNC_AFTER <= now) && self.sync().is_err() {
             // Tried again later, and told by the next `flush`.
-            self.dirty = Some(self.clock.now());
+            self.dirty = Some(now);
+        }
+        if self.written.is_some_and(|last| last + REST_AFTER <= now) {
+            self.written = None;
+            // What failed is found by the next write.
+            self.shared.engine.rest().ok();
         }
     }
 

@@ -40,6 +40,9 @@ pub(crate) trait Engine: Debug + Send + Sync + 'static {
     /// some of it.
     fn sync(&self) -> Result<()>;
 
+    /// Called when no write came for a while: prepares for a quick opening after a kill.
+    fn rest(&self) -> Result<()>;
+
     /// Makes the files and folders that a new database consists of durable. Called once, before the
     /// first commit is acknowledged.
     fn settle(&self) -> Result<()>;

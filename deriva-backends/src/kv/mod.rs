@@ -9,6 +9,7 @@
 //! | `commit` | applies a group, exactly and in order |
 //! | `stage`, `ops` | what each write decides, reading its own group's writes |
 //! | `read` | where reads run |
+//! | `reopen` | an engine that is opened again after an error that it does not live through |
 //! | `space` | stops writes before the disk is full |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
@@ -21,6 +22,7 @@ mod group;
 mod layout;
 mod ops;
 mod read;
+mod reopen;
 mod space;
 mod stage;
 mod store;
@@ -28,5 +30,6 @@ mod store;
 pub(crate) use config::{KvConfig, Limits, kv_config};
 pub(crate) use engine::{Engine, Write};
 pub use read::ReadPolicy;
+pub(crate) use reopen::{Failure, Reopening};
 pub(crate) use space::Reserve;
-pub(crate) use store::{Core, KvStore};
+pub(crate) use store::{Core, KvStore, Place, gone};

@@ -13,7 +13,9 @@ pub(crate) struct Reserve {
     /// Writes stop while this many bytes are still free; removals, which lead out of the trouble, at a
     /// quarter of it.
     pub(crate) bytes: u64,
-    /// Bytes that the engine writes for one that it is given, at the most.
+    /// Bytes that the engine may write for a row, beside the row itself.
+    pub(crate) row: u64,
+    /// Bytes that it writes for one of a row, at the most.
     pub(crate) amplification: u64,
 }
 
@@ -27,7 +29,8 @@ impl Reserve {
         let bytes: usize = writes.iter().map(row).sum();
         let removes = writes.iter().any(|(_, value)| value.is_none());
         let reserve = if removes { self.bytes / 4 } else { self.bytes };
-        if free >= reserve + self.amplification * bytes as u64 {
+        let needed = self.row * writes.len() as u64 + self.amplification * bytes as u64;
+        if free >= reserve + needed {
             return Ok(());
         }
         let full = Error::new(ErrorKind::Full, "too little space is left to write safely")

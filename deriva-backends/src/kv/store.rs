@@ -1,7 +1,7 @@
 //! The handle of an open store: how it opens, what it holds, and how it closes.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deriva_api::{Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result};
@@ -19,8 +19,16 @@ use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
 use crate::{Durability, options};
 
-/// Opens the engine in its folder.
-pub(crate) type Opener<E> = Box<dyn FnOnce(&Path) -> Result<E> + Send>;
+/// Where an engine has its files.
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    /// The store was never opened to the end: the engine may create its database. Else one that is not
+    /// there is lost.
+    pub(crate) is_new: bool,
+}
+
+/// Opens the engine in its place.
+pub(crate) type Opener<E> = Box<dyn FnOnce(&Place) -> Result<E> + Send>;
 
 pub(crate) struct KvStore<E: Engine> {
     pub(super) core: Arc<Core<E>>,
@@ -72,9 +80,16 @@ impl<E: Engine> KvStore<E> {
         };
         let core = handles.open(&path, |slot| {
             let folder = Folder::hold(&path, config.scheme)?;
-            let disk = Disk::open(&path.join("files"), config.durability)?;
-            let engine = opener(&path.join(config.scheme))?;
-            let counters = load(&engine).map_err(|error| folder::at(&path, error))?;
+            let files = path.join("files");
+            let place = Place {
+                folder: path.join(config.scheme),
+                is_new: !files.exists(),
+            };
+            let engine = opener(&place)?;
+            let counters = load(&engine, place.is_new);
+            let counters = counters.map_err(|error| folder::at(&path, error))?;
+            // Last: this folder says that the database was there.
+            let disk = Disk::open(&files, config.durability)?;
             let shared = Arc::new(Shared {
                 engine,
                 disk: Arc::new(disk),
@@ -153,9 +168,18 @@ impl<E: Engine> fmt::Debug for KvStore<E> {
     }
 }
 
+/// The error of a database that was there and is not.
+pub(crate) fn gone() -> Error {
+    let message = "the database of this store is gone";
+    Error::new(ErrorKind::Corrupt, message).hint("restore its files, or begin in another folder")
+}
+
 /// Reads the counts of a store, or begins a new one. Takes as long for many rows as for few.
-fn load<E: Engine>(engine: &E) -> Result<Counters> {
+fn load<E: Engine>(engine: &E, is_new: bool) -> Result<Counters> {
     let Some(format) = engine.get(layout::FORMAT_KEY)? else {
+        if !is_new {
+            return Err(gone());
+        }
         if !engine.scan(b"", None, 1)?.is_empty() {
             let message = "this database was not written by deriva: it names no format";
             return Err(Error::new(ErrorKind::Invalid, message));

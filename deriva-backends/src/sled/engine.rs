@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
 
 use crate::folder::{at, locked, sync_folder};
-use crate::kv::{Engine, Reserve, Write};
+use crate::kv::{self, Engine, Place, Reserve, Write};
 
+/// The file that all of sled's data goes to.
+const LOG: &str = "db";
 /// Threads of a database that was just closed may hold its file for a moment.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -17,13 +19,17 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct SledEngine {
     db: sled::Db,
-    /// The file that all of sled's data goes to. Sled's own flush does not reach the disk.
+    /// Sled's own flush does not reach the disk.
     log: File,
     folder: PathBuf,
 }
 
 impl SledEngine {
-    pub(super) fn open(folder: &Path, cache: u64) -> Result<Self> {
+    pub(super) fn open(place: &Place, cache: u64) -> Result<Self> {
+        let folder = place.folder.as_path();
+        if !place.is_new && !folder.join(LOG).exists() {
+            return Err(at(folder, kv::gone()));
+        }
         // The commit thread flushes.
         let config = sled::Config::new()
             .path(folder)
@@ -40,7 +46,7 @@ impl SledEngine {
                 opened => break opened.map_err(|source| at(folder, error(source)))?,
             }
         };
-        let log = File::open(folder.join("db"));
+        let log = File::open(folder.join(LOG));
         Ok(Self {
             db,
             log: log.map_err(|source| at(folder, Error::io(source)))?,
@@ -58,6 +64,7 @@ impl Engine for SledEngine {
     /// Sled does not live through a full disk: it refuses all further work, reads too.
     const RESERVE: Reserve = Reserve {
         bytes: 16 << 20,
+        row: 0,
         amplification: 8,
     };
 
@@ -101,6 +108,10 @@ impl Engine for SledEngine {
         self.db.flush().map_err(error)?;
         let synced = self.log.sync_data();
         synced.map_err(|source| at(&self.folder, Error::io(source)))
+    }
+
+    fn rest(&self) -> Result<()> {
+        Ok(())
     }
 
     fn settle(&self) -> Result<()> {

@@ -37,6 +37,6 @@ impl StoreFactory for SledFactory {
 
 async fn open(config: KvConfig) -> Result<OpenedStore> {
     let cache = config.cache;
-    let opener = Box::new(move |path: &std::path::Path| SledEngine::open(path, cache));
+    let opener = Box::new(move |place: &kv::Place| SledEngine::open(place, cache));
     KvStore::open(&HANDLES, config, opener).await
 }

@@ -1,6 +1,8 @@
 //! The stores that every behaviour is checked on.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod raw;
+
 use std::sync::Arc;
 
 use deriva_api::{Blob, BlobStore, CAddr, DagStore, OpenedStore, Output, Params, Recipe, Record};
@@ -99,18 +101,4 @@ pub(crate) fn record(addr: CAddr, output: Output) -> Record {
 
 pub(crate) async fn dependents(dag: &Arc<dyn DagStore>, addr: CAddr) -> Vec<CAddr> {
     dag.dependents(addr, None).try_collect().await.unwrap()
-}
-
-/// Opens the database below a store that was just closed. Sled's own threads may hold its lock for a
-/// moment longer.
-pub(crate) fn raw_sled(store: &std::path::Path) -> sled::Db {
-    let mut tries = 0;
-    loop {
-        match sled::open(store.join("sled")) {
-            Ok(db) => return db,
-            Err(error) if tries == 100 => panic!("{error}"),
-            Err(_) => tries += 1,
-        }
-        std::thread::park_timeout(std::time::Duration::from_millis(20));
-    }
 }

@@ -1,0 +1,285 @@
+//! The verbs of an engine, on redb 4.
+//!
+//! All tables are one table of redb, told apart by the prefixes of their keys. Readers share a snapshot
+//! that each commit replaces: a read of its own begins and ends no transaction.
+
+use std::fs;
+use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
+use parking_lot::{Mutex, RwLock};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction,
+};
+
+use crate::folder::{at, locked, sync_folder};
+use crate::kv::{self, Engine, Failure, Place, Reopening, Reserve, Write};
+
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+const FILE: &str = "db";
+/// A database that is being created. It gets its name when it is whole.
+const NEW: &str = "db.new";
+
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+#[derive(Debug)]
+pub(super) struct RedbEngine {
+    database: Reopening<Open>,
+    folder: PathBuf,
+    pending: Mutex<Pending>,
+}
+
+/// What the last commits left to do.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Writes that are not durable yet, made in the database that was opened as this one.
+    unsynced: Option<u64>,
+    /// The last commit did not record what makes an opening after a kill quick.
+    repair: bool,
+}
+
+impl RedbEngine {
+    pub(super) fn open(place: &Place, cache: u64) -> Result<Self> {
+        let folder = place.folder.clone();
+        let file = folder.join(FILE);
+        if place.is_new && !file.exists() {
+            caught(|| create(&folder)).map_err(|failure| at(&folder, failure.error))?;
+        }
+        let open = move || {
+            let opened = caught(|| Open::new(&file, cache));
+            opened.map_err(|failure| match failure.error.kind() {
+                ErrorKind::Locked => locked(&file).caused_by(failure.error),
+                ErrorKind::NotFound => at(&file, kv::gone()).caused_by(failure.error),
+                _ => at(&file, failure.error),
+            })
+        };
+        Ok(Self {
+            database: Reopening::new(open)?,
+            folder,
+            pending: Mutex::default(),
+        })
+    }
+
+    /// Commits what `change` does, and lets readers see it.
+    fn commit(
+        &self,
+        change: impl FnOnce(&mut WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<()> {
+        self.database.with(|open| {
+            let transaction = caught(|| {
+                let mut transaction = open.database.begin_write()?;
+                change(&mut transaction)?;
+                Ok(transaction)
+            })?;
+            // Redb refuses to write again after a commit that failed.
+            caught(|| Ok(transaction.commit()?)).map_err(|failure| Failure {
+                fatal: true,
+                ..failure
+            })?;
+            *open.rows.write() = caught(|| snapshot(&open.database))?;
+            Ok(())
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Rows) -> Result<T, redb::Error>) -> Result<T> {
+        self.database.with(|open| {
+            let rows = open.rows.read().clone();
+            caught(|| read(&rows))
+        })
+    }
+
+    /// Makes all that was committed durable, and the next opening quick also after a kill.
+    fn checkpoint(&self) -> Result<()> {
+        self.commit(|transaction| {
+            transaction.set_quick_repair(true);
+            Ok(())
+        })?;
+        self.pending.lock().repair = false;
+        Ok(())
+    }
+}
+
+impl Engine for RedbEngine {
+    type Value = Bytes;
+
+    /// Redb holds it in the memory of the process until a durable commit.
+    const APPLIED: DurabilityClass = DurabilityClass::None;
+
+    /// Redb refuses all further work when the disk is full, and to open it again takes room too.
+    const RESERVE: Reserve = Reserve {
+        bytes: 8 << 20,
+        row: 16 << 10,
+        amplification: 3,
+    };
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.read(|rows| {
+            let value = rows.get(key)?;
+            Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+        })
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>> {
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        self.read(|rows| {
+            let mut found = Vec::new();
+            for row in rows.range::<&[u8]>((from, Bound::Unbounded))? {
+                let (key, value) = row?;
+                if found.len() == limit || !key.value().starts_with(prefix) {
+                    break;
+                }
+                found.push((key.value().to_vec(), Bytes::copy_from_slice(value.value())));
+            }
+            Ok(found)
+        })
+    }
+
+    fn apply(&self, writes: &[Write], durable: bool) -> Result<()> {
+        let mut pending = self.pending.lock();
+        if !durable {
+            pending.unsynced.get_or_insert(self.database.opened());
+        }
+        pending.repair = true;
+        drop(pending);
+        self.commit(|transaction| {
+            transaction.set_durability(match durable {
+                true => Durability::Immediate,
+                false => Durability::None,
+            })?;
+            let mut rows = transaction.open_table(ROWS)?;
+            for (key, value) in writes {
+                match value {
+                    Some(value) => rows.insert(key.as_slice(), value.as_ref())?,
+                    None => rows.remove(key.as_slice())?,
+                };
+            }
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.checkpoint()?;
+        match self.pending.lock().unsynced.take() {
+            Some(opened) if opened != self.database.opened() => {
+                let message = "writes that were not durable yet were lost with an error of redb";
+                Err(Error::new(ErrorKind::Internal, message).hint("write them again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rest(&self) -> Result<()> {
+        let wanted = self.pending.lock().repair;
+        if wanted { self.checkpoint() } else { Ok(()) }
+    }
+
+    fn settle(&self) -> Result<()> {
+        sync_folder(&self.folder)?;
+        self.folder.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+/// An open database, and the snapshot that readers share.
+#[derive(Debug)]
+struct Open {
+    rows: RwLock<Arc<Rows>>,
+    database: Database,
+}
+
+impl Open {
+    fn new(file: &Path, cache: u64) -> Result<Self, redb::Error> {
+        let cache = usize::try_from(cache).unwrap_or(usize::MAX);
+        let database = Database::builder().set_cache_size(cache).open(file)?;
+        let rows = match snapshot(&database) {
+            Err(redb::Error::TableDoesNotExist(_)) => {
+                let transaction = database.begin_write()?;
+                transaction.open_table(ROWS)?;
+                transaction.commit()?;
+                snapshot(&database)?
+            }
+            found => found?,
+        };
+        let rows = RwLock::new(rows);
+        Ok(Self { rows, database })
+    }
+}
+
+/// What is committed so far.
+fn snapshot(database: &Database) -> Result<Arc<Rows>, redb::Error> {
+    let transaction = database.begin_read()?;
+    Ok(Arc::new(transaction.open_table(ROWS)?))
+}
+
+/// Creates a database under another name first: one that a crash cut short would not open.
+fn create(folder: &Path) -> Result<(), redb::Error> {
+    let new = folder.join(NEW);
+    fs::create_dir_all(folder)?;
+    if new.exists() {
+        fs::remove_file(&new)?;
+    }
+    Database::create(&new)?.close()?;
+    Ok(fs::rename(&new, folder.join(FILE))?)
+}
+
+/// Turns a panic into an error: redb panics where it meets a page that makes no sense.
+fn caught<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Failure> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(failure),
+        Err(panic) => {
+            let message = panic.downcast_ref::<String>().map(String::as_str);
+            let message = message.or(panic.downcast_ref::<&str>().copied());
+            let error = Error::new(ErrorKind::Corrupt, "redb found its file damaged");
+            Err(error.with("panic", message.unwrap_or_default()).into())
+        }
+    }
+}
+
+fn failure(source: redb::Error) -> Failure {
+    use redb::Error as Redb;
+    let fatal = matches!(
+        source,
+        Redb::Io(_)
+            | Redb::Backend(_)
+            | Redb::PreviousIo
+            | Redb::DatabaseClosed
+            | Redb::LockPoisoned(_)
+    );
+    let error = error(source);
+    Failure { error, fatal }
+}
+
+fn error(source: redb::Error) -> Error {
+    use redb::Error as Redb;
+    let (kind, message) = match source {
+        Redb::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+            let message = "this file is not a redb database";
+            return Error::new(ErrorKind::Corrupt, message).caused_by(source);
+        }
+        Redb::Io(source) => return Error::io(source),
+        Redb::DatabaseAlreadyOpen => (ErrorKind::Locked, "the file is open elsewhere"),
+        Redb::Corrupted(_) | Redb::RepairAborted => {
+            (ErrorKind::Corrupt, "redb found its file damaged")
+        }
+        Redb::TableTypeMismatch { .. }
+        | Redb::TableIsMultimap(_)
+        | Redb::TypeDefinitionChanged { .. } => {
+            (ErrorKind::Invalid, "the table is not one of deriva")
+        }
+        Redb::UpgradeRequired(_) => (
+            ErrorKind::Unsupported,
+            "the file has a format that this redb does not read",
+        ),
+        _ => (ErrorKind::Internal, "redb failed unexpectedly"),
+    };
+    Error::new(kind, message).caused_by(source)
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("README.md")]
+
+mod config;
+mod engine;
+
+use async_trait::async_trait;
+use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
+
+use crate::handles::Handles;
+use crate::kv::{self, KvConfig, KvStore};
+use engine::RedbEngine;
+
+pub use config::RedbConfig;
+
+pub(crate) const SCHEME: &str = "redb";
+
+static HANDLES: Handles<kv::Core<RedbEngine>> = Handles::new();
+
+/// Opens `redb:PATH`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RedbFactory;
+
+#[async_trait]
+impl StoreFactory for RedbFactory {
+    fn scheme(&self) -> &str {
+        SCHEME
+    }
+
+    fn description(&self) -> &str {
+        "embedded database in a file, pure Rust; fast reads, exact crash safety"
+    }
+
+    async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
+        RedbConfig::from_uri(uri)?.open().await
+    }
+}
+
+async fn open(config: KvConfig) -> Result<OpenedStore> {
+    let cache = config.cache;
+    let opener = Box::new(move |place: &kv::Place| RedbEngine::open(place, cache));
+    KvStore::open(&HANDLES, config, opener).await
+}
