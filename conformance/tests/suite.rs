@@ -35,3 +35,46 @@ mod sled_tiny_threshold {
         UriFixture::new("sled", "?durability=buffered&blob_threshold=64")
     );
 }
+
+mod redb {
+    use super::*;
+    blob_store_conformance!(store, UriFixture::new("redb", ""));
+    dag_store_conformance!(graph, UriFixture::new("redb", ""));
+}
+
+mod redb_buffered {
+    use super::*;
+    blob_store_conformance!(store, UriFixture::new("redb", "?durability=buffered"));
+    dag_store_conformance!(graph, UriFixture::new("redb", "?durability=buffered"));
+}
+
+mod redb_tiny_threshold {
+    use super::*;
+    blob_store_conformance!(
+        store,
+        UriFixture::new("redb", "?durability=buffered&blob_threshold=64")
+    );
+}
+
+#[cfg(feature = "rocksdb")]
+mod rocksdb {
+    use super::*;
+    blob_store_conformance!(store, UriFixture::new("rocksdb", ""));
+    dag_store_conformance!(graph, UriFixture::new("rocksdb", ""));
+}
+
+#[cfg(feature = "rocksdb")]
+mod rocksdb_buffered {
+    use super::*;
+    blob_store_conformance!(store, UriFixture::new("rocksdb", "?durability=buffered"));
+    dag_store_conformance!(graph, UriFixture::new("rocksdb", "?durability=buffered"));
+}
+
+#[cfg(feature = "rocksdb")]
+mod rocksdb_tiny_threshold {
+    use super::*;
+    blob_store_conformance!(
+        store,
+        UriFixture::new("rocksdb", "?durability=buffered&blob_threshold=64")
+    );
+}
