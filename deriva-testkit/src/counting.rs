@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deriva_api::{Blob, BlobLayer, BlobStore, DagLayer, DagStore, Result};
+use async_trait::async_trait;
+use deriva_api::{Blob, BlobLayer, BlobStore, CAddr, DagLayer, DagStore, Result};
 use parking_lot::Mutex;
 
 use crate::hook::{Hook, Hooked, Operation};
@@ -51,20 +52,35 @@ impl Counts {
         self.0.lock().get(&operation).copied().unwrap_or(0)
     }
 
+    /// How many calls there were of any operation since the last reset.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.lock().values().sum()
+    }
+
     /// Begins again at zero.
     pub fn reset(&self) {
         self.0.lock().clear();
     }
 }
 
+#[async_trait]
 impl Hook for Counts {
     fn name(&self) -> &'static str {
         "counting"
     }
 
-    fn before(&self, operation: Operation) -> Result<()> {
+    async fn before(&self, operation: Operation) -> Result<()> {
         *self.0.lock().entry(operation).or_default() += 1;
         Ok(())
+    }
+
+    fn after(&self, _: Operation) -> Result<()> {
+        Ok(())
+    }
+
+    fn damages(&self, _: CAddr) -> bool {
+        false
     }
 
     fn read(&self, blob: Blob) -> Result<Blob> {
@@ -76,7 +92,6 @@ impl Hook for Counts {
 mod tests {
     use super::*;
     use crate::ModelStore;
-    use deriva_api::CAddr;
 
     #[test]
     fn calls_are_counted_per_operation_and_store_kind() {
@@ -93,7 +108,9 @@ mod tests {
         assert_eq!(counts.of(Operation::DagGetMany), 1);
         assert_eq!(counts.of(Operation::BlobGetMany), 0);
         assert_eq!(blobs.to_string(), "counting(model)");
+        assert_eq!(counts.total(), 3);
         counts.reset();
+        assert_eq!(counts.total(), 0);
         assert_eq!(counts.of(Operation::BlobGet), 0);
     }
 }

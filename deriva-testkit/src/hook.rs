@@ -9,8 +9,8 @@ use deriva_api::{
     Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, DagStore,
     DagUsage, Divergence, FunctionId, Node, Output, Recipe, Record, Result,
 };
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
 macro_rules! operations {
     ($($variant:ident => $name:literal, $what:literal;)+) => {
@@ -65,12 +65,20 @@ operations! {
 }
 
 /// What is asked. A hook that answers with an error keeps the call from the store.
+#[async_trait]
 pub(crate) trait Hook: Debug + Send + Sync + 'static {
     /// The layer's name, for `Display`.
     fn name(&self) -> &'static str;
 
     /// Before a call.
-    fn before(&self, operation: Operation) -> Result<()>;
+    async fn before(&self, operation: Operation) -> Result<()>;
+
+    /// After a call that succeeded. An error here takes its answer away. Streams have no end to wait
+    /// for, so they are not asked about.
+    fn after(&self, operation: Operation) -> Result<()>;
+
+    /// Whether reads of this blob find other bytes than the store has.
+    fn damages(&self, addr: CAddr) -> bool;
 
     /// What a read makes of the bytes that the store found.
     fn read(&self, blob: Blob) -> Result<Blob>;
@@ -82,17 +90,28 @@ pub(crate) struct Hooked<S: ?Sized> {
     pub(crate) hook: Arc<dyn Hook>,
 }
 
-impl<S: ?Sized> Hooked<S> {
+impl<S: ?Sized + Send + Sync> Hooked<S> {
+    /// A stream that begins when the hook lets it.
     fn stream<'a, T: Send + 'a>(
-        &self,
+        &'a self,
         operation: Operation,
-        open: impl FnOnce() -> BoxStream<'a, Result<T>>,
+        inner: BoxStream<'a, Result<T>>,
     ) -> BoxStream<'a, Result<T>> {
-        match self.hook.before(operation) {
-            Ok(()) => open(),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        let opened = async move { self.hook.before(operation).await.map(|()| inner) };
+        stream::once(opened).try_flatten().boxed()
     }
+}
+
+/// Makes a call with the hook before and after it.
+async fn around<T>(
+    hook: &dyn Hook,
+    operation: Operation,
+    call: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    hook.before(operation).await?;
+    let answer = call.await?;
+    hook.after(operation)?;
+    Ok(answer)
 }
 
 impl<S: ?Sized + Display> Display for Hooked<S> {
@@ -115,62 +134,68 @@ impl BlobStore for Hooked<dyn BlobStore> {
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
-        self.hook.before(Operation::BlobPut)?;
-        self.inner.put(blobs).await
+        around(&*self.hook, Operation::BlobPut, self.inner.put(blobs)).await
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
-        self.hook.before(Operation::BlobWriter)?;
-        Ok(Box::new(HookedWriter {
-            inner: self.inner.writer(expect).await?,
-            hook: self.hook.clone(),
-        }))
+        let inner = around(
+            &*self.hook,
+            Operation::BlobWriter,
+            self.inner.writer(expect),
+        )
+        .await?;
+        let hook = self.hook.clone();
+        Ok(Box::new(HookedWriter { inner, hook }))
     }
 
     async fn get(&self, addr: CAddr) -> Result<Option<Blob>> {
-        self.hook.before(Operation::BlobGet)?;
-        let blob = self.inner.get(addr).await?;
+        let blob = around(&*self.hook, Operation::BlobGet, self.inner.get(addr)).await?;
         blob.map(|blob| self.hook.read(blob)).transpose()
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Blob>>> {
-        self.hook.before(Operation::BlobGetMany)?;
-        let blobs = self.inner.get_many(addrs).await?.into_iter();
+        let blobs = around(
+            &*self.hook,
+            Operation::BlobGetMany,
+            self.inner.get_many(addrs),
+        )
+        .await?;
         blobs
+            .into_iter()
             .map(|blob| blob.map(|blob| self.hook.read(blob)).transpose())
             .collect()
     }
 
     async fn get_range(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
-        self.hook.before(Operation::BlobGetRange)?;
-        if let Some(blob) = self.inner.get(addr).await? {
-            self.hook.read(blob)?;
-        }
-        self.inner.get_range(addr, range).await
+        let read = async {
+            if self.hook.damages(addr)
+                && let Some(blob) = self.inner.get(addr).await?
+            {
+                self.hook.read(blob)?;
+            }
+            self.inner.get_range(addr, range).await
+        };
+        around(&*self.hook, Operation::BlobGetRange, read).await
     }
 
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
-        self.hook.before(Operation::BlobStat)?;
-        self.inner.stat(addrs).await
+        around(&*self.hook, Operation::BlobStat, self.inner.stat(addrs)).await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
-        self.hook.before(Operation::BlobRemove)?;
-        self.inner.remove(addrs).await
+        around(&*self.hook, Operation::BlobRemove, self.inner.remove(addrs)).await
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
-        self.stream(Operation::BlobList, || self.inner.list(after))
+        self.stream(Operation::BlobList, self.inner.list(after))
     }
 
     async fn usage(&self) -> Result<Option<BlobUsage>> {
-        self.hook.before(Operation::BlobUsage)?;
-        self.inner.usage().await
+        around(&*self.hook, Operation::BlobUsage, self.inner.usage()).await
     }
 
     async fn flush(&self) -> Result<()> {
-        self.hook.before(Operation::BlobFlush)?;
-        self.inner.flush().await
+        around(&*self.hook, Operation::BlobFlush, self.inner.flush()).await
     }
 }
 
@@ -184,13 +209,11 @@ struct HookedWriter {
 #[deny(clippy::missing_trait_methods)]
 impl BlobWriter for HookedWriter {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.hook.before(Operation::BlobWrite)?;
-        self.inner.write(chunk).await
+        around(&*self.hook, Operation::BlobWrite, self.inner.write(chunk)).await
     }
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
-        self.hook.before(Operation::BlobFinish)?;
-        self.inner.finish().await
+        around(&*self.hook, Operation::BlobFinish, self.inner.finish()).await
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {
@@ -206,72 +229,88 @@ impl DagStore for Hooked<dyn DagStore> {
     }
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
-        self.hook.before(Operation::DagInsert)?;
-        self.inner.insert(recipes).await
+        around(
+            &*self.hook,
+            Operation::DagInsert,
+            self.inner.insert(recipes),
+        )
+        .await
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
-        self.hook.before(Operation::DagGetMany)?;
-        self.inner.get_many(addrs).await
+        around(
+            &*self.hook,
+            Operation::DagGetMany,
+            self.inner.get_many(addrs),
+        )
+        .await
     }
 
     async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
-        self.hook.before(Operation::DagOutputs)?;
-        self.inner.outputs(addrs).await
+        around(
+            &*self.hook,
+            Operation::DagOutputs,
+            self.inner.outputs(addrs),
+        )
+        .await
     }
 
     async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
-        self.hook.before(Operation::DagRecord)?;
-        self.inner.record(records).await
+        around(
+            &*self.hook,
+            Operation::DagRecord,
+            self.inner.record(records),
+        )
+        .await
     }
 
     async fn forget(&self, addrs: &[CAddr]) -> Result<u64> {
-        self.hook.before(Operation::DagForget)?;
-        self.inner.forget(addrs).await
+        around(&*self.hook, Operation::DagForget, self.inner.forget(addrs)).await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<u64> {
-        self.hook.before(Operation::DagRemove)?;
-        self.inner.remove(addrs).await
+        around(&*self.hook, Operation::DagRemove, self.inner.remove(addrs)).await
     }
 
     fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
-        self.stream(Operation::DagDependents, || {
-            self.inner.dependents(addr, after)
-        })
+        self.stream(Operation::DagDependents, self.inner.dependents(addr, after))
     }
 
     fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
-        self.stream(Operation::DagByFunction, || {
-            self.inner.by_function(id, after)
-        })
+        self.stream(Operation::DagByFunction, self.inner.by_function(id, after))
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
-        self.stream(Operation::DagList, || self.inner.list(after))
+        self.stream(Operation::DagList, self.inner.list(after))
     }
 
     async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
-        self.hook.before(Operation::DagSetRoot)?;
-        self.inner.set_root(name, addr).await
+        around(
+            &*self.hook,
+            Operation::DagSetRoot,
+            self.inner.set_root(name, addr),
+        )
+        .await
     }
 
     async fn remove_root(&self, name: &str) -> Result<bool> {
-        self.hook.before(Operation::DagRemoveRoot)?;
-        self.inner.remove_root(name).await
+        around(
+            &*self.hook,
+            Operation::DagRemoveRoot,
+            self.inner.remove_root(name),
+        )
+        .await
     }
 
     fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>> {
-        self.stream(Operation::DagRoots, || self.inner.roots(after))
+        self.stream(Operation::DagRoots, self.inner.roots(after))
     }
 
     async fn usage(&self) -> Result<Option<DagUsage>> {
-        self.hook.before(Operation::DagUsage)?;
-        self.inner.usage().await
+        around(&*self.hook, Operation::DagUsage, self.inner.usage()).await
     }
 
     async fn flush(&self) -> Result<()> {
-        self.hook.before(Operation::DagFlush)?;
-        self.inner.flush().await
+        around(&*self.hook, Operation::DagFlush, self.inner.flush()).await
     }
 }

@@ -21,6 +21,7 @@ mod hook;
 #[doc(hidden)]
 pub mod macros;
 mod model;
+pub mod operations;
 pub mod random;
 pub mod reference;
 mod report;

@@ -11,7 +11,7 @@ use deriva_api::{Clock, Error, ErrorKind, Result, SystemClock};
 
 use crate::case::Run;
 use crate::cases;
-use crate::trial::Trial;
+use crate::trial::{Fixtures, Trial};
 use crate::{Case, CaseReport, ExecutorFixture, Fixture, Level, Outcome, Report, Subject};
 
 /// Which cases are run, and for how long each may run. At first: all, five minutes each.
@@ -97,46 +97,48 @@ impl Suite {
     }
 
     /// Runs the cases for stores, one after the other, each on a new fixture.
-    pub fn run<F: Fixture + 'static>(&self, fixture: impl Fn() -> F) -> Report {
+    pub fn run<F: Fixture + 'static>(
+        &self,
+        fixture: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Report {
         self.run_with(fixture, |_| ())
     }
 
     /// Runs the cases for stores and tells of each as it ends.
     pub fn run_with<F: Fixture + 'static>(
         &self,
-        fixture: impl Fn() -> F,
+        fixture: impl Fn() -> F + Send + Sync + 'static,
         progress: impl FnMut(&CaseReport),
     ) -> Report {
+        let fixtures: Fixtures<dyn Fixture> = Arc::new(move || Arc::new(fixture()));
         self.run_each(progress, |case| match case.run {
             Run::Executor(_) => None,
-            Run::Store(run) => {
-                let fixture: Arc<dyn Fixture> = Arc::new(fixture());
-                Some(self.run_one(case, Trial::new(fixture), move |trial| {
-                    in_tokio(|runtime| runtime.block_on(run(trial)))
-                }))
-            }
+            Run::Store(run) => Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
+                in_tokio(|runtime| runtime.block_on(run(trial)))
+            })),
         })
     }
 
     /// Runs the cases for executors, one after the other, each on a new fixture.
-    pub fn run_executor<F: ExecutorFixture + 'static>(&self, fixture: impl Fn() -> F) -> Report {
+    pub fn run_executor<F: ExecutorFixture + 'static>(
+        &self,
+        fixture: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Report {
         self.run_executor_with(fixture, |_| ())
     }
 
     /// Runs the cases for executors and tells of each as it ends.
     pub fn run_executor_with<F: ExecutorFixture + 'static>(
         &self,
-        fixture: impl Fn() -> F,
+        fixture: impl Fn() -> F + Send + Sync + 'static,
         progress: impl FnMut(&CaseReport),
     ) -> Report {
+        let fixtures: Fixtures<dyn ExecutorFixture> = Arc::new(move || Arc::new(fixture()));
         self.run_each(progress, |case| match case.run {
             Run::Store(_) => None,
-            Run::Executor(run) => {
-                let fixture: Arc<dyn ExecutorFixture> = Arc::new(fixture());
-                Some(self.run_one(case, Trial::new(fixture), move |trial| {
-                    in_tokio(|runtime| runtime.block_on(run(trial)))
-                }))
-            }
+            Run::Executor(run) => Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
+                in_tokio(|runtime| runtime.block_on(run(trial)))
+            })),
         })
     }
 

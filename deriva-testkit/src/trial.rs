@@ -7,10 +7,14 @@ use parking_lot::Mutex;
 
 use crate::Fixture;
 
+/// Makes fixtures, each with a store of its own.
+pub(crate) type Fixtures<F> = Arc<dyn Fn() -> Arc<F> + Send + Sync>;
+
 /// What a case works with.
 pub(crate) struct Trial<F: ?Sized> {
     pub(crate) notes: Mutex<Notes>,
     pub(crate) fixture: Arc<F>,
+    fixtures: Fixtures<F>,
 }
 
 /// What a case has said.
@@ -24,11 +28,17 @@ pub(crate) struct Notes {
 }
 
 impl<F: ?Sized> Trial<F> {
-    pub(crate) fn new(fixture: Arc<F>) -> Self {
+    pub(crate) fn new(fixtures: &Fixtures<F>) -> Self {
         Self {
             notes: Mutex::default(),
-            fixture,
+            fixture: fixtures(),
+            fixtures: fixtures.clone(),
         }
+    }
+
+    /// Another fixture, for a case that needs several stores.
+    pub(crate) fn another(&self) -> Arc<F> {
+        (self.fixtures)()
     }
 
     /// Ends a case whose capability the store does not have, and which has asserted that calls answer so.

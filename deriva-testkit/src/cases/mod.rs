@@ -9,13 +9,16 @@ use crate::Case;
 mod blob_batches;
 mod blob_bytes;
 mod blob_durability;
+mod blob_faults;
 mod dag_durability;
+mod dag_faults;
 mod dag_outputs;
 mod dag_recipes;
 mod dag_shapes;
 mod executor_steps;
 mod executor_support;
 mod support;
+mod support_faults;
 
 /// Registers files of cases. What is left out here does not compile: its `CASES` are unused.
 macro_rules! files {
@@ -37,8 +40,9 @@ macro_rules! files {
 
 files! { $
     each_blob_store_case: blob_bytes as each_blob_bytes_case, blob_batches as each_blob_batches_case,
-        blob_durability as each_blob_durability_case;
+        blob_durability as each_blob_durability_case, blob_faults as each_blob_faults_case;
     each_dag_store_case: dag_recipes as each_dag_recipes_case, dag_outputs as each_dag_outputs_case,
-        dag_shapes as each_dag_shapes_case, dag_durability as each_dag_durability_case;
+        dag_shapes as each_dag_shapes_case, dag_durability as each_dag_durability_case,
+        dag_faults as each_dag_faults_case;
     each_executor_case: executor_steps as each_executor_steps_case;
 }

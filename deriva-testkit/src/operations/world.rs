@@ -1,0 +1,174 @@
+//! The things that actions speak of, and how an action is done.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use deriva_api::{
+    Blob, BlobStat, BlobStore, ByteRange, CAddr, DagStore, FunctionId, OpenedStore, Output, Params,
+    Recipe, Record, Result,
+};
+
+use super::Action;
+
+pub(super) const BLOBS: usize = 8;
+pub(super) const RECIPES: usize = 14;
+pub(super) const RESOLVED: usize = 3;
+/// Recipes, resolved recipes, and one address of nothing.
+pub(super) const NODES: usize = RECIPES + RESOLVED + 1;
+pub(super) const NAMES: usize = 4;
+pub(super) const FUNCTIONS: usize = 3;
+
+/// A few blobs, recipes over them and over each other, resolved recipes, and names of roots; always
+/// the same ones.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub(super) blobs: Vec<Blob>,
+    pub(super) recipes: Vec<Recipe>,
+    pub(super) nodes: Vec<CAddr>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// The world.
+    #[must_use]
+    pub fn new() -> Self {
+        let blobs: Vec<Blob> = (0..BLOBS)
+            .map(|i| Blob::new(vec![i as u8; i * 37]))
+            .collect();
+        let mut addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        let mut recipes = Vec::new();
+        for i in 0..RECIPES {
+            let inputs = [addrs[i % 3], addrs[addrs.len() - 1 - i % 4], addrs[i % 3]];
+            let params = Params::new().with("i", i as i64);
+            // These recipes are valid, so none is left out.
+            let made = function(i % FUNCTIONS)
+                .and_then(|id| Recipe::new(&id, &inputs[..1 + i % 3], &params));
+            if let Ok(recipe) = made {
+                addrs.push(recipe.addr());
+                recipes.push(recipe);
+            }
+        }
+        let others = (RECIPES..NODES).map(|i| CAddr::of_blob(format!("other {i}").as_bytes()));
+        let nodes = recipes.iter().map(Recipe::addr).chain(others).collect();
+        Self {
+            blobs,
+            recipes,
+            nodes,
+        }
+    }
+
+    /// Does an action, and tells the answer as text; of an error the kind, as words are a store's own.
+    /// Actions on a half that `store` does not have do nothing.
+    pub async fn act(&self, store: &OpenedStore, action: &Action) -> String {
+        let mut told = String::new();
+        if let Some(blobs) = &store.blobs {
+            told += &self.act_on_blobs(&**blobs, action).await;
+        }
+        if let Some(dag) = &store.dag {
+            told += &self.act_on_dag(&**dag, action).await;
+        }
+        told
+    }
+
+    async fn act_on_blobs(&self, blobs: &dyn BlobStore, action: &Action) -> String {
+        let addrs = |some: &[usize]| {
+            some.iter()
+                .map(|at| self.blobs[*at].addr())
+                .collect::<Vec<_>>()
+        };
+        match action {
+            Action::Put(some) => {
+                let some: Vec<Blob> = some.iter().map(|at| self.blobs[*at].clone()).collect();
+                tell(blobs.put(&some).await)
+            }
+            Action::Write(at, piece) => tell(write(blobs, &self.blobs[*at], *piece).await),
+            Action::Abandon(at, abort) => tell(abandon(blobs, &self.blobs[*at], *abort).await),
+            Action::RemoveBlobs(some) => tell(blobs.remove(&addrs(some)).await),
+            Action::Get(some) => tell(blobs.get_many(&addrs(some)).await),
+            Action::Range(at, offset, len) => {
+                let range = ByteRange::new(*offset, *len);
+                tell(blobs.get_range(self.blobs[*at].addr(), range).await)
+            }
+            Action::Flush => tell(blobs.flush().await),
+            _ => String::new(),
+        }
+    }
+
+    async fn act_on_dag(&self, dag: &dyn DagStore, action: &Action) -> String {
+        match action {
+            Action::Insert(some) => {
+                let some: Vec<Recipe> = some.iter().map(|at| self.recipes[*at].clone()).collect();
+                tell(dag.insert(&some).await)
+            }
+            Action::Record(records) => {
+                let records: Vec<Record> =
+                    records.iter().map(|record| self.record(*record)).collect();
+                tell(dag.record(&records).await.map(|mut found| {
+                    found.sort_by_key(|divergence| (divergence.addr, divergence.offered.addr));
+                    found
+                }))
+            }
+            Action::Forget(some) => tell(dag.forget(&self.pick(some)).await),
+            Action::Remove(some) => tell(dag.remove(&self.pick(some)).await),
+            Action::SetRoot(name, at) => tell(dag.set_root(root(*name), self.nodes[*at]).await),
+            Action::RemoveRoot(name) => tell(dag.remove_root(root(*name)).await),
+            Action::Flush => tell(dag.flush().await),
+            _ => String::new(),
+        }
+    }
+
+    fn pick(&self, some: &[usize]) -> Vec<CAddr> {
+        some.iter().map(|at| self.nodes[*at]).collect()
+    }
+
+    fn record(&self, (node, resolved, blob): (usize, Option<usize>, usize)) -> Record {
+        let stat = self.blobs[blob].stat();
+        Record {
+            addr: self.nodes[node],
+            resolved: resolved.map(|at| self.nodes[RECIPES + at]),
+            output: Output {
+                addr: stat.addr,
+                len: stat.len,
+                cost: Duration::from_nanos(7),
+            },
+        }
+    }
+}
+
+pub(super) fn function(number: usize) -> Result<FunctionId> {
+    FunctionId::new("f", &number.to_string())
+}
+
+fn root(name: usize) -> &'static str {
+    // The empty name is refused.
+    ["a", "b", "", "c/d"][name % NAMES]
+}
+
+async fn write(blobs: &dyn BlobStore, blob: &Blob, piece: usize) -> Result<BlobStat> {
+    let mut writer = blobs.writer(None).await?;
+    for piece in blob.bytes().chunks(piece.max(1)) {
+        writer.write(blob.bytes().slice_ref(piece)).await?;
+    }
+    writer.finish().await
+}
+
+async fn abandon(blobs: &dyn BlobStore, blob: &Blob, abort: bool) -> Result<()> {
+    let mut writer = blobs.writer(Some(blob.stat())).await?;
+    writer.write(blob.bytes().clone()).await?;
+    match abort {
+        true => writer.abort().await,
+        false => Ok(()),
+    }
+}
+
+fn tell<T: Debug>(answer: Result<T>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(error) => format!("{:?}", error.kind()),
+    }
+}
