@@ -29,7 +29,7 @@ impl fmt::Display for DurabilityClass {
 /// What a store promises beyond the contract of its trait.
 ///
 /// A capability that is absent is not silently worked around: the call that needs it answers
-/// [`crate::ErrorKind::Unsupported`] (`list`) or `None` (`usage`).
+/// [`crate::ErrorKind::Unsupported`] (`list`, writes) or `None` (`usage`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -42,10 +42,13 @@ pub struct Capabilities {
     pub usage: bool,
     /// `list` is there.
     pub list: bool,
+    /// It can be changed; otherwise every call that writes answers
+    /// [`crate::ErrorKind::Unsupported`].
+    pub writable: bool,
 }
 
 impl Capabilities {
-    /// A store of this durability, used by this process alone, with `usage` and `list`.
+    /// A store of this durability, used by this process alone, writable, with `usage` and `list`.
     #[must_use]
     pub const fn new(durability: DurabilityClass) -> Self {
         Self {
@@ -53,6 +56,7 @@ impl Capabilities {
             shared: false,
             usage: true,
             list: true,
+            writable: true,
         }
     }
 
@@ -74,6 +78,13 @@ impl Capabilities {
     #[must_use]
     pub const fn list(mut self, list: bool) -> Self {
         self.list = list;
+        self
+    }
+
+    /// Sets [`Capabilities::writable`]; true unless set.
+    #[must_use]
+    pub const fn writable(mut self, writable: bool) -> Self {
+        self.writable = writable;
         self
     }
 }

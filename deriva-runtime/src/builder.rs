@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use deriva_api::{
-    BlobStore, Bytes, Clock, ComputeFunction, DagStore, Error, ErrorKind, Executor, OpenedStore,
-    Params, Result, StoreRegistry, StoreUri, SystemClock, Weight,
+    BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Error, ErrorKind,
+    Executor, OpenedStore, Params, Result, StoreRegistry, StoreUri, SystemClock, Weight,
 };
 
 use crate::Deriva;
@@ -14,6 +14,7 @@ use crate::executor::PoolExecutor;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
+use crate::layers::Layers;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub struct DerivaBuilder {
     store: Option<String>,
     blobs: Option<StoreSource<dyn BlobStore>>,
     dag: Option<StoreSource<dyn DagStore>>,
+    layers: Layers,
     functions: FunctionRegistry,
     executor: Option<Arc<dyn Executor>>,
     clock: Option<Arc<dyn Clock>>,
@@ -90,6 +92,24 @@ impl DerivaBuilder {
     /// The store for the graph alone: a URI or an object. Default: that of [`DerivaBuilder::store`].
     pub fn dag(mut self, dag: impl Into<StoreSource<dyn DagStore>>) -> Self {
         self.dag = Some(dag.into());
+        self
+    }
+
+    /// Wraps both stores in a layer; see [`crate::layers`]. The first one added is the outermost.
+    pub fn layer(mut self, layer: impl BlobLayer + DagLayer + 'static) -> Self {
+        self.layers = self.layers.layer(layer);
+        self
+    }
+
+    /// Wraps the blob store alone in a layer, inside those added before.
+    pub fn blob_layer(mut self, layer: impl BlobLayer + 'static) -> Self {
+        self.layers = self.layers.blob_layer(layer);
+        self
+    }
+
+    /// Wraps the DAG store alone in a layer, inside those added before.
+    pub fn dag_layer(mut self, layer: impl DagLayer + 'static) -> Self {
+        self.layers = self.layers.dag_layer(layer);
         self
     }
 
@@ -175,6 +195,7 @@ impl DerivaBuilder {
             Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.dag,
             None => both.dag,
         };
+        let OpenedStore { blobs, dag } = self.layers.wrap(OpenedStore { blobs, dag });
         let jobs = self
             .jobs
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
+//! | stores that retry, time out, copy to a faster store | [`layers`] |
 //! | where functions run | [`executor`] |
 //! | the functions that come with deriva | [`functions`] |
 //!
@@ -25,6 +26,7 @@ mod explain;
 mod flights;
 pub mod functions;
 mod inner;
+pub mod layers;
 mod plan;
 mod reader;
 mod recipe_builder;

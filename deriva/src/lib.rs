@@ -14,6 +14,9 @@ pub mod prelude {
         AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
         DagStoreExt, Error, ErrorKind, FunctionId, Params, Recipe, Result, Value,
     };
+    pub use deriva_runtime::layers::{
+        LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer,
+    };
     pub use deriva_runtime::{Cutoff, Deriva, DerivaBuilder, Event, StoreResults};
 }
 

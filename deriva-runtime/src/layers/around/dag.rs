@@ -1,0 +1,90 @@
+//! The calls of a DAG store, forwarded.
+
+use async_trait::async_trait;
+use deriva_api::{
+    BoxStream, CAddr, Capabilities, DagStore, DagUsage, Divergence, FunctionId, Node, Output,
+    Recipe, Record, Result,
+};
+
+use super::{Around, Layered, Operation};
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<A: Around> DagStore for Layered<A, dyn DagStore> {
+    fn capabilities(&self) -> Capabilities {
+        self.around.capabilities(self.inner.capabilities())
+    }
+
+    async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+        let insert = || self.inner.insert(recipes);
+        self.call(Operation::writes("insert"), insert).await
+    }
+
+    async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
+        let get = || self.inner.get_many(addrs);
+        self.call(Operation::reads("get_many"), get).await
+    }
+
+    async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
+        let get = || self.inner.outputs(addrs);
+        self.call(Operation::reads("outputs"), get).await
+    }
+
+    async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
+        let record = || self.inner.record(records);
+        self.call(Operation::writes("record"), record).await
+    }
+
+    async fn forget(&self, addrs: &[CAddr]) -> Result<u64> {
+        self.call(Operation::writes("forget"), || self.inner.forget(addrs))
+            .await
+    }
+
+    async fn remove(&self, addrs: &[CAddr]) -> Result<u64> {
+        self.call(Operation::writes("remove"), || self.inner.remove(addrs))
+            .await
+    }
+
+    fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
+        let open = move |after| self.inner.dependents(addr, after);
+        self.stream(Operation::reads("dependents"), after, open, |addr| *addr)
+    }
+
+    fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
+        let id = id.clone();
+        let open = move |after| self.inner.by_function(&id, after);
+        self.stream(Operation::reads("by_function"), after, open, |addr| *addr)
+    }
+
+    fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
+        let open = |after| self.inner.list(after);
+        self.stream(Operation::reads("list"), after, open, |(addr, _)| *addr)
+    }
+
+    async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
+        let set = || self.inner.set_root(name, addr);
+        self.call(Operation::writes("set_root"), set).await
+    }
+
+    async fn remove_root(&self, name: &str) -> Result<bool> {
+        let remove = || self.inner.remove_root(name);
+        self.call(Operation::writes("remove_root"), remove).await
+    }
+
+    fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>> {
+        let open = |after: Option<String>| self.inner.roots(after.as_deref());
+        let after = after.map(str::to_owned);
+        let name = |(name, _): &(String, CAddr)| name.clone();
+        self.stream(Operation::reads("roots"), after, open, name)
+    }
+
+    async fn usage(&self) -> Result<Option<DagUsage>> {
+        self.call(Operation::reads("usage"), || self.inner.usage())
+            .await
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.call(Operation::reads("flush"), || self.inner.flush())
+            .await
+    }
+}

@@ -1,0 +1,27 @@
+//! Layers: stores that wrap a store and add one concern.
+//!
+//! | layer | what it adds | prints as |
+//! |---|---|---|
+//! | [`RetryLayer`] | calls that failed in passing are made again | `retry(sled:./data)` |
+//! | [`TimeoutLayer`] | calls that take too long fail | `timeout(sled:./data)` |
+//! | [`LimitLayer`] | so many calls at once, and no more | `limit(sled:./data)` |
+//! | [`ReadOnlyLayer`] | writes are refused | `read-only(sled:./data)` |
+//! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(memory: / sled:./data)` |
+//!
+//! Each wraps blob stores and DAG stores alike. [`Layers`] is a stack of them, the first added being
+//! the outermost; `DerivaBuilder::layer` adds to the stack of a [`crate::Deriva`].
+
+mod around;
+mod limit;
+mod read_only;
+mod retry;
+mod stack;
+mod tiered;
+mod timeout;
+
+pub use limit::LimitLayer;
+pub use read_only::ReadOnlyLayer;
+pub use retry::{Retries, RetryLayer};
+pub use stack::Layers;
+pub use tiered::{TieredLayer, Traffic};
+pub use timeout::TimeoutLayer;

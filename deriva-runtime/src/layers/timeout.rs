@@ -1,0 +1,113 @@
+//! Calls that take too long fail.
+
+use std::fmt::Display;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use deriva_api::{Capabilities, Clock, Error, ErrorKind, Result, SystemClock};
+use futures::future::{Either, select};
+
+use super::around::{Around, Operation, around_layer};
+
+/// Gives every call a time limit. A call that has not answered by then fails with
+/// [`ErrorKind::Timeout`], naming the operation, the limit and the store, and is dropped.
+///
+/// The limit is for each call, each item of a stream, and each piece given to a writer. A write that
+/// ran out of time may still have taken effect; it may be repeated, as all calls may. Time counts
+/// from the moment that the store first makes its caller wait, so a call that is answered at once sets
+/// no timer, and a store that blocks its thread cannot be interrupted.
+#[derive(Clone, Debug)]
+pub struct TimeoutLayer {
+    limit: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl TimeoutLayer {
+    /// The limit unless told otherwise: 30 seconds.
+    pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+
+    /// A layer with this limit for each call.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// Where time comes from. Default: the system's monotonic clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn around(&self, store: &dyn Display) -> Timeout {
+        Timeout {
+            limit: self.limit,
+            clock: Arc::clone(&self.clock),
+            store: store.to_string(),
+        }
+    }
+}
+
+impl Default for TimeoutLayer {
+    fn default() -> Self {
+        Self::new(Self::DEFAULT_LIMIT)
+    }
+}
+
+around_layer!(TimeoutLayer);
+
+#[derive(Debug)]
+struct Timeout {
+    limit: Duration,
+    clock: Arc<dyn Clock>,
+    store: String,
+}
+
+impl Timeout {
+    fn error(&self, operation: Operation) -> Error {
+        Error::new(ErrorKind::Timeout, "the store did not answer in time")
+            .during(operation.name)
+            .with("limit", format!("{:?}", self.limit))
+            .with("store", &self.store)
+            .hint("see what keeps the store, or raise the limit of the timeout layer")
+    }
+}
+
+impl Around for Timeout {
+    const NAME: &'static str = "timeout";
+
+    type Attempts = ();
+
+    fn capabilities(&self, inner: Capabilities) -> Capabilities {
+        inner
+    }
+
+    async fn attempt<T, F>(
+        &self,
+        operation: Operation,
+        call: impl FnOnce() -> F + Send,
+    ) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let mut call = pin!(call());
+        // Most calls are answered at once; a timer would cost more than they do.
+        if let Poll::Ready(answer) = futures::poll!(call.as_mut()) {
+            return answer;
+        }
+        match select(call, self.clock.sleep(self.limit)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(self.error(operation)),
+        }
+    }
+
+    async fn again(&self, (): &mut (), error: Error) -> Result<()> {
+        Err(error)
+    }
+}

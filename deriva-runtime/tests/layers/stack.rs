@@ -1,0 +1,82 @@
+//! Stacks print themselves, in order, and are built by name.
+
+use deriva_api::{BlobLayer, DagLayer, ErrorKind};
+use deriva_runtime::Deriva;
+use deriva_runtime::DerivaBuilder;
+use deriva_runtime::layers::{Layers, LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer};
+
+use crate::support::model;
+
+#[test]
+fn the_first_layer_is_the_outermost() {
+    let layers = Layers::new()
+        .layer(RetryLayer::new())
+        .blob_layer(LimitLayer::new(1))
+        .dag_layer(ReadOnlyLayer::new())
+        .layer(TieredLayer::new(model()));
+    let store = layers.wrap(model());
+    let (blobs, dag) = (store.blobs.unwrap(), store.dag.unwrap());
+    assert_eq!(blobs.to_string(), "retry(limit(tiered(model / model)))");
+    assert_eq!(dag.to_string(), "retry(read-only(tiered(model / model)))");
+}
+
+#[test]
+fn stacks_are_built_by_name() {
+    let printed = |names: &str| {
+        let layers = Layers::named(names, &model()).unwrap();
+        let store = layers.wrap(model());
+        (
+            store.blobs.unwrap().to_string(),
+            store.dag.unwrap().to_string(),
+        )
+    };
+    for (names, expected) in [
+        ("none", "model"),
+        ("retry, timeout", "retry(timeout(model))"),
+        ("limit,read-only", "limit(read-only(model))"),
+        ("all", "retry(timeout(limit(tiered(model / model))))"),
+    ] {
+        assert_eq!(printed(names), (expected.to_owned(), expected.to_owned()));
+    }
+    for name in Layers::NAMES {
+        printed(name);
+    }
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_known_ones() {
+    let error = Layers::named("retry,trolley", &model()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(error.context("layer"), Some("trolley"));
+    for name in Layers::NAMES {
+        assert!(error.advice().unwrap().contains(name));
+    }
+}
+
+#[tokio::test]
+async fn a_builder_takes_layers() {
+    let (blobs, dag) = (model().blobs.unwrap(), model().dag.unwrap());
+    let deriva: Deriva = DerivaBuilder::new()
+        .blobs(blobs)
+        .dag(dag)
+        .layer(Layers::named("retry,limit", &model()).unwrap())
+        .dag_layer(ReadOnlyLayer::new())
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(deriva.blobs().to_string(), "retry(limit(model))");
+    assert_eq!(deriva.dag().to_string(), "retry(limit(read-only(model)))");
+    deriva.put("bytes").await.unwrap();
+    let refused = deriva.recipe("f", "1").insert().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn no_layers_are_no_store() {
+    let store = model().blobs.unwrap();
+    let same = BlobLayer::wrap(&Layers::new(), store.clone());
+    assert!(std::sync::Arc::ptr_eq(&store, &same));
+    let dag = model().dag.unwrap();
+    let same = DagLayer::wrap(&Layers::new(), dag.clone());
+    assert!(std::sync::Arc::ptr_eq(&dag, &same));
+}
