@@ -77,6 +77,9 @@ agrees! {
     files_buffered, 60, UriFixture::new("files", "?durability=buffered");
     sled, 20, UriFixture::new("sled", "");
     sled_buffered, 30, UriFixture::new("sled", "?durability=buffered&blob_threshold=100");
+    redb, 20, UriFixture::new("redb", "");
+    redb_buffered, 30, UriFixture::new("redb", "?durability=buffered&blob_threshold=100");
+    redb_and_files, 20, split("redb", "files");
     sled_and_files, 20, split("sled", "files");
     memory_and_files, 40, split("memory", "files");
     sled_and_memory, 20, split("sled", "memory");

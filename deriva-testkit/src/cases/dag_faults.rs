@@ -58,7 +58,7 @@ crate::case::cases! { $ each_dag_faults_case, Dag, Faults:
             blobs: None,
             dag: store.dag.map(|dag| DagLayer::wrap(layer, dag)),
         };
-        trial.dag().await?;
+        drop(trial.dag().await?);
         check_every_fault(trial, wrap).await
     }
 

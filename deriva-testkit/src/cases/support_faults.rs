@@ -80,7 +80,7 @@ pub(super) async fn check_every_fault(
 ) -> Result<()> {
     let world = World::new();
     let layer = FaultLayer::new();
-    let store = wrap(trial.another().open().await?, &layer);
+    let store = wrap(trial.open().await?, &layer);
     let model = operations::model_like(&store);
     let mut injected = 0;
     for action in (0..).flat_map(|seed| operations::seeded(seed, 60)).take(80) {
