@@ -116,7 +116,7 @@ async fn a_newer_format_is_refused_by_name(#[case] uri: &str) {
     let error = refused(store.uri()).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let formats = ["format", "known_format"].map(|key| error.context(key));
-    assert_eq!(formats, [Some("7"), Some("1")]);
+    assert_eq!(formats, [Some("7"), Some("2")]);
 }
 
 #[rstest]

@@ -6,6 +6,7 @@ use deriva_api::{
     Recipe, Record, Result,
 };
 
+use super::edges;
 use super::engine::{Engine, into_bytes};
 use super::layout;
 use super::ops::Op;
@@ -60,14 +61,8 @@ impl<E: Engine> DagStore for KvStore<E> {
     fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
         paging::pages(after, move |after| {
             self.read(PAGE, move |shared| {
-                let after = after.map(|after| layout::edge_key(&addr, &after));
-                let prefix = layout::edges_prefix(&addr);
-                let rows = shared.engine.scan(&prefix, after.as_deref(), PAGE)?;
-                let dependent = |(key, _): (Vec<u8>, E::Value)| {
-                    let addr = layout::addr_of(&key)?;
-                    Ok((Some(addr), addr))
-                };
-                rows.into_iter().map(dependent).collect()
+                let page = edges::page(&shared.engine, &addr, after.as_ref(), PAGE)?;
+                Ok(page.into_iter().map(|addr| (Some(addr), addr)).collect())
             })
         })
     }

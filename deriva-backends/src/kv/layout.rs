@@ -5,7 +5,8 @@
 //! | `r` | address | canonical bytes of the recipe, or the number of its pieces |
 //! | `p` | address, piece (u32 BE) | a piece of a recipe that is too long for one row |
 //! | `o` | address of a recipe or resolved recipe | output, sealed |
-//! | `d` | input, dependent | nothing |
+//! | `d` | input | the input's first dependents, ascending, sealed |
+//! | `d` | input, dependent | nothing: a dependent for which that list had no room |
 //! | `n` | name of a root | address, sealed |
 //! | `b` | address | 0 and the bytes, or 1 and the length of the sibling file, sealed |
 //! | `m` | `format`, `counters` | format version; counts, sealed |
@@ -18,8 +19,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use deriva_api::{BlobUsage, CAddr, DagUsage, Error, ErrorKind, Output, Result};
 
+use super::engine::Write;
+
 /// The version of this layout.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+
+/// The version before it, which had no lists of dependents, only a row for each.
+pub(crate) const FORMAT_1: u32 = 1;
 
 /// Values above this are split or kept outside: engines treat large values badly.
 pub(crate) const MAX_VALUE: usize = 64 << 10;
@@ -30,6 +36,7 @@ const INLINE: u8 = 0;
 const FILE: u8 = 1;
 
 pub(crate) const RECIPES: &[u8] = b"r";
+const EDGES: &[u8] = b"d";
 pub(crate) const ROOTS: &[u8] = b"n";
 pub(crate) const BLOBS: &[u8] = b"b";
 pub(crate) const FORMAT_KEY: &[u8] = b"mformat";
@@ -71,12 +78,18 @@ pub(crate) fn output_key(addr: &CAddr) -> Vec<u8> {
     [b"o", addr.as_bytes().as_slice()].concat()
 }
 
-pub(crate) fn edges_prefix(input: &CAddr) -> Vec<u8> {
-    [b"d", input.as_bytes().as_slice()].concat()
+/// The key of an input's list, with which all keys of its edges begin.
+pub(crate) fn list_key(input: &CAddr) -> Vec<u8> {
+    [EDGES, input.as_bytes()].concat()
 }
 
 pub(crate) fn edge_key(input: &CAddr, dependent: &CAddr) -> Vec<u8> {
-    [b"d", input.as_bytes().as_slice(), dependent.as_bytes()].concat()
+    [EDGES, input.as_bytes(), dependent.as_bytes()].concat()
+}
+
+/// Tells a row of one edge from a list, given a key of either.
+pub(crate) fn is_edge_key(key: &[u8]) -> bool {
+    key.len() > EDGES.len() + CAddr::LEN
 }
 
 pub(crate) fn root_key(name: &str) -> Vec<u8> {
@@ -130,6 +143,22 @@ pub(crate) fn decode_output(key: &[u8], row: &[u8]) -> Result<Output> {
         len,
         cost: Duration::from_nanos(nanos),
     })
+}
+
+pub(crate) fn encode_list(key: &[u8], dependents: &[CAddr]) -> Bytes {
+    let mut row = Vec::with_capacity(dependents.len() * CAddr::LEN + SEAL);
+    for dependent in dependents {
+        row.extend_from_slice(dependent.as_bytes());
+    }
+    seal(key, row)
+}
+
+pub(crate) fn decode_list(key: &[u8], row: &[u8]) -> Result<Vec<CAddr>> {
+    let (addrs, rest) = unseal(key, row)?.as_chunks::<{ CAddr::LEN }>();
+    if !rest.is_empty() {
+        return Err(damaged(key));
+    }
+    Ok(addrs.iter().copied().map(CAddr::from_bytes).collect())
 }
 
 pub(crate) fn encode_root(key: &[u8], addr: &CAddr) -> Bytes {
@@ -199,6 +228,12 @@ pub(crate) fn decode_counters(row: &[u8]) -> Result<Counters> {
         resolved,
         blobs: BlobUsage { blobs, bytes },
     })
+}
+
+/// The row that names this format.
+pub(crate) fn format_row() -> Write {
+    let format = Bytes::copy_from_slice(&FORMAT.to_le_bytes());
+    (FORMAT_KEY.to_vec(), Some(format))
 }
 
 /// The error of a row that is not what this layout writes.

@@ -8,6 +8,7 @@
 //! | `group` | group commit: many callers, one batch, one sync |
 //! | `commit` | applies a group, exactly and in order |
 //! | `stage`, `ops` | what each write decides, reading its own group's writes |
+//! | `edges` | who depends on an address |
 //! | `read` | where reads run |
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
 //! | `space` | stops writes before the disk is full |
@@ -17,6 +18,7 @@ mod blobs;
 mod commit;
 mod config;
 mod dag;
+mod edges;
 mod engine;
 mod group;
 mod layout;

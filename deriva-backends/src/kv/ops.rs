@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use bytes::Bytes;
 use deriva_api::{
     Blob, BuildAddrHasher, CAddr, Divergence, Error, ErrorKind, Output, Recipe, Record, Result,
 };
 
+use super::edges;
 use super::engine::Engine;
 use super::layout::{self, Entry, MAX_VALUE};
 use super::stage::Stage;
@@ -133,6 +133,7 @@ fn remove_blobs<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<
 }
 
 fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64> {
+    let mut edges = Vec::new();
     for recipe in recipes {
         let addr = recipe.addr();
         let key = layout::recipe_key(&addr);
@@ -151,9 +152,7 @@ fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64
             }
             stage.put(key, layout::pieces_row(pieces as u32));
         }
-        for input in recipe.inputs() {
-            stage.put(layout::edge_key(&input, &addr), Bytes::new());
-        }
+        edges.extend(recipe.inputs().map(|input| (input, addr)));
         stage.own.counters.dag.recipes += 1;
         // An output may have been recorded while this was known as a resolved recipe only.
         if stage.own.counters.resolved > 0 && stage.contains(&layout::output_key(&addr))? {
@@ -161,6 +160,7 @@ fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64
             stage.own.counters.dag.outputs += 1;
         }
     }
+    edges::add(stage, edges)?;
     Ok(0)
 }
 
@@ -237,19 +237,17 @@ fn remove<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
             continue;
         }
         stored.insert(*addr);
-        let outside = |edge: &[u8]| Ok(!batch.contains(&layout::addr_of(edge)?));
-        if let Some(edge) = stage.find(&layout::edges_prefix(addr), outside)? {
-            return Err(crate::dag::still_needed(*addr, layout::addr_of(&edge)?));
+        if let Some(dependent) = edges::outside(stage, addr, &batch)? {
+            return Err(crate::dag::still_needed(*addr, dependent));
         }
     }
+    let mut edges = Vec::new();
     for addr in &stored {
         let key = layout::recipe_key(addr);
         let row = stage.get(&key)?.ok_or_else(|| layout::damaged(&key))?;
         let pieces = layout::pieces_of(&row).unwrap_or(0);
         let recipe = super::read::recipe(*addr, row, |key| stage.get(key))?;
-        for input in recipe.inputs() {
-            stage.delete(layout::edge_key(&input, addr));
-        }
+        edges.extend(recipe.inputs().map(|input| (input, *addr)));
         for piece in 0..pieces {
             stage.delete(layout::piece_key(addr, piece));
         }
@@ -257,6 +255,7 @@ fn remove<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
         stage.delete(key);
         stage.own.counters.dag.recipes -= 1;
     }
+    edges::remove(stage, edges)?;
     Ok(stored.len() as u64)
 }
 

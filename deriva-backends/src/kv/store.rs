@@ -185,20 +185,16 @@ fn load<E: Engine>(engine: &E, is_new: bool) -> Result<Counters> {
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         let counters = Counters::default();
-        let rows = [
-            (layout::COUNTERS_KEY, layout::encode_counters(&counters)),
-            (
-                layout::FORMAT_KEY,
-                layout::FORMAT.to_le_bytes().to_vec().into(),
-            ),
-        ];
+        let row = layout::encode_counters(&counters);
+        let counts = (layout::COUNTERS_KEY.to_vec(), Some(row));
         engine.settle()?;
-        engine.apply(&rows.map(|(key, row)| (key.to_vec(), Some(row))), true)?;
+        engine.apply(&[counts, layout::format_row()], true)?;
         return Ok(counters);
     };
     let format = format.as_ref().try_into().map(u32::from_le_bytes);
-    match format {
-        Ok(layout::FORMAT) => {}
+    let older = match format {
+        Ok(layout::FORMAT) => false,
+        Ok(layout::FORMAT_1) => true,
         Ok(newer) if newer > layout::FORMAT => {
             let message = "this store was written by a newer deriva";
             return Err(Error::new(ErrorKind::Unsupported, message)
@@ -207,8 +203,13 @@ fn load<E: Engine>(engine: &E, is_new: bool) -> Result<Counters> {
                 .hint("open it with the newer version, or choose another path"));
         }
         _ => return Err(layout::damaged(layout::FORMAT_KEY)),
+    };
+    let counters = counters(engine)?;
+    if older {
+        // Before it is written on: an older deriva must not open what it would misread.
+        engine.apply(&[layout::format_row()], true)?;
     }
-    counters(engine)
+    Ok(counters)
 }
 
 /// The counts as they are stored.

@@ -17,17 +17,22 @@ pub(crate) fn edit(store: &Store, change: impl Fn(&[u8], &mut Vec<u8>)) {
     }
 }
 
-fn edit_sled(path: &std::path::Path, change: impl Fn(&[u8], &mut Vec<u8>)) {
+/// Opens the database of a store on sled that was just closed.
+pub(crate) fn open_sled(path: &std::path::Path) -> sled::Db {
     // Sled's own threads may hold its lock for a moment longer.
     let mut tries = 0;
-    let db = loop {
+    loop {
         match sled::open(path) {
-            Ok(db) => break db,
+            Ok(db) => return db,
             Err(error) if tries == 100 => panic!("{error}"),
             Err(_) => tries += 1,
         }
         std::thread::park_timeout(std::time::Duration::from_millis(20));
-    };
+    }
+}
+
+fn edit_sled(path: &std::path::Path, change: impl Fn(&[u8], &mut Vec<u8>)) {
+    let db = open_sled(path);
     for row in db.iter() {
         let (key, value) = row.unwrap();
         let mut value = value.to_vec();
