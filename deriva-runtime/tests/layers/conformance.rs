@@ -46,6 +46,47 @@ mod tiered {
     dag_store_conformance!(graph, Layered("tiered"));
 }
 
+/// A fast store that can do nothing but remove and forget.
+mod tiered_without_a_fast_store {
+    use super::*;
+    use crate::support::faulty;
+    use deriva_api::ErrorKind;
+    use deriva_runtime::layers::TieredLayer;
+    use deriva_testkit::{FaultLayer, ModelStore, Operation};
+
+    #[derive(Debug)]
+    struct Broken;
+
+    #[async_trait]
+    impl Fixture for Broken {
+        async fn open(&self) -> Result<OpenedStore> {
+            let faults = FaultLayer::new();
+            for operation in Operation::ALL {
+                faults.faults().fail_all(*operation, ErrorKind::Unavailable);
+            }
+            for needed in [
+                Operation::BlobRemove,
+                Operation::BlobFlush,
+                Operation::DagForget,
+            ] {
+                faults
+                    .faults()
+                    .fail_nth(needed, u64::MAX, ErrorKind::Unavailable);
+            }
+            let fast = faulty(&faults, ModelStore::new());
+            let layers = Layers::new().layer(TieredLayer::new(fast));
+            Ok(layers.wrap(model()))
+        }
+
+        fn persistent(&self) -> bool {
+            false
+        }
+    }
+
+    blob_store_conformance!(store, Broken);
+    dag_store_conformance!(graph, Broken);
+}
+
 mod all {
     use super::*;
     blob_store_conformance!(store, Layered("all"));

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod conformance;
+mod limit;
 mod read_only;
 mod retry;
 mod stack;
 mod support;
+mod tiered_blobs;
+mod tiered_dag;
+mod timeout;

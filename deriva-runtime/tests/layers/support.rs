@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, BlobLayer, BlobStore, CAddr, ErrorKind, FunctionId, OpenedStore, Output, Params, Recipe,
-    Result,
+    Blob, BlobLayer, BlobStore, CAddr, DagLayer, DagStore, ErrorKind, FunctionId, OpenedStore,
+    Output, Params, Recipe, Result,
 };
-use deriva_testkit::ModelStore;
+use deriva_testkit::{FaultLayer, ModelStore};
 
 /// One empty store for both kinds.
 pub(crate) fn model() -> OpenedStore {
@@ -22,8 +22,20 @@ pub(crate) fn opened(model: ModelStore) -> OpenedStore {
     }
 }
 
+/// Both kinds behind one fault layer.
+pub(crate) fn faulty(faults: &FaultLayer, model: ModelStore) -> OpenedStore {
+    OpenedStore {
+        blobs: Some(BlobLayer::wrap(faults, Arc::new(model.clone()))),
+        dag: Some(DagLayer::wrap(faults, Arc::new(model))),
+    }
+}
+
 pub(crate) fn blobs(layer: &impl BlobLayer, inner: OpenedStore) -> Arc<dyn BlobStore> {
     layer.wrap(inner.blobs.unwrap())
+}
+
+pub(crate) fn dag(layer: &impl DagLayer, inner: OpenedStore) -> Arc<dyn DagStore> {
+    layer.wrap(inner.dag.unwrap())
 }
 
 pub(crate) fn blob(seed: usize, len: usize) -> Blob {

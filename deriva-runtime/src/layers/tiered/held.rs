@@ -55,6 +55,8 @@ impl Held {
             self.index
                 .insert_with_lifecycle(copy.addr, copy.len, &mut evicted);
         }
+        // Noting a copy again reports it too, though it stays.
+        evicted.retain(|addr| self.index.peek(addr).is_none());
         evicted
     }
 
