@@ -22,6 +22,8 @@ mod options;
 mod paging;
 #[cfg(feature = "redb")]
 pub mod redb;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;
 #[cfg(feature = "sled")]
 pub mod sled;
 
@@ -60,5 +62,7 @@ fn factories() -> Vec<Arc<dyn StoreFactory>> {
         Arc::new(sled::SledFactory),
         #[cfg(feature = "redb")]
         Arc::new(redb::RedbFactory),
+        #[cfg(feature = "rocksdb")]
+        Arc::new(rocksdb::RocksDbFactory),
     ]
 }

@@ -76,16 +76,21 @@ async fn a_full_disk_is_full_for_files_and_removing_makes_room() {
 }
 
 #[rstest]
-#[case("")]
-#[case("?blob_threshold=1KiB")]
+#[case("sled:PATH", 48)]
+#[case("sled:PATH?blob_threshold=1KiB", 48)]
+#[case("redb:PATH", 48)]
+#[case("redb:PATH?durability=buffered", 48)]
+#[case("redb:PATH?blob_threshold=1KiB", 48)]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH", 128))]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?blob_threshold=1KiB", 128))]
 #[tokio::test]
-async fn a_full_disk_is_full_for_sled_before_sled_meets_it(#[case] options: &str) {
-    let Some(small) = Small::mount("48M") else {
+async fn a_full_disk_is_full_before_the_engine_meets_it(#[case] uri: &str, #[case] mib: usize) {
+    let Some(small) = Small::mount(&format!("{mib}M")) else {
         return;
     };
     let ballast = small.path().join("ballast");
     std::fs::write(&ballast, vec![1; 16 << 20]).unwrap();
-    let uri = format!("sled:{}/store{options}", small.path().display());
+    let uri = uri.replace("PATH", &small.path().join("store").display().to_string());
     let blobs = open(&uri).await.unwrap().blobs.unwrap();
     let stored = fill(&*blobs, 20_000).await;
     assert!(!stored.is_empty());

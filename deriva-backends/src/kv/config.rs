@@ -79,10 +79,10 @@ fn out_of_range(option: &'static str, given: u64, range: String) -> Error {
         .with("range", range)
 }
 
-/// The constructor, the setters and `open` of a configuration `$Config { kv: KvConfig }` within
-/// `$LIMITS`, opened by `super::open`. The literals say defaults and ranges in the documentation.
+/// The constructor, the setters and `open` of `$Config { kv: KvConfig }`, the settings of `$Engine` within
+/// `$LIMITS`; open handles are in `super::HANDLES`. The literals say defaults and ranges in the documentation.
 macro_rules! kv_config {
-    ($Config:ident, $LIMITS:ident, cache: $cache:literal, blob_threshold: $threshold:literal) => {
+    ($Config:ident, $Engine:ident, $LIMITS:ident, cache: $cache:literal, blob_threshold: $threshold:literal) => {
         impl $Config {
             /// A store in the folder `path`, created where it is not there.
             #[must_use]
@@ -130,7 +130,7 @@ macro_rules! kv_config {
             /// written, or a setting is out of range, `Corrupt` when the database is damaged.
             pub async fn open(self) -> deriva_api::Result<deriva_api::OpenedStore> {
                 self.kv.check(&$LIMITS)?;
-                super::open(self.kv).await
+                $crate::kv::KvStore::<$Engine>::open(&super::HANDLES, self.kv).await
             }
 
             pub(super) fn from_uri(uri: &deriva_api::StoreUri) -> deriva_api::Result<Self> {

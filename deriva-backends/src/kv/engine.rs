@@ -1,6 +1,7 @@
 //! What an engine must do: order keys, apply a batch whole, and make it durable when asked.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use deriva_api::{DurabilityClass, Result};
@@ -10,8 +11,16 @@ use super::space::Reserve;
 /// One change of a batch: the key, and the new value or `None` to delete.
 pub(crate) type Write = (Vec<u8>, Option<Bytes>);
 
+/// Where an engine has its files.
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    /// The store was never opened to the end: the engine may create its database. Else one that is not
+    /// there is lost.
+    pub(crate) is_new: bool,
+}
+
 /// An ordered key-value database. All calls block; reads are short.
-pub(crate) trait Engine: Debug + Send + Sync + 'static {
+pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
     /// A value as the engine hands it out, best without a copy.
     type Value: AsRef<[u8]> + Send + Sync + 'static;
 
@@ -20,6 +29,9 @@ pub(crate) trait Engine: Debug + Send + Sync + 'static {
 
     /// Room on the disk that the engine must never be without.
     const RESERVE: Reserve;
+
+    /// Opens the database, or creates it where the place is new; `cache` bytes of memory, about.
+    fn open(place: &Place, cache: u64) -> Result<Self>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Self::Value>>;
 

@@ -30,8 +30,8 @@ mod stage;
 mod store;
 
 pub(crate) use config::{KvConfig, Limits, kv_config};
-pub(crate) use engine::{Engine, Write};
+pub(crate) use engine::{Engine, Place, Write};
 pub use read::ReadPolicy;
 pub(crate) use reopen::{Failure, Reopening};
 pub(crate) use space::Reserve;
-pub(crate) use store::{Core, KvStore, Place, gone};
+pub(crate) use store::{Core, KvStore, gone};

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::commit::KvCommitter;
 use super::config::KvConfig;
-use super::engine::Engine;
+use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
 use super::ops::{Answer, Op};
@@ -18,17 +18,6 @@ use crate::files::disk::Disk;
 use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
 use crate::{Durability, options};
-
-/// Where an engine has its files.
-pub(crate) struct Place {
-    pub(crate) folder: PathBuf,
-    /// The store was never opened to the end: the engine may create its database. Else one that is not
-    /// there is lost.
-    pub(crate) is_new: bool,
-}
-
-/// Opens the engine in its place.
-pub(crate) type Opener<E> = Box<dyn FnOnce(&Place) -> Result<E> + Send>;
 
 pub(crate) struct KvStore<E: Engine> {
     pub(super) core: Arc<Core<E>>,
@@ -57,9 +46,8 @@ impl<E: Engine> KvStore<E> {
     pub(crate) async fn open(
         handles: &'static Handles<Core<E>>,
         config: KvConfig,
-        opener: Opener<E>,
     ) -> Result<OpenedStore> {
-        let store = blocking::unblock(move || Self::open_blocking(handles, config, opener));
+        let store = blocking::unblock(move || Self::open_blocking(handles, config));
         let store = Arc::new(store.await?);
         Ok(OpenedStore {
             blobs: Some(store.clone()),
@@ -67,11 +55,7 @@ impl<E: Engine> KvStore<E> {
         })
     }
 
-    fn open_blocking(
-        handles: &'static Handles<Core<E>>,
-        config: KvConfig,
-        opener: Opener<E>,
-    ) -> Result<Self> {
+    fn open_blocking(handles: &'static Handles<Core<E>>, config: KvConfig) -> Result<Self> {
         let given = config.path.clone();
         let path = folder::prepare(&given, config.scheme)?;
         let config = KvConfig {
@@ -85,7 +69,7 @@ impl<E: Engine> KvStore<E> {
                 folder: path.join(config.scheme),
                 is_new: !files.exists(),
             };
-            let engine = opener(&place)?;
+            let engine = E::open(&place, config.cache)?;
             let counters = load(&engine, place.is_new);
             let counters = counters.map_err(|error| folder::at(&path, error))?;
             // Last: this folder says that the database was there.

@@ -1,5 +1,6 @@
 //! Settings of a redb store.
 
+use super::engine::RedbEngine;
 use crate::kv::{KvConfig, Limits, kv_config};
 
 const LIMITS: Limits = Limits {
@@ -18,7 +19,7 @@ pub struct RedbConfig {
 }
 
 kv_config!(
-    RedbConfig, LIMITS,
+    RedbConfig, RedbEngine, LIMITS,
     cache: "Default: 256 MiB, at least 1 MiB.",
     blob_threshold: "Default: 16 KiB, at most 1 MiB."
 );

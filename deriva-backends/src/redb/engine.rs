@@ -44,27 +44,6 @@ struct Pending {
 }
 
 impl RedbEngine {
-    pub(super) fn open(place: &Place, cache: u64) -> Result<Self> {
-        let folder = place.folder.clone();
-        let file = folder.join(FILE);
-        if place.is_new && !file.exists() {
-            caught(|| create(&folder)).map_err(|failure| at(&folder, failure.error))?;
-        }
-        let open = move || {
-            let opened = caught(|| Open::new(&file, cache));
-            opened.map_err(|failure| match failure.error.kind() {
-                ErrorKind::Locked => locked(&file).caused_by(failure.error),
-                ErrorKind::NotFound => at(&file, kv::gone()).caused_by(failure.error),
-                _ => at(&file, failure.error),
-            })
-        };
-        Ok(Self {
-            database: Reopening::new(open)?,
-            folder,
-            pending: Mutex::default(),
-        })
-    }
-
     /// Commits what `change` does, and lets readers see it.
     fn commit(
         &self,
@@ -76,12 +55,15 @@ impl RedbEngine {
                 change(&mut transaction)?;
                 Ok(transaction)
             })?;
+            let committed = caught(|| {
+                transaction.commit()?;
+                snapshot(&open.database)
+            });
             // Redb refuses to write again after a commit that failed.
-            caught(|| Ok(transaction.commit()?)).map_err(|failure| Failure {
+            *open.rows.write() = committed.map_err(|failure| Failure {
                 fatal: true,
                 ..failure
             })?;
-            *open.rows.write() = caught(|| snapshot(&open.database))?;
             Ok(())
         })
     }
@@ -116,6 +98,27 @@ impl Engine for RedbEngine {
         row: 16 << 10,
         amplification: 3,
     };
+
+    fn open(place: &Place, cache: u64) -> Result<Self> {
+        let folder = place.folder.clone();
+        let file = folder.join(FILE);
+        if place.is_new && !file.exists() {
+            caught(|| create(&folder)).map_err(|failure| at(&folder, failure.error))?;
+        }
+        let open = move || {
+            let opened = caught(|| Open::new(&file, cache));
+            opened.map_err(|failure| match failure.error.kind() {
+                ErrorKind::Locked => locked(&file).caused_by(failure.error),
+                ErrorKind::NotFound => at(&file, kv::gone()).caused_by(failure.error),
+                _ => at(&file, failure.error),
+            })
+        };
+        Ok(Self {
+            database: Reopening::new(open)?,
+            folder,
+            pending: Mutex::default(),
+        })
+    }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.read(|rows| {

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
 
 use crate::handles::Handles;
-use crate::kv::{self, KvConfig, KvStore};
+use crate::kv::Core;
 use engine::RedbEngine;
 
 pub use config::RedbConfig;
 
 pub(crate) const SCHEME: &str = "redb";
 
-static HANDLES: Handles<kv::Core<RedbEngine>> = Handles::new();
+static HANDLES: Handles<Core<RedbEngine>> = Handles::new();
 
 /// Opens `redb:PATH`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,10 +33,4 @@ impl StoreFactory for RedbFactory {
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
         RedbConfig::from_uri(uri)?.open().await
     }
-}
-
-async fn open(config: KvConfig) -> Result<OpenedStore> {
-    let cache = config.cache;
-    let opener = Box::new(move |place: &kv::Place| RedbEngine::open(place, cache));
-    KvStore::open(&HANDLES, config, opener).await
 }

@@ -1,5 +1,6 @@
 //! Settings of a sled store.
 
+use super::engine::SledEngine;
 use crate::kv::{KvConfig, Limits, kv_config};
 
 const LIMITS: Limits = Limits {
@@ -18,7 +19,7 @@ pub struct SledConfig {
 }
 
 kv_config!(
-    SledConfig, LIMITS,
+    SledConfig, SledEngine, LIMITS,
     cache: "Default: 256 MiB, at least 1 MiB.",
     blob_threshold: "Default: 32 KiB, at most 64 KiB."
 );

@@ -24,8 +24,20 @@ pub(super) struct SledEngine {
     folder: PathBuf,
 }
 
-impl SledEngine {
-    pub(super) fn open(place: &Place, cache: u64) -> Result<Self> {
+impl Engine for SledEngine {
+    type Value = sled::IVec;
+
+    /// Sled holds it in the memory of the process until it is flushed.
+    const APPLIED: DurabilityClass = DurabilityClass::None;
+
+    /// Sled does not live through a full disk: it refuses all further work, reads too.
+    const RESERVE: Reserve = Reserve {
+        bytes: 16 << 20,
+        row: 0,
+        amplification: 8,
+    };
+
+    fn open(place: &Place, cache: u64) -> Result<Self> {
         let folder = place.folder.as_path();
         if !place.is_new && !folder.join(LOG).exists() {
             return Err(at(folder, kv::gone()));
@@ -53,20 +65,6 @@ impl SledEngine {
             folder: folder.to_owned(),
         })
     }
-}
-
-impl Engine for SledEngine {
-    type Value = sled::IVec;
-
-    /// Sled holds it in the memory of the process until it is flushed.
-    const APPLIED: DurabilityClass = DurabilityClass::None;
-
-    /// Sled does not live through a full disk: it refuses all further work, reads too.
-    const RESERVE: Reserve = Reserve {
-        bytes: 16 << 20,
-        row: 0,
-        amplification: 8,
-    };
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
         self.db.get(key).map_err(error)

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
 
 use crate::handles::Handles;
-use crate::kv::{self, KvConfig, KvStore};
+use crate::kv::Core;
 use engine::SledEngine;
 
 pub use config::SledConfig;
 
 pub(crate) const SCHEME: &str = "sled";
 
-static HANDLES: Handles<kv::Core<SledEngine>> = Handles::new();
+static HANDLES: Handles<Core<SledEngine>> = Handles::new();
 
 /// Opens `sled:PATH`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,10 +33,4 @@ impl StoreFactory for SledFactory {
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
         SledConfig::from_uri(uri)?.open().await
     }
-}
-
-async fn open(config: KvConfig) -> Result<OpenedStore> {
-    let cache = config.cache;
-    let opener = Box::new(move |place: &kv::Place| SledEngine::open(place, cache));
-    KvStore::open(&HANDLES, config, opener).await
 }
