@@ -78,7 +78,7 @@ impl Engine for RocksDbEngine {
             }
             let mut options = WriteOptions::default();
             options.set_sync(durable);
-            open.db.write_opt(&batch, &options).map_err(write_failure)
+            open.db.write_opt(batch, &options).map_err(write_failure)
         })
     }
 
