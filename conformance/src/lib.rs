@@ -3,6 +3,8 @@
 //! The tests hold each store to the cases of [`deriva_testkit`], to the model, and to what it has
 //! acknowledged when its process is killed.
 
+pub mod mutants;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -20,8 +20,10 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         let inserted = store.insert(&[one.clone(), same, other.clone()]).await?;
         assert_eq!(inserted, [one.addr(), one.addr(), other.addr()]);
         check_dag_usage(&*store, 2, 0, 0).await?;
-        let read = store.get_one(other.addr()).await?.map(|node| node.recipe.inputs().collect::<Vec<_>>());
-        assert_eq!(read, Some(vec![b, a]));
+        for (recipe, inputs) in [(one, [a, b]), (other, [b, a])] {
+            let node = store.get_one(recipe.addr()).await?;
+            assert!(node.is_some_and(|node| node.recipe.inputs().eq(inputs)));
+        }
         Ok(())
     }
 

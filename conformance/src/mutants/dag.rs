@@ -1,0 +1,499 @@
+//! The mutants' DAG store.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use deriva_api::{
+    CAddr, Capabilities, DagStore, DagUsage, Divergence, DurabilityClass, Error, ErrorKind,
+    FunctionId, Node, Output, Params, Recipe, Record, Result, Value,
+};
+use futures::stream::BoxStream;
+
+use super::blobs::{dawdle, pause};
+use super::disk::{Disk, EDGES, OUTPUTS, RECIPES, ROOTS, key};
+use super::list::Break;
+use super::store::{Store, answers};
+
+impl Store {
+    fn insert_one(&self, disk: &mut Disk, recipe: &Recipe, known: bool) -> Result<()> {
+        let addr = recipe.addr();
+        if known && self.broken(Break::refuses_a_known_recipe) {
+            return Err(Error::new(ErrorKind::Conflict, "it is there"));
+        }
+        let absent = |input: &CAddr| disk.get(RECIPES, *input).is_none();
+        if self.broken(Break::wants_inputs_first) && recipe.inputs().any(|input| absent(&input)) {
+            return Err(Error::new(ErrorKind::NotFound, "an input is not there"));
+        }
+        if self.broken(Break::limits_depth) {
+            let below = recipe.inputs().filter_map(|input| disk.depths.get(&input));
+            let depth = below.max().map_or(1, |below| below + 1);
+            disk.depths.insert(addr, depth);
+            if depth > 10_000 {
+                return Err(Error::new(ErrorKind::Invalid, "the graph is too deep"));
+            }
+        }
+        if self.broken(Break::takes_versions_for_one) {
+            let twin = |(_, bytes): (&Vec<u8>, &Bytes)| {
+                Recipe::decode(bytes.clone()).is_ok_and(|twin| twin.name() == recipe.name())
+            };
+            if disk.scan(RECIPES, &[], None).any(twin) {
+                return Ok(());
+            }
+        }
+        if !known || self.broken(Break::counts_recipes_again) {
+            disk.dag_usage.recipes += 1;
+        }
+        if !known {
+            disk.inserted.push(addr);
+        }
+        disk.put(key(RECIPES, &[addr.as_bytes()]), recipe.canonical().clone());
+        let mut edges: Vec<CAddr> = recipe.inputs().collect();
+        if self.broken(Break::forgets_an_edge) {
+            edges.pop();
+        }
+        if self.broken(Break::keeps_4096_edges) {
+            edges.truncate(4096);
+        }
+        for (at, input) in edges.into_iter().enumerate() {
+            let mut edge = key(EDGES, &[input.as_bytes(), addr.as_bytes()]);
+            if self.broken(Break::keeps_an_edge_for_each_use) {
+                edge.push(at as u8);
+            }
+            disk.put(edge, Bytes::new());
+        }
+        Ok(())
+    }
+
+    /// Takes a lock for each recipe, for the break that takes them in the order of the batch.
+    fn hold_each(&self, recipes: &[Recipe]) -> Result<BTreeSet<CAddr>> {
+        let mut held = BTreeSet::new();
+        for recipe in recipes {
+            if !self.broken(Break::locks_in_the_order_of_the_batch) || !held.insert(recipe.addr()) {
+                continue;
+            }
+            // A deadlock, but one that ends when all have long given up waiting for it.
+            let mut tries = 0..15_000;
+            while !self.disk.lock().held.insert(recipe.addr()) {
+                dawdle();
+                let gone = || Error::new(ErrorKind::Timeout, "the lock is held");
+                tries.next().ok_or_else(gone)?;
+            }
+            if held.len() == 1 {
+                dawdle();
+            }
+        }
+        Ok(held)
+    }
+
+    fn insert_all(&self, recipes: &[Recipe]) -> Result<()> {
+        if recipes.is_empty() && self.broken(Break::refuses_an_empty_batch) {
+            return Err(Error::new(ErrorKind::Invalid, "an empty batch"));
+        }
+        let held = self.hold_each(recipes)?;
+        let is_known = |disk: &Disk, recipe: &Recipe| disk.get(RECIPES, recipe.addr()).is_some();
+        let mut looked: Option<Vec<bool>> = None;
+        if self.broken(Break::counts_before_it_locks) {
+            let look = |recipe| is_known(&self.disk.lock(), recipe);
+            looked = Some(recipes.iter().map(look).collect());
+            dawdle();
+        }
+        let mut disk = self.disk.lock();
+        for (at, recipe) in recipes.iter().enumerate() {
+            let known = looked
+                .as_ref()
+                .map_or_else(|| is_known(&disk, recipe), |looked| looked[at]);
+            self.insert_one(&mut disk, recipe, known)?;
+        }
+        disk.commit()?;
+        disk.held.retain(|addr| !held.contains(addr));
+        Ok(())
+    }
+
+    /// The recipe as a reader gets it.
+    fn recipe(&self, addr: CAddr, bytes: &Bytes) -> Result<Recipe> {
+        let recipe = Recipe::verify(addr, bytes.clone())?;
+        let mut inputs: Vec<CAddr> = recipe.inputs().collect();
+        let mut params = recipe.params();
+        if self.broken(Break::sorts_inputs) {
+            inputs.sort_unstable();
+        } else if self.broken(Break::reads_inputs_once) {
+            let mut seen = BTreeSet::new();
+            inputs.retain(|input| seen.insert(*input));
+        } else if self.broken(Break::composes_text) {
+            params = altered(&params, |value| match value {
+                Value::Text(text) => Value::from(text.replace("e\u{301}", "\u{e9}")),
+                value => value,
+            });
+        } else if self.broken(Break::forgets_the_sign_of_zero) {
+            params = altered(&params, |value| match value {
+                Value::Float(0.0) => Value::from(0.0),
+                value => value,
+            });
+        } else {
+            return Ok(recipe);
+        }
+        Recipe::new(&recipe.function(), &inputs, &params)
+    }
+
+    fn node(&self, disk: &Disk, addr: CAddr) -> Result<Option<Node>> {
+        let Some(bytes) = disk.get(RECIPES, addr) else {
+            return Ok(None);
+        };
+        let recipe = self.recipe(addr, bytes)?;
+        let output = disk.get(OUTPUTS, addr).map(read_output).transpose()?;
+        Ok(Some(Node { recipe, output }))
+    }
+
+    fn record_one(
+        &self,
+        disk: &mut Disk,
+        addr: CAddr,
+        offered: Output,
+    ) -> Result<Option<Divergence>> {
+        let row = key(OUTPUTS, &[addr.as_bytes()]);
+        let recorded = disk.get(OUTPUTS, addr).map(read_output).transpose()?;
+        let is_recipe = disk.get(RECIPES, addr).is_some();
+        let Some(recorded) = recorded else {
+            disk.put(row, write_output(&offered));
+            let counted = is_recipe || self.broken(Break::counts_resolved_outputs);
+            disk.dag_usage.outputs += u64::from(counted);
+            return Ok(None);
+        };
+        if self.broken(Break::divergence_overwrites) {
+            disk.put(row, write_output(&offered));
+        }
+        let same = match self.broken(Break::compares_costs) {
+            true => recorded == offered,
+            false => recorded.same_bytes(&offered) || self.broken(Break::divergence_is_silent),
+        };
+        Ok((!same).then_some(Divergence {
+            addr,
+            recorded,
+            offered,
+        }))
+    }
+
+    fn remove_one(&self, disk: &mut Disk, addr: CAddr) -> Result<u64> {
+        let Some(bytes) = disk.delete(&key(RECIPES, &[addr.as_bytes()])) else {
+            return Ok(u64::from(
+                self.broken(Break::counts_absent_recipes_as_removed),
+            ));
+        };
+        disk.dag_usage.recipes -= 1;
+        disk.inserted.retain(|inserted| *inserted != addr);
+        if !self.broken(Break::keeps_outputs_of_removed_recipes)
+            && disk.delete(&key(OUTPUTS, &[addr.as_bytes()])).is_some()
+        {
+            disk.dag_usage.outputs -= 1;
+        }
+        if !self.broken(Break::keeps_edges_of_removed_recipes) {
+            for input in Recipe::decode(bytes)?.inputs() {
+                disk.delete(&key(EDGES, &[input.as_bytes(), addr.as_bytes()]));
+            }
+        }
+        Ok(1)
+    }
+
+    /// Addresses, behind `after`.
+    fn list_of(&self, disk: &Disk, mut found: Vec<CAddr>, after: Option<CAddr>) -> Vec<CAddr> {
+        if self.broken(Break::lists_recipes_by_insertion) {
+            let place = |addr: &CAddr| disk.inserted.iter().position(|inserted| inserted == addr);
+            found.sort_by_cached_key(place);
+        }
+        if self.broken(Break::lists_recipes_from_the_start) {
+            return found;
+        }
+        let again = self.broken(Break::lists_the_last_recipe_again);
+        found.retain(|addr| after.is_none_or(|after| *addr > after || (again && *addr == after)));
+        found
+    }
+}
+
+#[async_trait]
+impl DagStore for Store {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new(DurabilityClass::ProcessCrash)
+    }
+
+    async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+        if self.broken(Break::inserts_in_halves) && recipes.len() > 1 {
+            let (first, second) = recipes.split_at(recipes.len() / 2);
+            self.insert_all(first)?;
+            pause().await;
+            self.insert_all(second)?;
+        } else {
+            self.insert_all(recipes)?;
+        }
+        Ok(recipes.iter().map(Recipe::addr).collect())
+    }
+
+    async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
+        let disk = self.disk.lock();
+        let mut asked = addrs.to_vec();
+        if self.broken(Break::answers_with_nodes_in_order_of_addresses) {
+            asked.sort_unstable();
+        }
+        asked
+            .into_iter()
+            .map(|addr| self.node(&disk, addr))
+            .collect()
+    }
+
+    async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
+        let disk = self.disk.lock();
+        let output = |addr: &CAddr| disk.get(OUTPUTS, *addr).map(read_output).transpose();
+        addrs.iter().map(output).collect()
+    }
+
+    async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
+        let mut disk = self.disk.lock();
+        let mut records = records.to_vec();
+        if self.broken(Break::last_of_a_batch_wins) {
+            records.reverse();
+        }
+        let unknown = |record: &&Record| disk.get(RECIPES, record.addr).is_none();
+        let unknown = records.iter().find(unknown).map(|record| record.addr);
+        let unknown = unknown.filter(|_| !self.broken(Break::records_for_unknown_recipes));
+        if unknown.is_some() && self.broken(Break::records_what_it_can) {
+            records.retain(|record| disk.get(RECIPES, record.addr).is_some());
+        } else if let Some(addr) = unknown {
+            let error = Error::new(ErrorKind::NotFound, "no such recipe");
+            return Err(match self.broken(Break::names_no_address) {
+                true => error,
+                false => error.with("addr", addr),
+            });
+        }
+        let mut divergences = Vec::new();
+        for record in records {
+            divergences.extend(self.record_one(&mut disk, record.addr, record.output)?);
+            let own = record.resolved == Some(record.addr)
+                && !self.broken(Break::records_its_own_resolved_output);
+            if let Some(resolved) = record.resolved
+                && !own
+                && !self.broken(Break::forgets_resolved_addresses)
+            {
+                divergences.extend(self.record_one(&mut disk, resolved, record.output)?);
+            }
+        }
+        disk.commit()?;
+        match unknown {
+            Some(addr) => Err(Error::new(ErrorKind::NotFound, "no such recipe").with("addr", addr)),
+            None => Ok(divergences),
+        }
+    }
+
+    async fn forget(&self, addrs: &[CAddr]) -> Result<u64> {
+        let mut disk = self.disk.lock();
+        let mut dropped = 0;
+        for addr in addrs {
+            let is_recipe = disk.get(RECIPES, *addr).is_some();
+            if !is_recipe && self.broken(Break::forgets_outputs_of_recipes_alone) {
+                continue;
+            }
+            if disk.delete(&key(OUTPUTS, &[addr.as_bytes()])).is_some() {
+                dropped += 1;
+                let counted = is_recipe && !self.broken(Break::counts_forgotten_outputs);
+                disk.dag_usage.outputs -= u64::from(counted);
+            }
+            if is_recipe && self.broken(Break::forgets_recipes_too) {
+                self.remove_one(&mut disk, *addr)?;
+            }
+        }
+        disk.commit()?;
+        match self.broken(Break::answers_how_many_were_asked) {
+            true => Ok(addrs.len() as u64),
+            false => Ok(dropped),
+        }
+    }
+
+    async fn remove(&self, addrs: &[CAddr]) -> Result<u64> {
+        let mut disk = self.disk.lock();
+        let batch: BTreeSet<CAddr> = addrs.iter().copied().collect();
+        let mut removed = 0;
+        for addr in &batch {
+            let known = disk.get(RECIPES, *addr).is_some();
+            let dependents = dependents(&disk, *addr)?;
+            let needed = known
+                && dependents.iter().any(|dependent| {
+                    !batch.contains(dependent) || self.broken(Break::minds_dependents_in_the_batch)
+                });
+            if needed && !self.broken(Break::removes_below_dependents) {
+                disk.commit()?;
+                let message = "another recipe has it among its inputs";
+                let kind = match self.broken(Break::calls_a_conflict_invalid) {
+                    true => ErrorKind::Invalid,
+                    false => ErrorKind::Conflict,
+                };
+                return Err(Error::new(kind, message).with("addr", addr));
+            }
+            if self.broken(Break::removes_until_it_refuses) {
+                removed += self.remove_one(&mut disk, *addr)?;
+            }
+        }
+        for addr in batch {
+            removed += self.remove_one(&mut disk, addr)?;
+        }
+        if !self.broken(Break::removes_at_the_next_commit) {
+            disk.commit()?;
+        }
+        Ok(removed)
+    }
+
+    fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
+        let disk = self.disk.lock();
+        let mut found = match dependents(&disk, addr) {
+            Ok(found) => found,
+            Err(error) => return answers(vec![Err(error)]),
+        };
+        if self.broken(Break::ends_dependents_at_16384) {
+            found.truncate(16_384);
+        }
+        if self.broken(Break::lists_dependents_from_the_start) {
+            return answers(found.into_iter().map(Ok).collect());
+        }
+        answers(
+            self.list_of(&disk, found, after)
+                .into_iter()
+                .map(Ok)
+                .collect(),
+        )
+    }
+
+    fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
+        let disk = self.disk.lock();
+        let begins = self.broken(Break::looks_functions_up_by_prefix);
+        let of_function = |(_, bytes): &(&Vec<u8>, &Bytes)| {
+            let function = Recipe::decode(Bytes::clone(bytes)).map(|recipe| recipe.function());
+            function.is_ok_and(|function| match begins {
+                true => function.to_string().starts_with(&id.to_string()),
+                false => function == *id,
+            })
+        };
+        let found = disk.scan(RECIPES, &[], None).filter(of_function);
+        let found = found
+            .filter_map(|(key, _)| CAddr::from_slice(&key[1..]).ok())
+            .collect();
+        answers(
+            self.list_of(&disk, found, after)
+                .into_iter()
+                .map(Ok)
+                .collect(),
+        )
+    }
+
+    fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
+        if self.broken(Break::refuses_to_list_recipes) {
+            return answers(vec![Err(Error::new(
+                ErrorKind::Unsupported,
+                "there is no list",
+            ))]);
+        }
+        let disk = self.disk.lock();
+        let mut found: Vec<CAddr> = disk
+            .scan(RECIPES, &[], None)
+            .filter_map(|(key, _)| CAddr::from_slice(&key[1..]).ok())
+            .collect();
+        found = self.list_of(&disk, found, after);
+        let node = |addr| {
+            let mut node = self.node(&disk, addr).transpose()?;
+            if let Ok(node) = &mut node
+                && self.broken(Break::lists_recipes_without_outputs)
+            {
+                node.output = None;
+            }
+            Some(node.map(|node| (addr, node)))
+        };
+        answers(found.into_iter().filter_map(node).collect())
+    }
+
+    async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
+        if !self.broken(Break::takes_root_names_of_any_length) {
+            DagUsage::check_root_name(name)?;
+        }
+        let mut disk = self.disk.lock();
+        let row = key(ROOTS, &[self.root(name).as_bytes()]);
+        let there = disk.rows.contains_key(&row);
+        if there && self.broken(Break::never_moves_a_root) {
+            return Ok(());
+        }
+        if !there || self.broken(Break::counts_a_root_again) {
+            disk.dag_usage.roots += 1;
+        }
+        disk.put(row, Bytes::copy_from_slice(addr.as_bytes()));
+        disk.commit()
+    }
+
+    async fn remove_root(&self, name: &str) -> Result<bool> {
+        let mut disk = self.disk.lock();
+        let there = disk
+            .delete(&key(ROOTS, &[self.root(name).as_bytes()]))
+            .is_some();
+        disk.dag_usage.roots -= u64::from(there);
+        disk.commit()?;
+        Ok(there || self.broken(Break::removes_roots_that_are_not_there))
+    }
+
+    fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>> {
+        let disk = self.disk.lock();
+        let root = |(key, addr): (&Vec<u8>, &Bytes)| {
+            let name = String::from_utf8_lossy(&key[1..]).into_owned();
+            Ok((name, CAddr::from_slice(addr)?))
+        };
+        let mut roots: Vec<Result<(String, CAddr)>> =
+            disk.scan(ROOTS, &[], None).map(root).collect();
+        if !self.broken(Break::lists_roots_from_the_start) {
+            let behind = |name: &str| after.is_none_or(|after| name > after);
+            roots.retain(|root| root.as_ref().map_or(true, |(name, _)| behind(name)));
+        }
+        answers(roots)
+    }
+
+    async fn usage(&self) -> Result<Option<DagUsage>> {
+        Ok(Some(self.disk.lock().dag_usage))
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.disk.lock().flush()
+    }
+}
+
+impl Store {
+    fn root(&self, name: &str) -> String {
+        match self.broken(Break::takes_root_names_for_paths) {
+            true => name.trim_end_matches('\0').to_owned(),
+            false => name.to_owned(),
+        }
+    }
+}
+
+fn dependents(disk: &Disk, addr: CAddr) -> Result<Vec<CAddr>> {
+    let edges = disk.scan(EDGES, addr.as_bytes(), None);
+    let dependent = |(key, _): (&Vec<u8>, &Bytes)| CAddr::from_slice(&key[33..65]);
+    edges.map(dependent).collect()
+}
+
+fn altered(params: &Params, alter: impl Fn(Value) -> Value) -> Params {
+    let altered = params
+        .iter()
+        .map(|(name, value)| (name, alter(value.clone())));
+    altered.fold(Params::new(), |params, (name, value)| {
+        params.with(name, value)
+    })
+}
+
+fn write_output(output: &Output) -> Bytes {
+    let mut row = BytesMut::from(output.addr.as_bytes().as_slice());
+    row.put_u64_le(output.len);
+    row.put_u64_le(output.cost.as_nanos() as u64);
+    row.freeze()
+}
+
+fn read_output(row: &Bytes) -> Result<Output> {
+    let mut row = row.clone();
+    let addr = CAddr::from_slice(&row.split_to(CAddr::LEN))?;
+    let (len, nanos) = (row.get_u64_le(), row.get_u64_le());
+    let cost = Duration::from_nanos(nanos);
+    Ok(Output { addr, len, cost })
+}

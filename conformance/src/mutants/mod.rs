@@ -1,0 +1,112 @@
+//! Stores, layers and executors that are broken in one way each, so that the suite is tested, too.
+//!
+//! A mutant that no case catches shows a hole in the suite. `list.rs` declares the mutants; `store.rs`
+//! and its parts are a store that keeps every promise until one of the breaks is switched on.
+
+mod blobs;
+mod dag;
+mod disk;
+mod executor;
+mod fixture;
+mod layer;
+mod list;
+mod store;
+
+use std::time::Duration;
+
+use deriva_testkit::{Level, Report, Suite};
+
+use fixture::{LayerFixture, StoreFixture, ThreadsFixture};
+use list::{Break, MUTANTS};
+
+/// Something that breaks one promise.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    /// The mutant's name; no other has it.
+    pub name: &'static str,
+    /// What is broken, in a sentence.
+    pub breaks: &'static str,
+    /// The case that must catch it.
+    pub caught_by: &'static str,
+    kind: Kind,
+    how: Break,
+}
+
+/// What the broken thing is.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Store,
+    Layer,
+    Executor,
+}
+
+/// All mutants.
+#[must_use]
+pub fn all() -> &'static [Mutant] {
+    MUTANTS
+}
+
+impl Mutant {
+    /// The cases that fail for this mutant: of all cases but those that measure, or of the one that is
+    /// declared alone. One that does not end in five seconds (alone) or thirty has failed, too.
+    ///
+    /// # Panics
+    /// When the declared case does not exist, or no folder can be made.
+    #[must_use]
+    #[allow(
+        clippy::expect_used,
+        reason = "a declared case that does not exist is a mistake here"
+    )]
+    pub fn caught(&self, all_cases: bool) -> Vec<&'static str> {
+        let suite = match all_cases {
+            true => suite().time_limit(Duration::from_secs(30)),
+            false => suite()
+                .time_limit(Duration::from_secs(5))
+                .cases(&[self.caught_by])
+                .expect("the declared case exists"),
+        };
+        let report = run(&suite, self.kind, Some(self.how));
+        report.failed().map(|failed| failed.case.name).collect()
+    }
+}
+
+/// All cases, on what the mutants are made of, without any break.
+///
+/// # Panics
+/// When no folder can be made.
+#[must_use]
+pub fn unbroken() -> Report {
+    let reports = [Kind::Store, Kind::Layer, Kind::Executor].map(|kind| run(&suite(), kind, None));
+    let cases = reports
+        .into_iter()
+        .flat_map(|report| report.cases)
+        .collect();
+    Report { cases }
+}
+
+/// The cases that some mutant must be caught by: all but those that measure.
+#[must_use]
+pub fn suite() -> Suite {
+    Suite::new().levels(&[
+        Level::Core,
+        Level::Concurrency,
+        Level::Durability,
+        Level::Faults,
+    ])
+}
+
+#[allow(
+    clippy::expect_used,
+    reason = "the suite takes no fixture that cannot be made"
+)]
+fn run(suite: &Suite, kind: Kind, how: Option<Break>) -> Report {
+    let store = |how| StoreFixture::new(how).expect("a temporary folder");
+    match kind {
+        Kind::Store => suite.run(move || store(how)),
+        Kind::Layer => suite.run(move || LayerFixture {
+            store: store(None),
+            broken: how,
+        }),
+        Kind::Executor => suite.run_executor(move || ThreadsFixture(how)),
+    }
+}
