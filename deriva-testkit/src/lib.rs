@@ -18,6 +18,7 @@ mod counting;
 mod faults;
 mod fixture;
 mod hook;
+mod linear;
 #[doc(hidden)]
 pub mod macros;
 mod model;

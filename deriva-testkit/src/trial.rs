@@ -1,5 +1,6 @@
 //! One run of one case: its fixture, and what the case has to say beside holding or not.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deriva_api::{BlobStore, DagStore, Error, ErrorKind, OpenedStore, Result};
@@ -80,7 +81,12 @@ impl Trial<dyn Fixture> {
         }
     }
 
-    fn missing(&self, what: &'static str) -> Error {
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.fixture.folder()
+    }
+
+    /// The error of a fixture without the store that a case needs.
+    pub(crate) fn missing(&self, what: &'static str) -> Error {
         self.notes.lock().missing = true;
         Error::new(ErrorKind::Unsupported, "the fixture has no such store").with("wanted", what)
     }

@@ -5,7 +5,7 @@ use deriva_api::{Blob, BlobStore, ByteRange, ErrorKind, Result};
 
 use super::support::{check_blob_usage, kind, random_blob};
 
-const SIZES: [usize; 19] = [
+const SIZES: [usize; 22] = [
     0,
     1,
     31,
@@ -20,6 +20,9 @@ const SIZES: [usize; 19] = [
     16_383,
     16_384,
     16_385,
+    32_767,
+    32_768,
+    32_769,
     65_535,
     65_536,
     65_537,
@@ -199,6 +202,66 @@ crate::case::cases! { $ each_blob_bytes_case, Blobs, Core:
             store.put(std::slice::from_ref(&blob)).await?;
             assert_eq!(store.get(blob.addr()).await?, Some(blob));
         }
+        Ok(())
+    }
+
+    /// B3: empty pieces change nothing, and a writer that gets nothing makes the empty blob.
+    async fn empty_pieces_change_nothing(trial) {
+        let store = trial.blobs().await?;
+        let blob = random_blob(33, 3000);
+        let mut writer = store.writer(None).await?;
+        for piece in [&[], &blob.bytes()[..1000], &[], &blob.bytes()[1000..], &[]] {
+            writer.write(Bytes::copy_from_slice(piece)).await?;
+        }
+        assert_eq!(writer.finish().await?, blob.stat());
+        assert_eq!(store.get(blob.addr()).await?, Some(blob));
+        let mut writer = store.writer(Some(Blob::new("").stat())).await?;
+        writer.write(Bytes::new()).await?;
+        assert_eq!(writer.finish().await?, Blob::new("").stat());
+        Ok(())
+    }
+
+    /// B3: writers that are fed by turns do not mix their bytes.
+    async fn writers_do_not_mix(trial) {
+        let store = trial.blobs().await?;
+        let blobs = [random_blob(34, 200_000), random_blob(35, 200_000), random_blob(36, 900)];
+        let mut writers = Vec::new();
+        for _ in &blobs {
+            writers.push(store.writer(None).await?);
+        }
+        for at in (0..200_000).step_by(40_000) {
+            for (writer, blob) in writers.iter_mut().zip(&blobs) {
+                let len = blob.bytes().len();
+                writer.write(blob.bytes().slice(len.min(at)..len.min(at + 40_000))).await?;
+            }
+        }
+        for (writer, blob) in writers.into_iter().zip(blobs) {
+            assert_eq!(writer.finish().await?, blob.stat());
+            assert_eq!(store.get(blob.addr()).await?, Some(blob));
+        }
+        Ok(())
+    }
+
+    /// B12: stat tells what is there and how long it is, as get does, for every size.
+    async fn stat_agrees_with_get(trial) {
+        let store = trial.blobs().await?;
+        for size in SIZES {
+            let blob = random_blob(12, size);
+            assert_eq!(store.stat(&[blob.addr()]).await?, [None]);
+            store.put(std::slice::from_ref(&blob)).await?;
+            assert_eq!(store.stat(&[blob.addr(), blob.addr()]).await?, [Some(blob.stat()); 2]);
+            store.remove(&[blob.addr()]).await?;
+            assert_eq!(store.stat(&[blob.addr()]).await?, [None]);
+        }
+        Ok(())
+    }
+
+    /// B1: a store prints itself in one line, so that logs can name it.
+    async fn a_blob_store_prints_itself(trial) {
+        let store = trial.blobs().await?;
+        let printed = store.to_string();
+        assert!(!printed.is_empty() && !printed.contains('\n'), "{printed:?}");
+        assert_eq!(store.to_string(), printed);
         Ok(())
     }
 }

@@ -48,4 +48,50 @@ crate::case::cases! { $ each_blob_durability_case, Blobs, Durability:
         blobs_listed(&*store).await?;
         Ok(())
     }
+
+    /// X1: a blob that is half written when the process is killed is not there afterwards, in no list and
+    /// no count.
+    async fn a_crash_leaves_no_half_blob(trial) {
+        let store = trial.blobs().await?;
+        let (whole, half) = (random_blob(1, 200_000), random_blob(2, 400_000));
+        store.put(std::slice::from_ref(&whole)).await?;
+        let mut writer = store.writer(None).await?;
+        writer.write(half.bytes().slice(..300_000)).await?;
+        store.flush().await?;
+        if !trial.crash().await? {
+            return trial.unsupported("crash");
+        }
+        drop((writer, store));
+        let store = trial.blobs().await?;
+        assert_eq!(store.get(half.addr()).await?, None);
+        check_blob_usage(&*store, 1, whole.len()).await?;
+        let expected = store.capabilities().list.then(|| whole.stat());
+        assert_eq!(blobs_listed(&*store).await?, Vec::from_iter(expected));
+        let mut writer = store.writer(None).await?;
+        writer.write(half.bytes().clone()).await?;
+        assert_eq!(writer.finish().await?, half.stat());
+        Ok(())
+    }
+
+    /// X4: closing and opening changes nothing, however often, and lets go of the store.
+    async fn reopening_blobs_changes_nothing(trial) {
+        let blobs = small_and_large(25);
+        let store = trial.blobs().await?;
+        store.put(&blobs).await?;
+        store.remove(&[blobs[3].addr()]).await?;
+        drop(store);
+        if !trial.persistent() {
+            let store = trial.blobs().await?;
+            check_blob_usage(&*store, 0, 0).await?;
+            return trial.unsupported("persistence");
+        }
+        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        for _ in 0..3 {
+            let store = trial.blobs().await?;
+            let there: Vec<Blob> = store.get_many(&addrs).await?.into_iter().flatten().collect();
+            assert!(there.iter().eq(blobs.iter().filter(|blob| blob.addr() != addrs[3])));
+            check_blob_usage(&*store, 24, total(&blobs) - blobs[3].len()).await?;
+        }
+        Ok(())
+    }
 }

@@ -1,6 +1,8 @@
 //! Cases for outputs: recording, divergence, forgetting, counting.
 
-use deriva_api::{DagStoreExt, Divergence, ErrorKind, Record};
+use std::time::Duration;
+
+use deriva_api::{DagStoreExt, Divergence, ErrorKind, Output, Record};
 
 use super::support::{
     addr, addrs, check_dag_usage, dependents, kind, listed, numbered, output, recipe,
@@ -167,5 +169,61 @@ crate::case::cases! { $ each_dag_outputs_case, Dag, Core:
             assert_eq!(store.get_many(&addrs(&recipes)).await?.iter().flatten().count(), 35);
         }
         Ok(())
+    }
+
+    /// D10: length and cost of an output come back as they were recorded, the smallest and the largest.
+    async fn outputs_come_back_as_recorded(trial) {
+        let store = trial.dag().await?;
+        let recipes = numbered(4)?;
+        store.insert(&recipes).await?;
+        let extremes = [
+            (0, Duration::ZERO),
+            (1, Duration::from_nanos(1)),
+            (u64::from(u32::MAX) + 1, Duration::from_nanos(1_234_567_891)),
+            (1 << 50, Duration::from_secs(30 * 24 * 3600)),
+        ];
+        for (recipe, (len, cost)) in recipes.iter().zip(extremes) {
+            let made = Output { addr: addr(&len.to_string()), len, cost };
+            store.record(&[Record { addr: recipe.addr(), resolved: None, output: made }]).await?;
+            assert_eq!(store.outputs(&[recipe.addr()]).await?, [Some(made)]);
+        }
+        Ok(())
+    }
+
+    /// D21: outputs keep the order of what was asked, with duplicates and absentees, in any number.
+    async fn outputs_keep_order(trial) {
+        let store = trial.dag().await?;
+        let recipes = numbered(1500)?;
+        store.insert(&recipes).await?;
+        let made = |at: usize| output(&at.to_string());
+        let records: Vec<Record> = (0..1500).step_by(2)
+            .map(|at| Record { addr: recipes[at].addr(), resolved: None, output: made(at) })
+            .collect();
+        assert_eq!(store.record(&records).await?, []);
+        let mut asked: Vec<_> = (0..1500).rev().collect();
+        asked.extend([4, 4, 5]);
+        let addrs: Vec<_> = asked.iter().map(|at| recipes[*at].addr()).collect();
+        let expected: Vec<_> = asked.iter().map(|at| (at % 2 == 0).then(|| made(*at))).collect();
+        assert!(store.outputs(&addrs).await? == expected);
+        assert_eq!(store.outputs(&[]).await?, []);
+        Ok(())
+    }
+
+    /// D10: a batch that records several divergences answers with each, and records all that is new.
+    async fn divergences_do_not_stop_a_batch(trial) {
+        let store = trial.dag().await?;
+        let recipes = numbered(6)?;
+        store.insert(&recipes).await?;
+        let record = |at: usize, bytes: &str| Record { addr: recipes[at].addr(), resolved: None, output: output(bytes) };
+        store.record(&[record(1, "old"), record(3, "old")]).await?;
+        let batch: Vec<Record> = (0..6).map(|at| record(at, "new")).collect();
+        let mut divergent: Vec<_> = store.record(&batch).await?.iter().map(|divergence| divergence.addr).collect();
+        divergent.sort_unstable();
+        let expected = [recipes[1].addr(), recipes[3].addr()];
+        assert_eq!(divergent, super::support::sorted(expected.to_vec()));
+        let kept = store.outputs(&addrs(&recipes)).await?;
+        let old = |at| at == 1 || at == 3;
+        assert!(kept.into_iter().eq((0..6).map(|at| Some(output(if old(at) { "old" } else { "new" })))));
+        check_dag_usage(&*store, 6, 6, 0).await
     }
 }

@@ -1,13 +1,13 @@
 //! What several cases need.
 
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, CAddr, DagStore, DagUsage, ErrorKind, FunctionId, Output,
-    Params, Recipe, Result,
+    Blob, BlobStat, BlobStore, BlobUsage, CAddr, DagStore, DagUsage, Error, ErrorKind, FunctionId,
+    Node, Output, Params, Recipe, Result,
 };
 use futures::TryStreamExt;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 
 use crate::SplitMix64;
 
@@ -38,6 +38,13 @@ pub(super) fn recipe_with(name: &str, inputs: &[CAddr], params: &Params) -> Resu
 pub(super) fn numbered(count: i64) -> Result<Vec<Recipe>> {
     (0..count)
         .map(|i| recipe_with("f/1", &[], &Params::new().with("i", i)))
+        .collect()
+}
+
+/// Recipes over one input, distinct by a param.
+pub(super) fn numbered_over_hub(count: i64) -> Result<Vec<Recipe>> {
+    (0..count)
+        .map(|i| recipe_with("f/1", &[addr("hub")], &Params::new().with("i", i)))
         .collect()
 }
 
@@ -129,4 +136,32 @@ pub(super) async fn listed(store: &dyn DagStore) -> Result<Vec<CAddr>> {
 
 pub(super) fn kind<T: std::fmt::Debug>(result: Result<T>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())
+}
+
+/// Everything that is listed, in one walk.
+pub(super) async fn dag_state(store: &dyn DagStore) -> Result<(Vec<CAddr>, Vec<(String, CAddr)>)> {
+    let nodes: Result<Vec<(CAddr, Node)>> = store.list(None).try_collect().await;
+    let listed = match store.capabilities().list {
+        true => nodes?.into_iter().map(|(addr, _)| addr).collect(),
+        false => Vec::new(),
+    };
+    Ok((listed, store.roots(None).try_collect().await?))
+}
+
+/// Runs `work` outside of any runtime, and in each flavour of tokio, each time with another number.
+pub(super) fn in_every_runtime(work: impl AsyncFn(u64) -> Result<()> + Sync) -> Result<()> {
+    let tokio = |seed: u64, mut builder: Builder| {
+        let runtime = builder.enable_all().build().map_err(Error::io)?;
+        runtime.block_on(work(seed))
+    };
+    let each: [&(dyn Fn() -> Result<()> + Sync); 3] = [
+        &|| futures::executor::block_on(work(1)),
+        &|| tokio(2, Builder::new_current_thread()),
+        &|| tokio(3, Builder::new_multi_thread()),
+    ];
+    // Threads of their own, as that of the case is inside a runtime.
+    each.into_iter().try_for_each(|run| {
+        let join = std::thread::scope(|scope| scope.spawn(run).join());
+        join.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
