@@ -4,6 +4,7 @@
 //! acknowledged when its process is killed.
 
 pub mod mutants;
+pub mod proof;
 
 use std::fmt;
 use std::io;

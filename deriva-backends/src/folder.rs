@@ -1,12 +1,13 @@
 //! The folder of a persistent store: whose it is, who holds it, and that it is there after a crash.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use deriva_api::{Error, ErrorKind, Result};
 
-/// Names the store's scheme. A folder without it is nobody's, or somebody else's.
+/// Names the store's scheme; empty while the store is being created. A folder without it is nobody's,
+/// or somebody else's.
 const MARKER: &str = "deriva-store";
 /// Locked while a process has the store open.
 const LOCK: &str = "lock";
@@ -14,6 +15,7 @@ const LOCK: &str = "lock";
 /// A store's folder, held against other processes until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
+    path: PathBuf,
     _lock: File,
 }
 
@@ -39,7 +41,7 @@ pub(crate) fn prepare(path: &Path, scheme: &str) -> Result<PathBuf> {
 }
 
 impl Folder {
-    /// Locks a prepared folder, and marks it as a store of `scheme`.
+    /// Locks a prepared folder, and marks it as a store that is being created where it is none yet.
     pub(crate) fn hold(path: &Path, scheme: &str) -> Result<Self> {
         let io = |source| at(path, Error::io(source));
         let lock = File::options()
@@ -57,14 +59,37 @@ impl Folder {
         check_owner(path, scheme)?;
         let marker = path.join(MARKER);
         if !marker.exists() {
-            fs::write(&marker, format!("{scheme}\n")).map_err(io)?;
-            File::open(&marker)
-                .and_then(|file| file.sync_all())
-                .map_err(io)?;
+            write_durably(&marker, "").map_err(io)?;
             sync_folder(path)?;
         }
-        Ok(Self { _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
+
+    /// Whether the store was created to the end: what it holds must be there.
+    pub(crate) fn is_complete(&self) -> Result<bool> {
+        let found = fs::metadata(self.path.join(MARKER));
+        let found = found.map_err(|source| at(&self.path, Error::io(source)))?;
+        Ok(found.len() > 0)
+    }
+
+    /// Notes that the store is created to the end, once what lies in the folder is durable there.
+    pub(crate) fn complete(&self, scheme: &str) -> Result<()> {
+        if self.is_complete()? {
+            return Ok(());
+        }
+        sync_folder(&self.path)?;
+        let written = write_durably(&self.path.join(MARKER), &format!("{scheme}\n"));
+        written.map_err(|source| at(&self.path, Error::io(source)))
+    }
+}
+
+fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Creates a folder and those above it that are not there, each durable in the one above.
@@ -99,9 +124,15 @@ pub(crate) fn at(path: &Path, error: Error) -> Error {
 
 fn check_owner(path: &Path, scheme: &str) -> Result<()> {
     let io = |source| at(path, Error::io(source));
-    match fs::read_to_string(path.join(MARKER)) {
-        // Empty: the first opening was cut off while it wrote the marker.
+    let marker = fs::read(path.join(MARKER));
+    match marker.map(|found| String::from_utf8_lossy(&found).into_owned()) {
+        // Empty: an opening was cut off while it created the store.
         Ok(found) if found.trim().is_empty() || found.trim() == scheme => Ok(()),
+        Ok(found) if !is_scheme(found.trim()) => {
+            let message = "the file `deriva-store` that names the kind of store is damaged";
+            let hint = format!("if it is a `{scheme}` store, write `{scheme}` to that file");
+            Err(at(path, Error::new(ErrorKind::Corrupt, message)).hint(hint))
+        }
         Ok(found) => {
             let error = Error::new(
                 ErrorKind::Invalid,
@@ -124,4 +155,9 @@ fn check_owner(path: &Path, scheme: &str) -> Result<()> {
         }
         Err(other) => Err(io(other)),
     }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

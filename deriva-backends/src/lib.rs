@@ -12,6 +12,8 @@
 
 mod dag;
 mod expect;
+#[macro_use]
+pub mod failpoints;
 pub mod files;
 mod folder;
 mod handles;

@@ -209,7 +209,7 @@ async fn a_store_prints_how_to_open_it(#[case] uri: &str, #[case] printed: &str)
 
 #[rstest]
 #[case("sled:PATH?cache=1", "cache", "at least 1.0 MiB")]
-#[case("sled:PATH?blob_threshold=65537", "blob_threshold", "at most 64.0 KiB")]
+#[case("sled:PATH?blob_threshold=65537", "blob_threshold", "at most 32.0 KiB")]
 #[case("redb:PATH?cache=1", "cache", "at least 1.0 MiB")]
 #[case("redb:PATH?blob_threshold=2MiB", "blob_threshold", "at most 1.0 MiB")]
 #[cfg_attr(

@@ -77,6 +77,7 @@ impl Disk {
 
     pub(crate) fn draft(&self) -> Result<Draft> {
         let file = NamedTempFile::new_in(self.root.join(TMP));
+        failpoint!(FILE_DRAFTED);
         Ok(Draft {
             file: file.map_err(|source| at(&self.root, Error::io(source)))?,
             hasher: BlobHasher::new(),
@@ -100,7 +101,9 @@ impl Disk {
         let placed = match staged.path.persist(&target) {
             Err(missing) if missing.error.kind() == io::ErrorKind::NotFound => {
                 let shard = self.shard(&staged.stat.addr);
-                match fs::create_dir(&shard) {
+                let made = fs::create_dir(&shard);
+                failpoint!(FILE_SHARD);
+                match made {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                         return Err(at(&shard, Error::io(error)));
                     }
@@ -110,7 +113,9 @@ impl Disk {
             }
             done => done,
         };
-        placed.map_err(|error| at(&target, Error::io(error.error)))
+        placed.map_err(|error| at(&target, Error::io(error.error)))?;
+        failpoint!(FILE_PLACED);
+        Ok(())
     }
 
     /// Makes the places of these blobs durable: one sync for each folder, however many blobs.
@@ -184,6 +189,7 @@ impl Disk {
         self.checked.remove(addr);
         let removed = present(fs::remove_file(&path));
         removed.map_err(|source| at(&path, Error::io(source)))?;
+        failpoint!(FILE_REMOVED);
         Ok(Some(len))
     }
 
@@ -219,10 +225,12 @@ impl Disk {
     }
 
     fn complete(&self, draft: Draft, stat: BlobStat) -> Result<Staged> {
+        failpoint!(FILE_WRITTEN);
         if self.durability == Durability::Sync {
             let synced = draft.file.as_file().sync_data();
             synced.map_err(|source| at(&self.root, Error::io(source)))?;
         }
+        failpoint!(FILE_STAGED);
         Ok(Staged {
             stat,
             path: draft.file.into_temp_path(),

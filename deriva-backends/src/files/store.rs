@@ -44,7 +44,9 @@ pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
         let canonical = folder::prepare(&config.path, SCHEME_FILES)?;
         let inner = HANDLES.open(&canonical, |slot| {
             let folder = Folder::hold(&canonical, SCHEME_FILES)?;
+            failpoint!(OPEN_MARKED);
             let disk = Arc::new(Disk::open(&canonical, config.durability)?);
+            folder.complete(SCHEME_FILES)?;
             Ok(Arc::new(Inner {
                 usage: Mutex::new(Usage::open(&canonical, &disk)?),
                 disk,

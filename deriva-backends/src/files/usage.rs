@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deriva_api::{BlobUsage, Error, Result};
+use deriva_api::{BlobUsage, CAddr, Error, Result};
 
 use super::disk::Disk;
 use crate::folder::{at, sync_folder};
@@ -46,6 +46,7 @@ impl Usage {
             let path = self.folder.join(FILE);
             fs::remove_file(&path).map_err(|source| at(&path, Error::io(source)))?;
             sync_folder(&self.folder)?;
+            failpoint!(FILE_COUNTS);
             self.on_disk = false;
         }
         Ok(())
@@ -66,21 +67,27 @@ impl Usage {
 impl Drop for Usage {
     fn drop(&mut self) {
         // Where this fails the next opening counts.
-        let text = format!("{} {} end\n", self.now.blobs, self.now.bytes);
+        let text = text(self.now);
         if !self.on_disk && fs::write(self.folder.join(FILE), text).is_err() {
             fs::remove_file(self.folder.join(FILE)).ok();
         }
     }
 }
 
-/// `end` shows that the file is complete.
-fn parse(text: &str) -> Option<BlobUsage> {
-    let mut words = text.split_whitespace();
+/// The counts, and a hash of them that shows the file to be whole.
+fn text(usage: BlobUsage) -> String {
+    let counts = format!("{} {}", usage.blobs, usage.bytes);
+    let sum = CAddr::of_blob(counts.as_bytes());
+    format!("{counts} {sum}\n")
+}
+
+fn parse(found: &str) -> Option<BlobUsage> {
+    let mut words = found.split_whitespace();
     let usage = BlobUsage {
         blobs: words.next()?.parse().ok()?,
         bytes: words.next()?.parse().ok()?,
     };
-    (words.next()? == "end").then_some(usage)
+    (found == text(usage)).then_some(usage)
 }
 
 fn count(disk: &Disk) -> Result<BlobUsage> {

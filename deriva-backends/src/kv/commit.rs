@@ -53,6 +53,7 @@ impl<E: Engine> KvCommitter<E> {
     }
 
     fn apply(&mut self, mut group: Changes, flush: bool) -> Result<()> {
+        failpoint!(COMMIT_DECIDED);
         let buffered = self.durability == Durability::Buffered;
         if !group.rows.is_empty() {
             let counters = layout::encode_counters(&group.counters);
@@ -66,12 +67,14 @@ impl<E: Engine> KvCommitter<E> {
                 disk.place(staged)?;
             }
             disk.sync_shards(placed.into_iter())?;
+            failpoint!(COMMIT_PLACED);
             // Set first: a batch that fails may still be on its way to the disk.
             let now = self.clock.now();
             self.dirty.get_or_insert(now);
             self.written = Some(now);
             self.uncertain = true;
             self.shared.engine.apply(&writes, !buffered)?;
+            failpoint!(COMMIT_APPLIED);
             self.uncertain = false;
             if !buffered {
                 self.dirty = None;
@@ -96,10 +99,12 @@ impl<E: Engine> KvCommitter<E> {
                 return Err(error);
             }
             self.dirty = None;
+            failpoint!(COMMIT_SYNCED);
         }
         while let Some(addr) = self.doomed.pop_first() {
             // The row is gone, so a file that cannot be deleted only takes room.
             self.shared.disk.remove(&addr).ok();
+            failpoint!(COMMIT_DELETED);
         }
         Ok(())
     }
@@ -190,6 +195,7 @@ impl<E: Engine> Committer for KvCommitter<E> {
     }
 
     fn close(&mut self) {
+        failpoint!(CLOSE);
         // Nobody is left to be told; what was acknowledged as durable is so already.
         self.sync().ok();
     }

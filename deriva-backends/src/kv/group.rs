@@ -134,6 +134,7 @@ impl<C: Committer> Queue<C> {
             for (sender, answer) in senders.into_iter().zip(committer.commit(ops)) {
                 // A caller that is gone needs no answer.
                 sender.send(answer).ok();
+                failpoint!(COMMIT_ANSWERED);
             }
         }
         committer.close();

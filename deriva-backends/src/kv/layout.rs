@@ -28,7 +28,7 @@ pub(crate) const FORMAT: u32 = 2;
 pub(crate) const FORMAT_1: u32 = 1;
 
 /// Values above this are split or kept outside: engines treat large values badly.
-pub(crate) const MAX_VALUE: usize = 64 << 10;
+pub(crate) const MAX_VALUE: usize = 32 << 10;
 
 const SEAL: usize = 8;
 const PIECES: u8 = 0;

@@ -32,6 +32,6 @@ mod store;
 pub(crate) use config::{KvConfig, Limits, kv_config};
 pub(crate) use engine::{Engine, Place, Write};
 pub use read::ReadPolicy;
-pub(crate) use reopen::{Failure, Reopening};
+pub(crate) use reopen::{Failure, Reopening, caught};
 pub(crate) use space::Reserve;
 pub(crate) use store::{Core, KvStore, gone};

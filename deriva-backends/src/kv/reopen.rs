@@ -87,7 +87,16 @@ impl<D> Drop for Reopening<D> {
 /// Closes a database, which may panic when it is damaged.
 fn close<D>(current: &mut Option<D>) {
     let database = current.take();
-    catch_unwind(AssertUnwindSafe(|| drop(database))).ok();
+    caught("", || drop(database)).ok();
+}
+
+/// Does what panics where a database meets files that make no sense: `Corrupt`, with this message.
+pub(crate) fn caught<T>(message: &'static str, work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or(panic.downcast_ref::<&str>().copied());
+        Error::new(ErrorKind::Corrupt, message).with("panic", said.unwrap_or_default())
+    })
 }
 
 impl<D> fmt::Debug for Reopening<D> {

@@ -64,16 +64,18 @@ impl<E: Engine> KvStore<E> {
         };
         let core = handles.open(&path, |slot| {
             let folder = Folder::hold(&path, config.scheme)?;
-            let files = path.join("files");
+            failpoint!(OPEN_MARKED);
             let place = Place {
                 folder: path.join(config.scheme),
-                is_new: !files.exists(),
+                is_new: !folder.is_complete()?,
             };
             let engine = E::open(&place, config.cache)?;
+            failpoint!(OPEN_ENGINE);
             let counters = load(&engine, place.is_new);
             let counters = counters.map_err(|error| folder::at(&path, error))?;
-            // Last: this folder says that the database was there.
-            let disk = Disk::open(&files, config.durability)?;
+            let disk = Disk::open(&path.join("files"), config.durability)?;
+            failpoint!(OPEN_FORMATTED);
+            folder.complete(config.scheme)?;
             let shared = Arc::new(Shared {
                 engine,
                 disk: Arc::new(disk),

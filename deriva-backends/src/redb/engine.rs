@@ -6,7 +6,6 @@
 use std::fs;
 use std::io;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +54,7 @@ impl RedbEngine {
                 change(&mut transaction)?;
                 Ok(transaction)
             })?;
+            failpoint!(ENGINE_WRITTEN);
             let committed = caught(|| {
                 transaction.commit()?;
                 snapshot(&open.database)
@@ -236,15 +236,7 @@ fn create(folder: &Path) -> Result<(), redb::Error> {
 
 /// Turns a panic into an error: redb panics where it meets a page that makes no sense.
 fn caught<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Failure> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(done) => done.map_err(failure),
-        Err(panic) => {
-            let message = panic.downcast_ref::<String>().map(String::as_str);
-            let message = message.or(panic.downcast_ref::<&str>().copied());
-            let error = Error::new(ErrorKind::Corrupt, "redb found its file damaged");
-            Err(error.with("panic", message.unwrap_or_default()).into())
-        }
-    }
+    kv::caught("redb found its file damaged", work)?.map_err(failure)
 }
 
 fn failure(source: redb::Error) -> Failure {

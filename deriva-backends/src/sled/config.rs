@@ -8,8 +8,8 @@ const LIMITS: Limits = Limits {
     cache: 256 << 20,
     min_cache: 1 << 20,
     blob_threshold: 32 << 10,
-    max_blob_threshold: 64 << 10,
-    why_max: "sled moves larger values to files that it never syncs",
+    max_blob_threshold: 32 << 10,
+    why_max: "sled moves leaves with larger values to files that it never syncs",
 };
 
 /// Settings of a sled store.
@@ -21,5 +21,5 @@ pub struct SledConfig {
 kv_config!(
     SledConfig, SledEngine, LIMITS,
     cache: "Default: 256 MiB, at least 1 MiB.",
-    blob_threshold: "Default: 32 KiB, at most 64 KiB."
+    blob_threshold: "Default: 32 KiB, which is also the most."
 );

@@ -1,8 +1,8 @@
 //! The verbs of an engine, on sled 0.34.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::Bound;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
@@ -12,6 +12,9 @@ use crate::kv::{self, Engine, Place, Reserve, Write};
 
 /// The file that all of sled's data goes to.
 const LOG: &str = "db";
+/// Sled moves a leaf above a quarter of this to a file of its own, never syncs that file, and does not
+/// open without it. A leaf has 20 rows at the most, and rows have 32 KiB: they stay in the log.
+const SEGMENT: usize = 4 << 20;
 /// Threads of a database that was just closed may hold its file for a moment.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -46,10 +49,11 @@ impl Engine for SledEngine {
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(cache)
+            .segment_size(segment(folder))
             .flush_every_ms(None);
         let mut attempt = 1;
         let db = loop {
-            match config.open() {
+            match caught(|| config.open())? {
                 Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
                     attempt += 1;
                     std::thread::park_timeout(OPEN_PAUSE);
@@ -67,7 +71,7 @@ impl Engine for SledEngine {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        self.db.get(key).map_err(error)
+        caught(|| self.db.get(key))?.map_err(error)
     }
 
     fn scan(
@@ -77,15 +81,17 @@ impl Engine for SledEngine {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, sled::IVec)>> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        let mut rows = Vec::new();
-        for row in self.db.range::<&[u8], _>((from, Bound::Unbounded)) {
-            let (key, value) = row.map_err(error)?;
-            if rows.len() == limit || !key.starts_with(prefix) {
-                break;
+        caught(|| {
+            let mut rows = Vec::new();
+            for row in self.db.range::<&[u8], _>((from, Bound::Unbounded)) {
+                let (key, value) = row.map_err(error)?;
+                if rows.len() == limit || !key.starts_with(prefix) {
+                    break;
+                }
+                rows.push((key.to_vec(), value));
             }
-            rows.push((key.to_vec(), value));
-        }
-        Ok(rows)
+            Ok(rows)
+        })?
     }
 
     fn apply(&self, writes: &[Write], durable: bool) -> Result<()> {
@@ -96,14 +102,15 @@ impl Engine for SledEngine {
                 None => batch.remove(key.as_slice()),
             }
         }
-        self.db.apply_batch(batch).map_err(error)?;
+        caught(|| self.db.apply_batch(batch))?.map_err(error)?;
+        failpoint!(ENGINE_WRITTEN);
         if durable { self.sync() } else { Ok(()) }
     }
 
     fn sync(&self) -> Result<()> {
         // The flush hands everything to the system (`sync_file_range`), the sync to the disk. A sync
         // acts on the file, whichever descriptor asks for it.
-        self.db.flush().map_err(error)?;
+        caught(|| self.db.flush())?.map_err(error)?;
         let synced = self.log.sync_data();
         synced.map_err(|source| at(&self.folder, Error::io(source)))
     }
@@ -119,6 +126,24 @@ impl Engine for SledEngine {
         sync_folder(&self.folder)?;
         self.folder.parent().map_or(Ok(()), sync_folder)
     }
+}
+
+/// The size of the log's segments: an old database keeps what it was created with.
+fn segment(folder: &Path) -> usize {
+    let conf = fs::read(folder.join("conf")).unwrap_or_default();
+    let conf = String::from_utf8_lossy(&conf);
+    let line = conf
+        .lines()
+        .find_map(|line| line.strip_prefix("segment_size: "));
+    let stated = line.and_then(|size| size.parse::<usize>().ok());
+    stated
+        .filter(|size| size.is_power_of_two())
+        .unwrap_or(SEGMENT)
+}
+
+/// Turns a panic into an error: sled panics where it meets damage.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
+    kv::caught("sled found its files damaged", work)
 }
 
 fn is_lock(error: &sled::Error) -> bool {

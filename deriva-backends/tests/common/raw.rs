@@ -22,7 +22,7 @@ pub(crate) fn open_sled(path: &std::path::Path) -> sled::Db {
     // Sled's own threads may hold its lock for a moment longer.
     let mut tries = 0;
     loop {
-        match sled::open(path) {
+        match sled::Config::new().path(path).segment_size(4 << 20).open() {
             Ok(db) => return db,
             Err(error) if tries == 100 => panic!("{error}"),
             Err(_) => tries += 1,

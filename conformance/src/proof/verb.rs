@@ -1,0 +1,157 @@
+//! The proofs as verbs of the `conformance` command.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::reader::{self, ReaderArgs};
+use super::writer::{self, WriterArgs};
+use super::{Broken, Crash, Damage, prove, waits};
+
+/// The proofs that take long, and the children that all of them run.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Kills a process that writes, again and again, and checks that nothing acknowledged is lost
+    Crash {
+        /// The stores, as SCHEME or SCHEME:?OPTIONS
+        #[arg(long, value_delimiter = ',', required = true)]
+        stores: Vec<String>,
+        /// Kills of each store
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// Where chance begins
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Damages the files of stores, and checks that answers are right or typed errors
+    Damage {
+        /// The stores, as SCHEME or SCHEME:?OPTIONS
+        #[arg(long, value_delimiter = ',', required = true)]
+        stores: Vec<String>,
+        /// Damages of each store
+        #[arg(long, default_value_t = 1000)]
+        damages: u64,
+        /// Where chance begins
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Shows what acknowledgements wait for, and which durability class that proves
+    Durability {
+        /// The stores, as SCHEME or SCHEME:?OPTIONS
+        #[arg(long, value_delimiter = ',', required = true)]
+        stores: Vec<String>,
+    },
+    /// Writes until it is killed
+    #[command(name = "__writer", hide = true)]
+    Writer(WriterArgs),
+    /// Reads a damaged store
+    #[command(name = "__reader", hide = true)]
+    Reader(ReaderArgs),
+}
+
+impl Verb {
+    /// Does it: 0 when all held.
+    #[must_use]
+    pub fn run(&self) -> ExitCode {
+        let done = match self {
+            Self::Writer(args) => writer::run(args).map_err(Broken::from),
+            Self::Reader(args) => reader::run(args).map_err(Broken::from),
+            Self::Crash {
+                stores,
+                kills,
+                seed,
+            } => for_each(stores, "crash", |program, store| {
+                let crash = Crash {
+                    program: program.to_owned(),
+                    store: store.to_owned(),
+                    kills: *kills,
+                    seed: *seed,
+                };
+                Ok(crash
+                    .run(|done| progress("kills", done, *kills))?
+                    .to_string())
+            }),
+            Self::Damage {
+                stores,
+                damages,
+                seed,
+            } => for_each(stores, "damage", |program, store| {
+                let damage = Damage {
+                    program: program.to_owned(),
+                    store: store.to_owned(),
+                    damages: *damages,
+                    seed: *seed,
+                };
+                Ok(damage
+                    .run(|done| progress("damages", done, *damages))?
+                    .to_string())
+            }),
+            Self::Durability { stores } => for_each(stores, "durability", durability),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(broken) => {
+                say_aside(&format!("{broken}\n"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Does it to each store and says what came of it; fails at the end if one failed.
+fn for_each(
+    stores: &[String],
+    what: &str,
+    run: impl Fn(&Path, &str) -> Result<String, Broken>,
+) -> Result<(), Broken> {
+    let program = std::env::current_exe()?;
+    let mut failed = 0;
+    for store in stores {
+        let told = match run(&program, store) {
+            Ok(told) => told,
+            Err(broken) => {
+                failed += 1;
+                format!("BROKEN: {broken}")
+            }
+        };
+        let line = format!("{what} {store}: {told}\n");
+        std::io::stdout().write_all(line.as_bytes())?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Broken::new(format!(
+            "{failed} of {} stores failed",
+            stores.len()
+        ))),
+    }
+}
+
+fn durability(program: &Path, store: &str) -> Result<String, Broken> {
+    let proved = prove(program, store)?;
+    let mut told = format!("declared: {}; proved: {}", proved.declared, proved.class);
+    match waits(program, store)? {
+        Err(why) => told.push_str(&format!("\n  NOT CHECKED: {why}")),
+        Ok(waits) => {
+            for waits in waits {
+                told.push_str(&format!("\n  {}: {}", waits.call, waits.said()));
+            }
+        }
+    }
+    match proved.is_honest() {
+        true => Ok(told),
+        false => Err(Broken::new(told)),
+    }
+}
+
+fn progress(what: &str, done: u64, of: u64) {
+    if done.is_multiple_of(50) || done == of {
+        say_aside(&format!("{done} of {of} {what}\n"));
+    }
+}
+
+/// On stderr, where nobody may listen.
+fn say_aside(text: &str) {
+    std::io::stderr().write_all(text.as_bytes()).ok();
+}
