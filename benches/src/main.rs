@@ -6,11 +6,10 @@
 #![allow(clippy::print_stdout, reason = "a program that prints its figures")]
 
 mod bare;
-mod blobs;
-mod insert;
 mod materialize;
 mod measure;
 mod report;
+mod stores;
 
 use std::process::ExitCode;
 
@@ -52,21 +51,16 @@ impl Scale {
 
 type Bench = fn(Scale, &mut Report) -> Result<()>;
 
-const BENCHES: [(&str, &str, Bench); 3] = [
+const BENCHES: [(&str, &str, Bench); 2] = [
     (
         "materialize",
         "LAYERED, CHAIN, FANIN and HUB computed cold on memory and sled, against the bare loop",
         materialize::run,
     ),
     (
-        "insert",
-        "recipes inserted in batches and singly, on memory and sled, against raw sled",
-        insert::run,
-    ),
-    (
-        "blobs",
-        "blobs put and got by size, against raw files, raw sled and BLAKE3",
-        blobs::run,
+        "stores",
+        "each store against its engine alone: inserts, opening, reads, edges, blobs by size",
+        stores::run,
     ),
 ];
 

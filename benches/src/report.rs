@@ -30,6 +30,8 @@ pub(crate) enum Target {
     AtMost(f64),
     /// At least this share of the baseline's rate.
     AtLeast(f64),
+    /// At most this many microseconds per operation longer than the baseline.
+    Within(f64),
 }
 
 /// Collects rows; prints JSON at once and the table at the end.
@@ -48,7 +50,7 @@ impl Report {
     }
 
     /// Adds a comparison of times: both samples did `count` operations. The ratio is ours over the
-    /// baseline's time for [`Target::AtMost`], and the baseline's time over ours (the share of its
+    /// baseline's time for [`Target::AtMost`] and [`Target::Within`], and the baseline's time over ours (the share of its
     /// rate) for [`Target::AtLeast`].
     pub(crate) fn add(
         &mut self,
@@ -72,6 +74,11 @@ impl Report {
                 base / mine,
                 Some(format!(">= {share}")),
                 Some(base / mine >= share),
+            ),
+            Target::Within(us) => (
+                mine / base,
+                Some(format!("<= +{us} us")),
+                Some(mine <= base + us),
             ),
         };
         let row = Row {

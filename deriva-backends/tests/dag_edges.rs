@@ -90,9 +90,11 @@ async fn edges_match_recipes(#[case] uri: &str) {
 async fn a_hub_lists_its_dependents_in_order_and_from_any_of_them(#[case] uri: &str) {
     let store = Store::open(uri).await;
     let dag = store.dag();
-    let recipes: Vec<_> = (0..3000)
+    let mut recipes: Vec<_> = (0..3000)
         .map(|i| recipe("f/1", &[leaf(0), leaf(i + 1)]))
         .collect();
+    // The last by address first, so that pages must wait for them.
+    recipes.sort_by_key(|recipe| std::cmp::Reverse(recipe.addr()));
     for batch in recipes.chunks(700) {
         dag.insert(batch).await.unwrap();
     }

@@ -1,0 +1,76 @@
+//! Each store against its engine alone: the same rows in the same batches, equally durable, in one run.
+
+mod blobs;
+mod insert;
+mod open;
+mod raw;
+mod reads;
+mod rows;
+
+use std::path::{Path, PathBuf};
+
+use deriva::prelude::*;
+use deriva::{OpenedStore, backends};
+use tempfile::TempDir;
+
+use crate::Scale;
+use crate::report::Report;
+use raw::Engine;
+
+/// Recipes in a batch.
+const BATCH: usize = 1000;
+
+pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
+    insert::run(scale, report)?;
+    open::run(scale, report)?;
+    reads::run(scale, report)?;
+    blobs::run(scale, report)
+}
+
+/// A folder of its own for each repetition.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let folder = TempDir::new().map_err(Error::io)?;
+        Ok(Self { folder })
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where a store lies.
+    fn store(&self) -> PathBuf {
+        self.path().join("store")
+    }
+
+    /// Opens a store; `scheme` may carry options, as in `sled?durability=buffered`.
+    async fn open(&self, scheme: &str) -> Result<OpenedStore> {
+        let uri = match scheme.split_once('?') {
+            _ if scheme == "memory" => "memory:".to_owned(),
+            Some((scheme, options)) => format!("{scheme}:{}?{options}", self.store().display()),
+            None => format!("{scheme}:{}", self.store().display()),
+        };
+        backends::registry().open(&uri.parse()?).await
+    }
+
+    /// The database alone, of a store that is closed.
+    fn raw(&self, engine: Engine) -> Result<Box<dyn raw::Raw>> {
+        engine.open(&self.store().join(engine.name()))
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::new(ErrorKind::Internal, "a store lacks what was put into it").with("missing", what)
+}
+
+fn dag(store: &OpenedStore) -> Result<std::sync::Arc<dyn DagStore>> {
+    store.dag.clone().ok_or_else(|| missing("a graph"))
+}
+
+fn blobs(store: &OpenedStore) -> Result<std::sync::Arc<dyn BlobStore>> {
+    store.blobs.clone().ok_or_else(|| missing("blobs"))
+}
