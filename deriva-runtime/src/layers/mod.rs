@@ -8,8 +8,8 @@
 //! | [`ReadOnlyLayer`] | writes are refused | `read-only(sled:./data)` |
 //! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(memory: / sled:./data)` |
 //!
-//! Each wraps blob stores and DAG stores alike. [`Layers`] is a stack of them, the first added being
-//! the outermost; `DerivaBuilder::layer` adds to the stack of a [`crate::Deriva`].
+//! Each wraps blob stores and DAG stores alike. [`Layers`] is a stack of them;
+//! [`crate::DerivaBuilder::layer`] adds to that of a [`crate::Deriva`].
 
 mod around;
 mod limit;
@@ -25,3 +25,8 @@ pub use retry::{Retries, RetryLayer};
 pub use stack::Layers;
 pub use tiered::{TieredLayer, Traffic};
 pub use timeout::TimeoutLayer;
+
+/// Compiles the example of the reference page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/reference/layers.md")]
+struct ReferencePage;

@@ -200,6 +200,52 @@ fn a_writer_is_not_fed_twice() {
     assert_eq!(bench.run(bench.blobs.list(None).count()), 0);
 }
 
+/// The first attempt took effect and its answer was lost: the state is right, and what is counted is
+/// what the last attempt found.
+#[test]
+fn calls_whose_answer_was_lost_can_be_repeated() {
+    let bench = bench(|layer| layer);
+    let one = recipe("f/1", &[]);
+    let addr = one.addr();
+    let record = Record {
+        addr,
+        resolved: None,
+        output: output("made"),
+    };
+    let stored = blob(1, 10);
+    let lose = |operation| bench.faults.lose_nth(operation, 1, UNAVAILABLE);
+    bench.run(async {
+        for operation in [
+            Operation::BlobPut,
+            Operation::BlobRemove,
+            Operation::DagInsert,
+            Operation::DagRecord,
+            Operation::DagForget,
+            Operation::DagRemove,
+            Operation::DagSetRoot,
+            Operation::DagRemoveRoot,
+        ] {
+            lose(operation);
+        }
+        let (blobs, dag) = (&bench.blobs, &bench.dag);
+        blobs.put(std::slice::from_ref(&stored)).await.unwrap();
+        assert_eq!(blobs.usage().await.unwrap().unwrap().blobs, 1);
+        blobs.remove(&[stored.addr()]).await.unwrap();
+        assert_eq!(blobs.usage().await.unwrap().unwrap().blobs, 0);
+        assert_eq!(dag.insert(&[one]).await.unwrap(), [addr]);
+        assert!(dag.record(&[record]).await.unwrap().is_empty());
+        dag.set_root("root", addr).await.unwrap();
+        let usage = dag.usage().await.unwrap().unwrap();
+        assert_eq!((usage.recipes, usage.outputs, usage.roots), (1, 1, 1));
+        assert!(!dag.remove_root("root").await.unwrap());
+        assert_eq!(dag.forget(&[addr]).await.unwrap(), 0);
+        assert_eq!(dag.remove(&[addr]).await.unwrap(), 0);
+        let usage = dag.usage().await.unwrap().unwrap();
+        assert_eq!((usage.recipes, usage.outputs, usage.roots), (0, 0, 0));
+    });
+    assert_eq!(bench.counts(), (8, 8, 0));
+}
+
 #[test]
 fn a_caller_that_goes_away_while_waiting_ends_the_retries() {
     let bench = bench(|layer| layer);

@@ -297,6 +297,21 @@ fn long_blobs_are_not_copied() {
 }
 
 #[test]
+fn what_was_written_in_pieces_is_copied() {
+    block_on(async {
+        let bench = bench(|layer| layer);
+        let whole = blob(1, 1000);
+        let mut writer = bench.store.writer(None).await.unwrap();
+        for at in (0..1000).step_by(100) {
+            let piece = whole.bytes().slice(at..at + 100);
+            writer.write(piece).await.unwrap();
+        }
+        assert_eq!(writer.finish().await.unwrap(), whole.stat());
+        assert!(bench.copied(&whole));
+    });
+}
+
+#[test]
 fn a_part_of_a_short_blob_copies_all_of_it() {
     block_on(async {
         let bench = bench(|layer| layer.max_blob(100));

@@ -164,3 +164,72 @@ async fn complete<K: Copy, T>(
     }
     Ok(answers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::around::{Around, Layered, Operation};
+    use deriva_api::{Capabilities, Error, Result};
+    use deriva_testkit::ModelStore;
+
+    /// Around a store that says something else of itself.
+    #[derive(Debug)]
+    struct Claims(Capabilities);
+
+    impl Around for Claims {
+        const NAME: &'static str = "claims";
+
+        type Attempts = ();
+
+        fn capabilities(&self, _: Capabilities) -> Capabilities {
+            self.0
+        }
+
+        async fn attempt<T, F>(&self, _: Operation, call: impl FnOnce() -> F + Send) -> Result<T>
+        where
+            T: Send,
+            F: Future<Output = Result<T>> + Send,
+        {
+            call().await
+        }
+
+        async fn again(&self, (): &mut (), error: Error) -> Result<()> {
+            Err(error)
+        }
+    }
+
+    fn dag(claims: Capabilities) -> Arc<dyn DagStore> {
+        let model: Arc<dyn DagStore> = Arc::new(ModelStore::new());
+        Arc::new(Layered::new(Claims(claims), model))
+    }
+
+    fn tiered(fast: Capabilities, slow: Capabilities) -> String {
+        let fast = OpenedStore {
+            blobs: None,
+            dag: Some(dag(fast)),
+        };
+        DagLayer::wrap(&TieredLayer::new(fast), dag(slow)).to_string()
+    }
+
+    #[test]
+    fn a_graph_is_copied_only_where_nobody_else_can_change_it() {
+        let volatile = Capabilities::new(DurabilityClass::None);
+        let durable = Capabilities::new(DurabilityClass::PowerLoss);
+        let both = "tiered(claims(model) / claims(model))";
+        assert_eq!(tiered(volatile, durable), both);
+        assert_eq!(tiered(volatile, volatile), both);
+        assert_eq!(tiered(volatile, durable.shared(true)), "claims(model)");
+        assert_eq!(tiered(durable, durable), "claims(model)");
+    }
+
+    #[test]
+    fn what_has_no_fast_store_stays_as_it_is() {
+        let fast = OpenedStore {
+            blobs: None,
+            dag: None,
+        };
+        let slow: Arc<dyn BlobStore> = Arc::new(ModelStore::new());
+        let same = BlobLayer::wrap(&TieredLayer::new(fast), Arc::clone(&slow));
+        assert!(Arc::ptr_eq(&slow, &same));
+    }
+}
