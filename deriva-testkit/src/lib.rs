@@ -1,15 +1,52 @@
 //! What those need who write stores, layers and executors for deriva, to show that theirs keep the
 //! contracts of [`deriva_api`].
 //!
+//! A fixture opens the store, and one line makes a named test of every promise:
+//!
+//! ```
+//! use deriva_api::{OpenedStore, Result, async_trait};
+//! use deriva_testkit::{Fixture, ModelStore, blob_store_conformance};
+//! use std::sync::Arc;
+//!
+//! #[derive(Debug)]
+//! struct Mine;
+//!
+//! #[async_trait]
+//! impl Fixture for Mine {
+//!     async fn open(&self) -> Result<OpenedStore> {
+//!         let store = Arc::new(ModelStore::new()); // yours
+//!         Ok(OpenedStore { blobs: Some(store.clone()), dag: Some(store) })
+//!     }
+//!     fn persistent(&self) -> bool {
+//!         false
+//!     }
+//! }
+//!
+//! blob_store_conformance!(mine, Mine);
+//! # let report = deriva_testkit::Suite::new()
+//! #     .subject(deriva_testkit::Subject::Blobs)
+//! #     .cases(&["the_empty_blob_is_a_blob"])
+//! #     .unwrap()
+//! #     .run(|| Mine);
+//! # assert!(report.held(), "{report}");
+//! ```
+//!
+//! A test fails where a promise is broken, and says which. Where a store declares that it does not have a
+//! capability, the test checks that its calls answer so. [`Fixture::crash`] and [`Fixture::folder`] open
+//! the cases for killed processes and for damage on disk.
+//!
 //! | to | use |
 //! |---|---|
-//! | run every promise against a store | [`blob_store_conformance`], [`dag_store_conformance`], [`Fixture`] |
+//! | run every promise as tests | [`blob_store_conformance`], [`dag_store_conformance`], [`executor_conformance`] |
 //! | the same as a program | [`Suite`], [`Report`] |
-//! | know what a store should have answered | [`ModelStore`] |
+//! | compare a store with the model, call by call | [`operations`], [`ModelStore`] |
 //! | know what a materialization should have given | [`reference`](mod@reference) |
-//! | have graphs to work on | [`Workload`], [`random`] |
-//! | make a store fail, or count its calls | [`FaultLayer`], [`CountingLayer`] |
+//! | have graphs and functions to work on | [`Workload`], [`random`], [`functions`] |
+//! | make a store fail, hang or lose answers, or count its calls | [`FaultLayer`], [`CountingLayer`] |
 //! | hold time still | [`ManualClock`] |
+//!
+//! Left out: what only other processes can show, such as a lock that is held elsewhere, a kill in the
+//! middle of a call, and memory in use. A store's own tests show these.
 
 mod case;
 mod cases;
@@ -17,6 +54,7 @@ mod clock;
 mod counting;
 mod faults;
 mod fixture;
+pub mod functions;
 mod hook;
 mod linear;
 #[doc(hidden)]

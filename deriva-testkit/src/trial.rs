@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, DagStore, Error, ErrorKind, OpenedStore, Result};
+use deriva_api::{BlobStore, Clock, DagStore, Error, ErrorKind, OpenedStore, Result, SystemClock};
 use parking_lot::Mutex;
 
 use crate::Fixture;
@@ -48,6 +48,25 @@ impl<F: ?Sized> Trial<F> {
         notes.unsupported = true;
         notes.lines.push(format!("{capability}: not declared"));
         Ok(())
+    }
+}
+
+impl<F: ?Sized> Trial<F> {
+    /// Does `work`, and reports how long it took for each of its `count` parts.
+    pub(crate) async fn time<T>(
+        &self,
+        what: &str,
+        count: u64,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let clock = SystemClock::new();
+        let done = work.await?;
+        let micros = clock.now().as_secs_f64() * 1e6 / count.max(1) as f64;
+        self.notes
+            .lock()
+            .lines
+            .push(format!("{what}: {micros:.1} us each"));
+        Ok(done)
     }
 }
 

@@ -162,7 +162,7 @@ mutants! { $
         /// A NUL ends the name of a root.
         takes_root_names_for_paths => roots_have_any_name,
         /// The name of a root may have any length.
-        takes_root_names_of_any_length => roots_have_any_name,
+        takes_root_names_of_any_length => names_of_roots_have_a_limit,
         /// A list of roots takes no notice of `after`.
         lists_roots_from_the_start => roots_have_any_name,
         /// Removing a root that is not there says that it was.

@@ -1,63 +1,23 @@
 //! What several cases for executors need.
 
-use std::fmt;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use deriva_api::{
-    Blob, BlobStore, BlobStoreExt, Bytes, ComputeFunction, Executed, Executor, FunctionId, Operand,
-    Operands, ParamDoc, Params, Recipe, Result, Step, Weight,
+    Blob, BlobStore, BlobStoreExt, Bytes, CAddr, ComputeFunction, Executed, Executor, Operand,
+    Operands, Params, Recipe, Result, Step,
 };
+use futures::{StreamExt, TryStreamExt, stream};
+
+pub(super) use crate::functions::function;
+use crate::random::Graph;
 
 use crate::trial::Trial;
 use crate::{ExecutorFixture, ModelStore};
 
-type Call = dyn Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync;
-
-/// A function made of a closure.
-struct Closure {
-    id: FunctionId,
-    call: Box<Call>,
-}
-
-/// A heavy function of this name, `concat/1`.
-pub(super) fn function(
-    id: &str,
-    call: impl Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
-) -> Result<Arc<dyn ComputeFunction>> {
-    let (id, call) = (id.parse()?, Box::new(call));
-    Ok(Arc::new(Closure { id, call }))
-}
-
-impl ComputeFunction for Closure {
-    fn id(&self) -> &FunctionId {
-        &self.id
-    }
-
-    fn weight(&self) -> Weight {
-        Weight::Heavy
-    }
-
-    fn description(&self) -> &str {
-        ""
-    }
-
-    fn params(&self) -> &[ParamDoc] {
-        &[]
-    }
-
-    fn check(&self, _inputs: usize, _params: &Params) -> Result<()> {
-        Ok(())
-    }
-
-    fn call(&self, inputs: &[Bytes], params: &Params) -> Result<Bytes> {
-        (self.call)(inputs, params)
-    }
-}
-
-impl fmt::Debug for Closure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.id)
-    }
+/// The inputs one after the other: `concat/1`.
+pub(super) fn concat() -> Result<Arc<dyn ComputeFunction>> {
+    function("concat/1", |inputs, _| Ok(inputs.concat().into()))
 }
 
 /// An executor at work.
@@ -121,5 +81,44 @@ impl Bench {
             Operand::Held(blob) => Ok(blob.bytes().clone()),
             Operand::Stored(stat) => self.blobs.read_all(stat.addr).await,
         }
+    }
+
+    /// Runs all recipes of a graph, each as soon as its inputs are there, as many at once as the executor
+    /// takes; answers with the outputs, and the leaves.
+    pub(super) async fn run_graph(&self, graph: &Graph) -> Result<HashMap<CAddr, Blob>> {
+        let mut known: HashMap<CAddr, Blob> = graph
+            .leaves
+            .iter()
+            .map(|leaf| (leaf.addr(), leaf.clone()))
+            .collect();
+        let mut left: Vec<&Recipe> = graph.recipes.iter().collect();
+        while !left.is_empty() {
+            let ready = |recipe: &&Recipe| recipe.inputs().all(|input| known.contains_key(&input));
+            let (now, later): (Vec<&Recipe>, Vec<&Recipe>) = left.into_iter().partition(ready);
+            left = later;
+            let known_inputs = |recipe: &Recipe| {
+                recipe
+                    .inputs()
+                    .map(|input| known[&input].clone())
+                    .collect::<Vec<_>>()
+            };
+            let runs = now.iter().map(|recipe| {
+                let inputs = known_inputs(recipe);
+                async move {
+                    let id = recipe.function().to_string();
+                    let executed = self.run(&id, &inputs, &recipe.params()).await?;
+                    Ok::<_, deriva_api::Error>((
+                        recipe.addr(),
+                        Blob::new(self.read(&executed).await?),
+                    ))
+                }
+            });
+            let done: Vec<(CAddr, Blob)> = stream::iter(runs)
+                .buffer_unordered(self.executor.width())
+                .try_collect()
+                .await?;
+            known.extend(done);
+        }
+        Ok(known)
     }
 }

@@ -12,14 +12,17 @@ mod blob_concurrency;
 mod blob_damage;
 mod blob_durability;
 mod blob_faults;
+mod blob_performance;
 mod dag_concurrency;
 mod dag_damage;
 mod dag_durability;
 mod dag_faults;
 mod dag_outputs;
+mod dag_performance;
 mod dag_recipes;
 mod dag_shapes;
 mod disk;
+mod executor_concurrency;
 mod executor_steps;
 mod executor_support;
 mod support;
@@ -46,9 +49,11 @@ macro_rules! files {
 files! { $
     each_blob_store_case: blob_bytes as each_blob_bytes_case, blob_batches as each_blob_batches_case,
         blob_concurrency as each_blob_concurrency_case, blob_durability as each_blob_durability_case, blob_damage as each_blob_damage_case,
-        blob_faults as each_blob_faults_case;
+        blob_faults as each_blob_faults_case, blob_performance as each_blob_performance_case;
     each_dag_store_case: dag_recipes as each_dag_recipes_case, dag_outputs as each_dag_outputs_case,
         dag_shapes as each_dag_shapes_case, dag_concurrency as each_dag_concurrency_case, dag_durability as each_dag_durability_case,
-        dag_damage as each_dag_damage_case, dag_faults as each_dag_faults_case;
-    each_executor_case: executor_steps as each_executor_steps_case;
+        dag_damage as each_dag_damage_case, dag_faults as each_dag_faults_case,
+        dag_performance as each_dag_performance_case;
+    each_executor_case: executor_steps as each_executor_steps_case,
+        executor_concurrency as each_executor_concurrency_case;
 }
