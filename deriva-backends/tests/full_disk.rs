@@ -81,8 +81,8 @@ async fn a_full_disk_is_full_for_files_and_removing_makes_room() {
 #[case("redb:PATH", 48)]
 #[case("redb:PATH?durability=buffered", 48)]
 #[case("redb:PATH?blob_threshold=1KiB", 48)]
-#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH", 128))]
-#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?blob_threshold=1KiB", 128))]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH", 192))]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?blob_threshold=1KiB", 192))]
 #[tokio::test]
 async fn a_full_disk_is_full_before_the_engine_meets_it(#[case] uri: &str, #[case] mib: usize) {
     let Some(small) = Small::mount(&format!("{mib}M")) else {

@@ -10,9 +10,10 @@ use crate::folder::at;
 /// Room that an engine must never be without.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reserve {
-    /// Writes stop while this many bytes are still free; removals, which lead out of the trouble, at a
-    /// quarter of it.
+    /// Writes stop while this many bytes are still free.
     pub(crate) bytes: u64,
+    /// The same for removals, which lead out of the trouble.
+    pub(crate) removals: u64,
     /// Bytes that the engine may write for a row, beside the row itself.
     pub(crate) row: u64,
     /// Bytes that it writes for one of a row, at the most.
@@ -28,7 +29,10 @@ impl Reserve {
         let row = |(key, value): &Write| key.len() + value.as_ref().map_or(0, |value| value.len());
         let bytes: usize = writes.iter().map(row).sum();
         let removes = writes.iter().any(|(_, value)| value.is_none());
-        let reserve = if removes { self.bytes / 4 } else { self.bytes };
+        let reserve = match removes {
+            true => self.removals,
+            false => self.bytes,
+        };
         let needed = self.row * writes.len() as u64 + self.amplification * bytes as u64;
         if free >= reserve + needed {
             return Ok(());

@@ -95,6 +95,7 @@ impl Engine for RedbEngine {
     /// Redb refuses all further work when the disk is full, and to open it again takes room too.
     const RESERVE: Reserve = Reserve {
         bytes: 8 << 20,
+        removals: 2 << 20,
         row: 16 << 10,
         amplification: 3,
     };

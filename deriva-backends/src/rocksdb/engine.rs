@@ -28,6 +28,7 @@ impl Engine for RocksDbEngine {
     /// Room to sort into files what the log holds.
     const RESERVE: Reserve = Reserve {
         bytes: 64 << 20,
+        removals: 4 << 20,
         row: 64,
         amplification: 3,
     };
@@ -182,7 +183,7 @@ fn write_failure(source: rocksdb::Error) -> Failure {
 
 fn open_error(folder: &Path, source: rocksdb::Error) -> Error {
     let text = source.as_ref();
-    if text.contains("lock ") {
+    if text.contains("While lock file") || text.contains("lock hold by") {
         return locked(folder).caused_by(source);
     }
     if text.contains("create_if_missing is false") {

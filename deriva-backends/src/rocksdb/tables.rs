@@ -8,6 +8,8 @@ use rocksdb::{
 /// Writes that are not sorted into files yet, of all tables together: in memory, and in the log that
 /// an opening after a crash has to read.
 const UNSORTED: usize = 64 << 20;
+/// The same, of one table. RocksDB reserves a little more on the disk for its log.
+const UNSORTED_OF_TABLE: usize = 16 << 20;
 const OPEN_FILES: i32 = 512;
 /// The prefix that scans of `dependents` have in common: the table's byte and an address.
 pub(super) const EDGES_PREFIX: usize = 33;
@@ -88,6 +90,7 @@ fn table_options(table: &Table, cache: &Cache) -> Options {
         options.set_memtable_prefix_bloom_ratio(0.05);
     }
     options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(UNSORTED_OF_TABLE);
     options.set_compression_type(table.compression);
     options
 }

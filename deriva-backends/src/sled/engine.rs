@@ -36,6 +36,7 @@ impl Engine for SledEngine {
     /// Sled does not live through a full disk: it refuses all further work, reads too.
     const RESERVE: Reserve = Reserve {
         bytes: 16 << 20,
+        removals: 4 << 20,
         row: 0,
         amplification: 8,
     };

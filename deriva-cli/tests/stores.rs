@@ -1,0 +1,57 @@
+//! One pipeline runs unchanged on every store and leaves the same state.
+
+mod common;
+
+use common::Bench;
+
+const PIPELINE: &str = r#"
+name = "demo"
+root = "in"
+
+[sources.files]
+include = ["**/*.txt"]
+
+[steps.counts]
+function = "text.word_count/1"
+params = { kind = "words" }
+each = "files"
+
+[steps.merged]
+function = "text.merge_counts/1"
+inputs = ["counts"]
+
+[steps.packed]
+function = "compress.zstd/1"
+params = { level = 9 }
+each = "files"
+
+[outputs]
+"counts.txt" = "merged"
+"#;
+
+#[test]
+fn a_pipeline_leaves_the_same_state_on_every_store() {
+    let bench = Bench::new();
+    bench.file("p.toml", PIPELINE);
+    for n in 0..20 {
+        // Some above every store's threshold, so that they become files there.
+        let text = format!("word{n} ").repeat(1 + n * n * 30);
+        bench.file(&format!("in/{}/{n}.txt", n % 3), text);
+    }
+    let mut digests = Vec::new();
+    for store in [
+        "sled:of-sled",
+        "sled:of-sled-files?blob_threshold=0",
+        "redb:of-redb",
+        "redb:of-redb-buffered?durability=buffered",
+        #[cfg(feature = "rocksdb")]
+        "rocksdb:of-rocksdb",
+    ] {
+        let run = bench.json(&["run", "p.toml", "--json", "--store", store]);
+        assert_eq!(run["computed"].as_u64(), Some(41), "{store}: {run}");
+        digests.push((store, bench.line(&["state-digest", "--store", store])));
+    }
+    for (store, digest) in &digests {
+        assert_eq!(*digest, digests[0].1, "{store}");
+    }
+}
