@@ -1,11 +1,11 @@
-//! Compares blobs inside sled with blobs as files beside it, by size: where should the border lie?
+//! Compares blobs inside a database with blobs as files beside it, by size: where should the border lie?
 //!
 //! For each size the same bytes are put durably, in batches of 16 and one by one, and read back, once
 //! with a threshold above the size and once below, alternating; medians of the rounds are printed,
 //! with the bytes that the store takes on the disk.
 //!
 //! ```text
-//! cargo run -p deriva-backends --release --example blob_threshold -- FOLDER
+//! cargo run -p deriva-backends --release --example blob_threshold -- FOLDER sled|redb|rocksdb
 //! ```
 
 use std::io::Write;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{Blob, BlobStore, CAddr, Clock, Error, Result, SystemClock};
-use deriva_backends::sled::SledConfig;
 use futures::executor::block_on;
 
 const SIZES: [usize; 5] = [4 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10];
@@ -23,7 +22,8 @@ const BLOBS: usize = 64;
 const SINGLE: usize = 16;
 const BATCH: usize = 16;
 /// Sled takes values up to here; above, only the file side is possible.
-const MOST: u64 = 64 << 10;
+const MOST_OF_SLED: u64 = 64 << 10;
+const MOST: u64 = 1 << 20;
 
 #[derive(Default)]
 struct Times {
@@ -36,20 +36,23 @@ struct Times {
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
     let folder = tempfile::TempDir::new_in(folder).map_err(Error::io)?;
+    let scheme = std::env::args().nth(2).unwrap_or_else(|| "sled".to_owned());
+    let most = if scheme == "sled" { MOST_OF_SLED } else { MOST };
     let clock = SystemClock::new();
     let mut out = std::io::stdout();
     let head = "| size | where | put, batches of 16 (us each) | put, one by one (us) | get (us) | disk / payload |";
     writeln!(out, "{head}\n|---|---|---|---|---|---|").map_err(Error::io)?;
     for size in SIZES {
-        let sides = [("sled", MOST), ("files", 0)];
+        let sides = [(scheme.as_str(), most), ("files", 0)];
         let mut times = [Times::default(), Times::default()];
         for round in 0..ROUNDS {
             for (side, times) in sides.iter().zip(&mut times) {
-                if side.0 == "sled" && size as u64 >= MOST {
+                if side.1 > 0 && size as u64 >= most {
                     continue;
                 }
                 let path = folder.path().join(format!("{size}-{round}-{}", side.0));
-                block_on(measure(&clock, &path, side.1, size, round, times))?;
+                let uri = format!("{scheme}:{}?blob_threshold={}", path.display(), side.1);
+                block_on(measure(&clock, &path, &uri, size, round, times))?;
             }
         }
         for (side, times) in sides.iter().zip(&mut times) {
@@ -76,7 +79,7 @@ fn main() -> Result<()> {
 async fn measure(
     clock: &dyn Clock,
     path: &Path,
-    threshold: u64,
+    uri: &str,
     size: usize,
     round: usize,
     times: &mut Times,
@@ -84,10 +87,7 @@ async fn measure(
     let blobs: Vec<Blob> = (0..BLOBS + SINGLE)
         .map(|i| Blob::new(noise(size, (round * 1000 + i) as u64)))
         .collect();
-    let opened = SledConfig::new(path)
-        .blob_threshold(threshold)
-        .open()
-        .await?;
+    let opened = deriva_backends::registry().open(&uri.parse()?).await?;
     let Some(store): Option<Arc<dyn BlobStore>> = opened.blobs else {
         return Ok(());
     };
