@@ -12,9 +12,10 @@ mod layer;
 mod list;
 mod store;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_testkit::{Level, Report, Suite};
+use deriva_testkit::{Fixture, Level, Report, Suite};
 
 use fixture::{LayerFixture, StoreFixture, ThreadsFixture};
 use list::{Break, MUTANTS};
@@ -67,6 +68,35 @@ impl Mutant {
         };
         let report = run(&suite, self.kind, Some(self.how));
         report.failed().map(|failed| failed.case.name).collect()
+    }
+}
+
+impl Mutant {
+    /// Whether it is a store, or a layer over one, and no executor.
+    #[must_use]
+    pub fn is_store(&self) -> bool {
+        !matches!(self.kind, Kind::Executor)
+    }
+
+    /// The mutant as a store for the cases; of an executor, the store without a break.
+    ///
+    /// # Panics
+    /// When no folder can be made.
+    #[must_use]
+    #[allow(
+        clippy::expect_used,
+        reason = "the suite takes no fixture that cannot be made"
+    )]
+    pub fn fixture(&self) -> Arc<dyn Fixture> {
+        let store = |how| StoreFixture::new(how).expect("a temporary folder");
+        match self.kind {
+            Kind::Store => Arc::new(store(Some(self.how))),
+            Kind::Layer => Arc::new(LayerFixture {
+                store: store(None),
+                broken: Some(self.how),
+            }),
+            Kind::Executor => Arc::new(store(None)),
+        }
     }
 }
 
