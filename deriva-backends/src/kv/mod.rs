@@ -10,11 +10,13 @@
 //! | `stage`, `ops` | what each write decides, reading its own group's writes |
 //! | `edges` | who depends on an address |
 //! | `read` | where reads run |
+//! | `caught` | panics of a database as errors |
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
 //! | `space` | stops writes before the disk is full |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
 mod blobs;
+mod caught;
 mod commit;
 mod config;
 mod dag;
@@ -24,14 +26,18 @@ mod group;
 mod layout;
 mod ops;
 mod read;
+#[cfg(any(feature = "redb", feature = "rocksdb"))]
 mod reopen;
 mod space;
 mod stage;
 mod store;
 
+#[cfg(any(feature = "sled", feature = "redb"))]
+pub(crate) use caught::caught;
 pub(crate) use config::{KvConfig, Limits, kv_config};
 pub(crate) use engine::{Engine, Place, Write};
 pub use read::ReadPolicy;
-pub(crate) use reopen::{Failure, Reopening, caught};
+#[cfg(any(feature = "redb", feature = "rocksdb"))]
+pub(crate) use reopen::{Failure, Reopening};
 pub(crate) use space::Reserve;
 pub(crate) use store::{Core, KvStore, gone};

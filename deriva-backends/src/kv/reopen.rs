@@ -1,11 +1,12 @@
 //! A database that is closed and opened again, in place, after an error that it does not live through.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use deriva_api::{Error, ErrorKind, Result};
 use parking_lot::RwLock;
+
+use super::caught::caught;
 
 /// What went wrong in a database.
 #[derive(Debug)]
@@ -88,15 +89,6 @@ impl<D> Drop for Reopening<D> {
 fn close<D>(current: &mut Option<D>) {
     let database = current.take();
     caught("", || drop(database)).ok();
-}
-
-/// Does what panics where a database meets files that make no sense: `Corrupt`, with this message.
-pub(crate) fn caught<T>(message: &'static str, work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or(panic.downcast_ref::<&str>().copied());
-        Error::new(ErrorKind::Corrupt, message).with("panic", said.unwrap_or_default())
-    })
 }
 
 impl<D> fmt::Debug for Reopening<D> {
