@@ -83,7 +83,7 @@ fn main() -> ExitCode {
             continue;
         }
         if let Err(error) = bench(Scale { quick: args.quick }, &mut report) {
-            eprintln!("error: {name}: {error}");
+            eprintln!("error: {name}: {error:?}");
             return ExitCode::FAILURE;
         }
     }

@@ -1,5 +1,7 @@
 //! A large store opened.
 
+use std::time::Duration;
+
 use deriva::prelude::*;
 use deriva_testkit::Workload;
 
@@ -8,6 +10,9 @@ use super::{Place, blobs, dag};
 use crate::Scale;
 use crate::measure::{disk_bytes, interleaved, runtime, sample};
 use crate::report::{Report, Target};
+
+/// Threads of a database that was just closed hold its lock for a moment, which is not to be measured.
+const CLOSING: Duration = Duration::from_millis(500);
 
 pub(super) fn run(scale: Scale, report: &mut Report) -> Result<()> {
     let workload = Workload::Layered {
@@ -24,11 +29,13 @@ pub(super) fn run(scale: Scale, report: &mut Report) -> Result<()> {
             dag(&store)?.flush().await
         })?;
         let open = || {
+            std::thread::park_timeout(CLOSING);
             let (store, sample) = sample(|| runtime.block_on(place.open(engine.name())))?;
             drop(store);
             Ok(sample)
         };
         let raw_open = || {
+            std::thread::park_timeout(CLOSING);
             let (raw, sample) = sample(|| place.raw(*engine))?;
             drop(raw);
             Ok(sample)

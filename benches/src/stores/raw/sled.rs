@@ -28,7 +28,7 @@ impl RawSled {
             if opened.is_ok() {
                 break;
             }
-            std::thread::park_timeout(Duration::from_millis(5));
+            std::thread::park_timeout(Duration::from_millis(20));
             opened = config.open();
         }
         Ok(Self {
