@@ -1,6 +1,6 @@
 //! Damages the files of a store at random places, and has another process read everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -156,7 +156,7 @@ impl Damage {
 struct Heard {
     last: String,
     not_opened: Option<String>,
-    refused: BTreeMap<String, String>,
+    refused: BTreeSet<String>,
     lost: Vec<String>,
     bad: Vec<String>,
 }
@@ -167,11 +167,10 @@ impl Heard {
         match Verdict::parse(line) {
             Some((Verdict::Right, _)) => {}
             Some((Verdict::Lost, what)) => self.lost.push(what.to_owned()),
+            Some((Verdict::Refused, what)) if !is_apt(what) => self.bad.push(line.to_owned()),
             Some((Verdict::Refused, what)) => match what.strip_prefix("open ") {
                 Some(error) => self.not_opened = Some(error.to_owned()),
-                None => {
-                    self.refused.insert(kind_of(what), what.to_owned());
-                }
+                None => drop(self.refused.insert(kind_of(what))),
             },
             Some((Verdict::Panicked | Verdict::Wrong, _)) | None => self.bad.push(line.to_owned()),
         }
@@ -179,14 +178,13 @@ impl Heard {
 
     fn judge(self, done: &Done, report: &mut DamageReport) -> Result<(), Broken> {
         if !self.bad.is_empty() {
-            self.bad.iter().for_each(drop);
             return Err(Broken::new(self.bad.join("; ")));
         }
         if let Some(error) = self.not_opened {
             let kind = error.split(' ').next().unwrap_or_default();
             *report.not_opened.entry(kind.to_owned()).or_default() += 1;
         } else if !self.refused.is_empty() {
-            for kind in self.refused.into_keys() {
+            for kind in self.refused {
                 *report.refused.entry(kind).or_default() += 1;
             }
         } else if !self.lost.is_empty() {
@@ -195,6 +193,19 @@ impl Heard {
             report.unharmed += 1;
         }
         Ok(())
+    }
+}
+
+/// Whether damage may be answered with this kind. Damage to the marker of a folder may look like a
+/// foreign folder, damage to a version number like a newer one; and what a damaged store did not
+/// insert it does not find.
+fn is_apt(refusal: &str) -> bool {
+    let (what, _) = refusal.split_once(' ').unwrap_or((refusal, ""));
+    match kind_of(refusal).as_str() {
+        "Corrupt" => true,
+        "Invalid" | "Unsupported" => what == "open",
+        "NotFound" => what == "write",
+        _ => false,
     }
 }
 

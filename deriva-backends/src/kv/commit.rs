@@ -56,6 +56,7 @@ impl<E: Engine> KvCommitter<E> {
         failpoint!(COMMIT_DECIDED);
         let buffered = self.durability == Durability::Buffered;
         if !group.rows.is_empty() {
+            group.counters.commits += 1;
             let counters = layout::encode_counters(&group.counters);
             let key = layout::COUNTERS_KEY.to_vec();
             group.rows.insert(key, Some(counters));
@@ -76,10 +77,11 @@ impl<E: Engine> KvCommitter<E> {
             self.shared.engine.apply(&writes, !buffered)?;
             failpoint!(COMMIT_APPLIED);
             self.uncertain = false;
+            *self.shared.counters.lock() = group.counters;
             if !buffered {
                 self.dirty = None;
+                self.shared.noted.note(group.counters.commits);
             }
-            *self.shared.counters.lock() = group.counters;
         }
         self.doomed.append(&mut group.doomed);
         if flush {
@@ -116,6 +118,8 @@ impl<E: Engine> KvCommitter<E> {
         self.uncertain = true;
         self.shared.engine.sync()?;
         self.uncertain = false;
+        let commits = self.shared.counters.lock().commits;
+        self.shared.noted.note(commits);
         Ok(())
     }
 

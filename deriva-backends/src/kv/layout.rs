@@ -49,6 +49,8 @@ pub(crate) struct Counters {
     /// Output rows of addresses that are no stored recipe.
     pub(crate) resolved: u64,
     pub(crate) blobs: BlobUsage,
+    /// Commits so far; not counted before format 2.
+    pub(crate) commits: u64,
 }
 
 /// What a blob's row says.
@@ -211,6 +213,7 @@ pub(crate) fn encode_counters(counters: &Counters) -> Bytes {
         counters.resolved,
         counters.blobs.blobs,
         counters.blobs.bytes,
+        counters.commits,
     ];
     let row = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
     seal(COUNTERS_KEY, row)
@@ -218,7 +221,9 @@ pub(crate) fn encode_counters(counters: &Counters) -> Bytes {
 
 pub(crate) fn decode_counters(row: &[u8]) -> Result<Counters> {
     let row = unseal(COUNTERS_KEY, row)?;
-    let [recipes, outputs, roots, resolved, blobs, bytes] = numbers(COUNTERS_KEY, row)?;
+    let of_format_1 = numbers(COUNTERS_KEY, &[row, &[0; 8]].concat());
+    let [recipes, outputs, roots, resolved, blobs, bytes, commits] =
+        numbers(COUNTERS_KEY, row).or(of_format_1)?;
     Ok(Counters {
         dag: DagUsage {
             recipes,
@@ -227,7 +232,20 @@ pub(crate) fn decode_counters(row: &[u8]) -> Result<Counters> {
         },
         resolved,
         blobs: BlobUsage { blobs, bytes },
+        commits,
     })
+}
+
+/// The length of a commit's number outside the database.
+pub(crate) const COMMIT_LEN: usize = 8 + SEAL;
+const COMMIT: &[u8] = b"commit";
+
+pub(crate) fn encode_commit(number: u64) -> Bytes {
+    seal(COMMIT, number.to_le_bytes().to_vec())
+}
+
+pub(crate) fn decode_commit(row: &[u8]) -> Result<u64> {
+    numbers(COMMIT, unseal(COMMIT, row)?).map(|[number]| number)
 }
 
 /// The row that names this format.

@@ -9,6 +9,7 @@
 //! | `commit` | applies a group, exactly and in order |
 //! | `stage`, `ops` | what each write decides, reading its own group's writes |
 //! | `edges` | who depends on an address |
+//! | `noted` | notices that the database lost its last commits |
 //! | `read` | where reads run |
 //! | `caught` | panics of a database as errors |
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
@@ -24,6 +25,7 @@ mod edges;
 mod engine;
 mod group;
 mod layout;
+mod noted;
 mod ops;
 mod read;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]

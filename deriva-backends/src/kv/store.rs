@@ -12,6 +12,7 @@ use super::config::KvConfig;
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
+use super::noted::Noted;
 use super::ops::{Answer, Op};
 use super::read;
 use crate::files::disk::Disk;
@@ -39,6 +40,7 @@ pub(super) struct Shared<E> {
     pub(super) engine: E,
     pub(super) disk: Arc<Disk>,
     pub(super) counters: Mutex<Counters>,
+    pub(super) noted: Noted,
     pub(super) folder: PathBuf,
 }
 
@@ -73,6 +75,7 @@ impl<E: Engine> KvStore<E> {
             failpoint!(OPEN_ENGINE);
             let counters = load(&engine, place.is_new);
             let counters = counters.map_err(|error| folder::at(&path, error))?;
+            let noted = Noted::open(&path, counters.commits)?;
             let disk = Disk::open(&path.join("files"), config.durability)?;
             failpoint!(OPEN_FORMATTED);
             folder.complete(config.scheme)?;
@@ -80,6 +83,7 @@ impl<E: Engine> KvStore<E> {
                 engine,
                 disk: Arc::new(disk),
                 counters: Mutex::new(counters),
+                noted,
                 folder: path.clone(),
             });
             let committer = KvCommitter::new(shared.clone(), config.durability);
