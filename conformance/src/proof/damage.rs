@@ -3,22 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use deriva_testkit::SplitMix64;
 
 use super::reader::Verdict;
-use super::writer::WriterArgs;
-use super::{Broken, uri_in};
+use super::{Broken, child, uri_in};
 
 /// How many items the damaged stores hold.
 const ITEMS: u64 = 48;
-/// How long a reader may be silent. It reads a few hundred rows.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// The size of the pieces that are zeroed.
 const PAGE: u64 = 4096;
 
@@ -60,7 +53,7 @@ impl Damage {
         let stores = [("closed", false), ("killed", true)].map(|(name, killed)| {
             let at = folder.path().join(name);
             fs::create_dir(&at)?;
-            self.fill(&at, killed)?;
+            child::fill(&self.program, &uri_in(&self.store, &at)?, ITEMS, killed)?;
             Ok::<_, Broken>(at)
         });
         let [closed, killed] = stores;
@@ -91,62 +84,11 @@ impl Damage {
         }
     }
 
-    fn fill(&self, folder: &Path, killed: bool) -> Result<(), Broken> {
-        let mut args = WriterArgs::new(&uri_in(&self.store, folder)?);
-        args.items = ITEMS;
-        args.threads = 1;
-        args.die_at_end = killed;
-        let mut command = Command::new(&self.program);
-        let status = command
-            .args(args.to_command_line())
-            .stdout(Stdio::null())
-            .status()?;
-        match killed || status.success() {
-            true => Ok(()),
-            false => Err(Broken::new(format!("the store was not filled: {status}"))),
-        }
-    }
-
     /// Has a child read the damaged store, and adds to the report.
     fn read(&self, folder: &Path, done: &Done, report: &mut DamageReport) -> Result<(), Broken> {
-        let uri = uri_in(&self.store, folder)?;
-        let mut child = Command::new(&self.program)
-            .args(["__reader", &uri, &format!("--items={ITEMS}")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let output = child.stdout.take();
-        let output = output.ok_or_else(|| Broken::new("the reader has no output"))?;
-        let (sender, lines) = mpsc::channel();
-        let listener = std::thread::spawn(move || {
-            let told = BufReader::new(output).lines().map_while(Result::ok);
-            told.map(|line| sender.send(line).ok())
-                .all(|sent| sent.is_some())
-        });
         let mut heard = Heard::default();
-        let ended = loop {
-            match lines.recv_timeout(PATIENCE) {
-                Ok(line) => heard.note(&line),
-                Err(mpsc::RecvTimeoutError::Disconnected) => break true,
-                Err(mpsc::RecvTimeoutError::Timeout) => break false,
-            }
-        };
-        if !ended {
-            child.kill()?;
-        }
-        let status = child.wait()?;
-        listener.join().ok();
-        if !ended {
-            let last = heard.last;
-            return Err(Broken::new(format!("the reader hangs after: {last}")));
-        }
-        if !status.success() || heard.last != "right end" {
-            let last = heard.last;
-            return Err(Broken::new(format!(
-                "the reader died ({status}) after: {last}"
-            )));
-        }
+        let uri = uri_in(&self.store, folder)?;
+        child::read(&self.program, &uri, ITEMS, |line| heard.note(line))?;
         heard.judge(done, report)
     }
 }
@@ -154,7 +96,6 @@ impl Damage {
 /// What a reader told.
 #[derive(Default)]
 struct Heard {
-    last: String,
     not_opened: Option<String>,
     refused: BTreeSet<String>,
     lost: Vec<String>,
@@ -163,7 +104,6 @@ struct Heard {
 
 impl Heard {
     fn note(&mut self, line: &str) {
-        line.clone_into(&mut self.last);
         match Verdict::parse(line) {
             Some((Verdict::Right, _)) => {}
             Some((Verdict::Lost, what)) => self.lost.push(what.to_owned()),
