@@ -11,15 +11,15 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_conformance");
 #[rstest]
 #[case("memory", DurabilityClass::None)]
 #[case("sled", DurabilityClass::PowerLoss)]
-#[case("sled:?durability=buffered", DurabilityClass::None)]
+#[case("sled?durability=buffered", DurabilityClass::None)]
 #[case("redb", DurabilityClass::PowerLoss)]
-#[case("redb:?durability=buffered", DurabilityClass::None)]
+#[case("redb?durability=buffered", DurabilityClass::None)]
 #[case("files", DurabilityClass::PowerLoss)]
-#[case("files:?durability=buffered", DurabilityClass::ProcessCrash)]
+#[case("files?durability=buffered", DurabilityClass::ProcessCrash)]
 #[cfg_attr(feature = "rocksdb", case("rocksdb", DurabilityClass::PowerLoss))]
 #[cfg_attr(
     feature = "rocksdb",
-    case("rocksdb:?durability=buffered", DurabilityClass::ProcessCrash)
+    case("rocksdb?durability=buffered", DurabilityClass::ProcessCrash)
 )]
 fn a_store_declares_what_is_proved(#[case] store: &str, #[case] class: DurabilityClass) {
     let proved = prove(PROGRAM.as_ref(), store).unwrap_or_else(|broken| panic!("{broken}"));

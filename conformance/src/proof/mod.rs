@@ -70,15 +70,16 @@ impl From<std::io::Error> for Broken {
     }
 }
 
-/// The URI of the store named `store` in `folder`. A name is a scheme with options and no path,
-/// `redb:?durability=buffered`; the colon may be left out where nothing follows.
+/// The URI of the store named `store` in `folder`. A name is a scheme with options and no path:
+/// `redb?durability=buffered`, or `redb:?durability=buffered`.
 ///
 /// # Errors
 /// `Invalid` when the name is no URI.
 pub fn uri_in(store: &str, folder: &Path) -> Result<String> {
-    let named: StoreUri = match store.contains(':') {
-        true => store.parse()?,
-        false => format!("{store}:").parse()?,
+    let named: StoreUri = match store.split_once('?') {
+        _ if store.contains(':') => store.parse()?,
+        Some((scheme, options)) => format!("{scheme}:?{options}").parse()?,
+        None => format!("{store}:").parse()?,
     };
     if named.scheme() == "memory" {
         return Ok(named.to_string());

@@ -15,7 +15,7 @@ use super::{Broken, Crash, Damage, prove, waits};
 pub enum Verb {
     /// Kills a process that writes, again and again, and checks that nothing acknowledged is lost
     Crash {
-        /// The stores, as SCHEME or SCHEME:?OPTIONS
+        /// The stores, as SCHEME or SCHEME?OPTIONS
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
         /// Kills of each store
@@ -27,7 +27,7 @@ pub enum Verb {
     },
     /// Damages the files of stores, and checks that answers are right or typed errors
     Damage {
-        /// The stores, as SCHEME or SCHEME:?OPTIONS
+        /// The stores, as SCHEME or SCHEME?OPTIONS
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
         /// Damages of each store
@@ -39,7 +39,7 @@ pub enum Verb {
     },
     /// Shows what acknowledgements wait for, and which durability class that proves
     Durability {
-        /// The stores, as SCHEME or SCHEME:?OPTIONS
+        /// The stores, as SCHEME or SCHEME?OPTIONS
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
     },
