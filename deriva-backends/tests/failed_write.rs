@@ -12,6 +12,7 @@
 mod common;
 
 use std::process::Command;
+use std::time::Duration;
 
 use common::{Store, blob};
 use deriva_api::{Blob, BlobStore, BlobUsage, ErrorKind};
@@ -27,10 +28,22 @@ const URI: &str = "DERIVA_TEST_LIMITED";
 #[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
 #[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?durability=buffered"))]
 fn a_failed_write_is_survived(#[case] uri: &str) {
+    start("under_a_limit", uri);
+}
+
+/// A removal that was lost with the failure brings its row back, and so must not cost the file.
+#[rstest]
+#[case("redb:PATH?durability=buffered")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?durability=buffered"))]
+fn a_removal_before_a_failed_write_leaves_row_and_file_together(#[case] uri: &str) {
+    start("removing_under_a_limit", uri);
+}
+
+fn start(test: &str, uri: &str) {
     let status = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "under_a_limit", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(URI, uri)
         .status();
     assert!(status.unwrap().success());
@@ -72,16 +85,45 @@ async fn under_a_limit() {
             for blob in &put {
                 assert_eq!(blobs.get(blob.addr()).await.unwrap().as_ref(), Some(blob));
             }
-            let listed: Vec<_> = blobs.list(None).try_collect().await.unwrap();
-            let counted = BlobUsage {
-                blobs: listed.len() as u64,
-                bytes: listed.iter().map(|stat| stat.len).sum(),
-            };
-            assert_eq!(blobs.usage().await.unwrap(), Some(counted));
+            check_usage(&*blobs).await;
             drop(blobs);
             store.reopen().await;
         }
     }
+}
+
+/// Like the one above. The failure is left to the store, which syncs by itself meanwhile.
+#[tokio::test]
+async fn removing_under_a_limit() {
+    let Ok(uri) = std::env::var(URI) else {
+        return;
+    };
+    let store = Store::open(&uri).await;
+    let (blobs, whole) = (store.blobs(), getrlimit(Resource::Fsize));
+    let large = blob(100_000, 1);
+    blobs.put(&[large.clone()]).await.unwrap();
+    blobs.flush().await.unwrap();
+    blobs.remove(&[large.addr()]).await.unwrap();
+    limit_files(Some(longest_file(&store.path()) + 4096), whole);
+    put_until_it_fails(&*blobs, &mut Vec::new()).await;
+    limit_files(None, whole);
+    // Long enough for two syncs, of which the first fails.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let there = blobs.stat(&[large.addr()]).await.unwrap()[0].is_some();
+    let found = blobs.get(large.addr()).await.unwrap();
+    assert_eq!(found, there.then_some(large));
+    let other = blob(3000, 2_000_000);
+    blobs.put(&[other]).await.unwrap();
+    check_usage(&*blobs).await;
+}
+
+async fn check_usage(blobs: &dyn BlobStore) {
+    let listed: Vec<_> = blobs.list(None).try_collect().await.unwrap();
+    let counted = BlobUsage {
+        blobs: listed.len() as u64,
+        bytes: listed.iter().map(|stat| stat.len).sum(),
+    };
+    assert_eq!(blobs.usage().await.unwrap(), Some(counted));
 }
 
 async fn put_until_it_fails(blobs: &dyn BlobStore, put: &mut Vec<Blob>) -> deriva_api::Error {

@@ -31,6 +31,8 @@ const CHECKED: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Disk {
     root: PathBuf,
+    /// Held open: the system tells a file system's lost writes to whoever has had it open since.
+    folder: File,
     durability: Durability,
     checked: Cache<CAddr, Identity>,
 }
@@ -70,6 +72,7 @@ impl Disk {
         sync_folder(root)?;
         Ok(Self {
             root: root.to_owned(),
+            folder: File::open(root).map_err(io)?,
             durability,
             checked: Cache::new(CHECKED),
         })
@@ -133,9 +136,8 @@ impl Disk {
 
     /// Makes everything written so far durable, whatever the durability.
     pub(crate) fn sync_all(&self) -> Result<()> {
-        let synced = File::open(&self.root)
-            .and_then(|folder| rustix::fs::syncfs(&folder).map_err(io::Error::from));
-        synced.map_err(|source| at(&self.root, Error::io(source)))
+        let synced = rustix::fs::syncfs(&self.folder);
+        synced.map_err(|source| at(&self.root, Error::io(source.into())))
     }
 
     pub(crate) fn len(&self, addr: &CAddr) -> Result<Option<u64>> {

@@ -97,7 +97,9 @@ impl<E: Engine> KvCommitter<E> {
     fn sync(&mut self) -> Result<()> {
         if self.dirty.is_some() {
             if let Err(error) = self.sync_all() {
-                self.lost = Some(error.clone());
+                if self.durability == Durability::Buffered {
+                    self.lost = Some(error.clone());
+                }
                 return Err(error);
             }
             self.dirty = None;
@@ -115,9 +117,11 @@ impl<E: Engine> KvCommitter<E> {
         if self.durability == Durability::Buffered {
             self.shared.disk.sync_all()?;
         }
-        self.uncertain = true;
+        // A sync that works does not tell what became of a batch that failed before it.
+        let uncertain = std::mem::replace(&mut self.uncertain, true);
         self.shared.engine.sync()?;
-        self.uncertain = false;
+        self.uncertain = uncertain;
+        self.settle()?;
         let commits = self.shared.counters.lock().commits;
         self.shared.noted.note(commits);
         Ok(())
@@ -180,9 +184,8 @@ impl<E: Engine> Committer for KvCommitter<E> {
 
     fn due(&self) -> Option<Duration> {
         let sync = self.dirty.map(|since| since + SYNC_AFTER);
-        let rest = self.written.map(|last| last + REST_AFTER);
-        let next = sync.into_iter().chain(rest).min()?;
-        Some(next.saturating_sub(self.clock.now()))
+        let rest = || self.written.map(|last| last + REST_AFTER);
+        Some(sync.or_else(rest)?.saturating_sub(self.clock.now()))
     }
 
     fn tend(&mut self) {
@@ -191,7 +194,8 @@ impl<E: Engine> Committer for KvCommitter<E> {
             // Tried again later, and told by the next `flush`.
             self.dirty = Some(now);
         }
-        if self.written.is_some_and(|last| last + REST_AFTER <= now) {
+        // What rests is durable: first the files that rows name, so not while a sync is owed.
+        if self.dirty.is_none() && self.written.is_some_and(|last| last + REST_AFTER <= now) {
             self.written = None;
             // What failed is found by the next write.
             self.shared.engine.rest().ok();

@@ -38,6 +38,8 @@ pub(super) struct RedbEngine {
 struct Pending {
     /// Writes that are not durable yet, made in the database that was opened as this one.
     unsynced: Option<u64>,
+    /// Such writes were lost, and no `sync` has told.
+    lost: bool,
     /// The last commit did not record what makes an opening after a kill quick.
     repair: bool,
 }
@@ -49,6 +51,7 @@ impl RedbEngine {
         change: impl FnOnce(&mut WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<()> {
         self.database.with(|open| {
+            self.check_kept()?;
             let transaction = caught(|| {
                 let mut transaction = open.database.begin_write()?;
                 change(&mut transaction)?;
@@ -66,6 +69,19 @@ impl RedbEngine {
             })?;
             Ok(())
         })
+    }
+
+    /// Fails, once, where the database was opened again since a write that was not durable: what is to
+    /// be committed was decided with that write in view. Called while it cannot be opened again.
+    fn check_kept(&self) -> Result<()> {
+        let mut pending = self.pending.lock();
+        let opened = self.database.opened();
+        if pending.unsynced.is_none_or(|made_in| made_in == opened) {
+            return Ok(());
+        }
+        pending.unsynced = None;
+        pending.lost = true;
+        Err(lost())
     }
 
     fn read<T>(&self, read: impl FnOnce(&Rows) -> Result<T, redb::Error>) -> Result<T> {
@@ -149,13 +165,13 @@ impl Engine for RedbEngine {
     }
 
     fn apply(&self, writes: &[Write], durable: bool) -> Result<()> {
-        let mut pending = self.pending.lock();
-        if !durable {
-            pending.unsynced.get_or_insert(self.database.opened());
-        }
-        pending.repair = true;
-        drop(pending);
         self.commit(|transaction| {
+            let mut pending = self.pending.lock();
+            if !durable {
+                pending.unsynced.get_or_insert(self.database.opened());
+            }
+            pending.repair = true;
+            drop(pending);
             transaction.set_durability(match durable {
                 true => Durability::Immediate,
                 false => Durability::None,
@@ -172,14 +188,15 @@ impl Engine for RedbEngine {
     }
 
     fn sync(&self) -> Result<()> {
-        self.checkpoint()?;
-        match self.pending.lock().unsynced.take() {
-            Some(opened) if opened != self.database.opened() => {
-                let message = "writes that were not durable yet were lost with an error of redb";
-                Err(Error::new(ErrorKind::Internal, message).hint("write them again"))
-            }
-            _ => Ok(()),
+        let synced = self.checkpoint();
+        let mut pending = self.pending.lock();
+        if std::mem::take(&mut pending.lost) {
+            return Err(lost());
         }
+        if synced.is_ok() {
+            pending.unsynced = None;
+        }
+        synced
     }
 
     fn rest(&self) -> Result<()> {
@@ -240,6 +257,11 @@ fn caught<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Failure
     kv::caught("redb found its file damaged", work)?.map_err(failure)
 }
 
+fn lost() -> Error {
+    let message = "writes that were not durable yet were lost with an error of redb";
+    Error::new(ErrorKind::Internal, message).hint("write them again")
+}
+
 fn failure(source: redb::Error) -> Failure {
     use redb::Error as Redb;
     let fatal = matches!(
@@ -278,4 +300,47 @@ fn error(source: redb::Error) -> Error {
         _ => (ErrorKind::Internal, "redb failed unexpectedly"),
     };
     Error::new(kind, message).caused_by(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str) -> Write {
+        (key.as_bytes().to_vec(), Some(Bytes::from_static(b"value")))
+    }
+
+    /// As a read that fails leaves it: opened again before the next call. (Here the file is sound and
+    /// closes with all that was written, so nothing is lost in truth.)
+    fn open_again(engine: &RedbEngine) {
+        let failed = engine.database.with(|_| {
+            let error = Error::new(ErrorKind::Internal, "told to fail");
+            Err::<(), _>(Failure { error, fatal: true })
+        });
+        assert!(failed.is_err());
+    }
+
+    #[test]
+    fn a_batch_that_was_decided_with_lost_writes_in_view_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place {
+            folder: dir.path().join("redb"),
+            is_new: true,
+        };
+        let engine = RedbEngine::open(&place, 1 << 20).unwrap();
+        engine.apply(&[row("synced")], false).unwrap();
+        engine.sync().unwrap();
+        engine.apply(&[row("lost")], false).unwrap();
+        open_again(&engine);
+        assert!(engine.apply(&[row("refused")], false).is_err());
+        engine.apply(&[row("kept")], false).unwrap();
+        assert!(engine.sync().is_err(), "told once");
+        engine.sync().unwrap();
+        open_again(&engine);
+        engine.apply(&[row("durable")], true).unwrap();
+        assert!(engine.get(b"refused").unwrap().is_none());
+        for key in ["synced", "kept", "durable"] {
+            assert!(engine.get(key.as_bytes()).unwrap().is_some(), "{key}");
+        }
+    }
 }

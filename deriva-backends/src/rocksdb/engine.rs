@@ -106,7 +106,11 @@ struct Open {
 
 impl Open {
     fn new(folder: &Path, create: bool, cache: u64) -> Result<Self> {
-        let cache = Cache::new_lru_cache(usize::try_from(cache).unwrap_or(usize::MAX));
+        // Near the end of its range RocksDB's sizes wrap round to none.
+        let cache = usize::try_from(cache)
+            .unwrap_or(usize::MAX)
+            .min(isize::MAX as usize);
+        let cache = Cache::new_lru_cache(cache);
         let options = tables::database_options(create);
         match DB::open_cf_descriptors(&options, folder, tables::families(&cache)) {
             Ok(db) => Ok(Self { db }),

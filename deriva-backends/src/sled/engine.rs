@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
@@ -24,6 +25,9 @@ pub(super) struct SledEngine {
     db: sled::Db,
     /// Sled's own flush does not reach the disk.
     log: File,
+    /// The log could not be synced. The system may call it clean all the same, so that another sync
+    /// would promise what is not on the disk.
+    unsynced: AtomicBool,
     folder: PathBuf,
 }
 
@@ -67,6 +71,7 @@ impl Engine for SledEngine {
         Ok(Self {
             db,
             log: log.map_err(|source| at(folder, Error::io(source)))?,
+            unsynced: AtomicBool::new(false),
             folder: folder.to_owned(),
         })
     }
@@ -96,6 +101,7 @@ impl Engine for SledEngine {
     }
 
     fn apply(&self, writes: &[Write], durable: bool) -> Result<()> {
+        self.check_synced()?;
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
             match value {
@@ -111,9 +117,13 @@ impl Engine for SledEngine {
     fn sync(&self) -> Result<()> {
         // The flush hands everything to the system (`sync_file_range`), the sync to the disk. A sync
         // acts on the file, whichever descriptor asks for it.
+        self.check_synced()?;
         caught(|| self.db.flush())?.map_err(error)?;
         let synced = self.log.sync_data();
-        synced.map_err(|source| at(&self.folder, Error::io(source)))
+        synced.map_err(|source| {
+            self.unsynced.store(true, Ordering::Release);
+            at(&self.folder, Error::io(source))
+        })
     }
 
     fn rest(&self) -> Result<()> {
@@ -126,6 +136,17 @@ impl Engine for SledEngine {
         synced.map_err(|source| at(&conf, Error::io(source)))?;
         sync_folder(&self.folder)?;
         self.folder.parent().map_or(Ok(()), sync_folder)
+    }
+}
+
+impl SledEngine {
+    fn check_synced(&self) -> Result<()> {
+        if !self.unsynced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let message = "an earlier sync of the log failed, so nothing more can be made durable";
+        let error = Error::new(ErrorKind::Internal, message);
+        Err(at(&self.folder, error).hint("see what ails the disk, and open the store again"))
     }
 }
 
@@ -163,4 +184,27 @@ fn error(source: sled::Error) -> Error {
         sled::Error::ReportableBug(_) => (ErrorKind::Internal, "sled failed unexpectedly"),
     };
     Error::new(kind, message).caused_by(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_sync_that_failed_nothing_is_called_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place {
+            folder: dir.path().join("sled"),
+            is_new: true,
+        };
+        let mut engine = SledEngine::open(&place, 1 << 20).unwrap();
+        let row: Write = (b"key".to_vec(), Some("value".into()));
+        // What is no file cannot be synced.
+        let log = std::mem::replace(&mut engine.log, File::open("/dev/null").unwrap());
+        assert!(engine.apply(std::slice::from_ref(&row), true).is_err());
+        engine.log = log;
+        assert!(engine.sync().is_err());
+        assert!(engine.apply(&[row], true).is_err());
+        assert!(engine.get(b"key").is_ok(), "reads go on");
+    }
 }
