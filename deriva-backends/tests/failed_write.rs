@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{Store, blob};
-use deriva_api::{Blob, BlobStore, BlobUsage, ErrorKind};
+use deriva_api::{Blob, BlobStore, BlobUsage, Clock, ErrorKind, SystemClock};
 use futures::TryStreamExt;
 use rstest::rstest;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -108,7 +108,8 @@ async fn removing_under_a_limit() {
     put_until_it_fails(&*blobs, &mut Vec::new()).await;
     limit_files(None, whole);
     // Long enough for two syncs, of which the first fails.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let clock = SystemClock::new();
+    clock.sleep(Duration::from_millis(1500)).await;
     let there = blobs.stat(&[large.addr()]).await.unwrap()[0].is_some();
     let found = blobs.get(large.addr()).await.unwrap();
     assert_eq!(found, there.then_some(large));

@@ -130,7 +130,10 @@ impl<E: Engine> KvCommitter<E> {
     /// Learns from the engine what is stored, where an error left that open.
     fn settle(&mut self) -> Result<()> {
         if self.uncertain {
-            *self.shared.counters.lock() = store::counters(&self.shared.engine)?;
+            let found = store::counters(&self.shared.engine)?;
+            // A database that was opened again may have come up with an earlier state.
+            self.shared.noted.check(found.commits)?;
+            *self.shared.counters.lock() = found;
             // The rows of these files may be back. A file that stays only takes room.
             self.doomed.clear();
             self.uncertain = false;

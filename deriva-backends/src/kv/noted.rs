@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deriva_api::{Error, ErrorKind, Result};
 
@@ -17,11 +18,13 @@ use crate::folder::at;
 const FILE: &str = "commits";
 
 #[derive(Debug)]
-pub(super) struct Noted(File);
+pub(super) struct Noted {
+    file: File,
+    last: AtomicU64,
+}
 
 impl Noted {
-    /// Opens the note in a store's folder. Fails with `Corrupt` when `found`, the last commit in the
-    /// database, is an earlier one than was noted.
+    /// Opens the note in a store's folder, and checks it.
     pub(super) fn open(folder: &Path, found: u64) -> Result<Self> {
         let path = folder.join(FILE);
         let mut options = File::options();
@@ -29,24 +32,55 @@ impl Noted {
         let file = options.open(&path);
         let file = file.map_err(|source| at(&path, Error::io(source)))?;
         let mut row = [0; layout::COMMIT_LEN];
-        let noted = file.read_exact_at(&mut row, 0).ok();
-        match noted.and_then(|()| layout::decode_commit(&row).ok()) {
-            Some(noted) if noted > found => {
-                let message = "the database has lost its last commits";
-                let hint = "restore the folder from a copy, or delete the file `commits` in it to go \
-                            on with the earlier state";
-                Err(Error::new(ErrorKind::Corrupt, message)
-                    .with("commits", noted)
-                    .with("found", found)
-                    .hint(hint))
-            }
-            _ => Ok(Self(file)),
+        let read = file.read_exact_at(&mut row, 0).ok();
+        let last = read.and_then(|()| layout::decode_commit(&row).ok());
+        let noted = Self {
+            file,
+            last: AtomicU64::new(last.unwrap_or(0)),
+        };
+        noted.check(found)?;
+        Ok(noted)
+    }
+
+    /// Fails with `Corrupt` when `found`, the last commit in the database, is an earlier one than was noted.
+    pub(super) fn check(&self, found: u64) -> Result<()> {
+        let last = self.last.load(Ordering::Acquire);
+        if last <= found {
+            return Ok(());
         }
+        let message = "the database has lost its last commits";
+        let hint = "restore the folder from a copy, or delete the file `commits` in it to go \
+                    on with the earlier state";
+        Err(Error::new(ErrorKind::Corrupt, message)
+            .with("commits", last)
+            .with("found", found)
+            .hint(hint))
     }
 
     /// Notes a commit that is durable.
     pub(super) fn note(&self, commit: u64) {
+        self.last.store(commit, Ordering::Release);
         // Where this fails less damage is noticed.
-        self.0.write_all_at(&layout::encode_commit(commit), 0).ok();
+        self.file
+            .write_all_at(&layout::encode_commit(commit), 0)
+            .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_behind_its_note_is_corrupt_now_and_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let noted = Noted::open(dir.path(), 0).unwrap();
+        noted.note(5);
+        noted.check(5).unwrap();
+        assert_eq!(noted.check(4).unwrap_err().kind(), ErrorKind::Corrupt);
+        drop(noted);
+        let error = Noted::open(dir.path(), 4).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        Noted::open(dir.path(), 5).unwrap();
     }
 }
