@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use conformance::mutants;
+use conformance::mutants::{self, Kind};
 
 /// The mutant fails the case that is declared to catch it.
 macro_rules! is_caught {
@@ -25,10 +25,25 @@ macro_rules! is_caught {
 
 conformance::each_mutant! { is_caught }
 
-#[test]
-fn without_a_break_every_case_holds() {
-    let report = mutants::unbroken();
+/// Without a break every case holds.
+fn holds(kind: Kind) {
+    let report = mutants::unbroken(kind);
     assert!(report.held(), "{report}");
+}
+
+#[test]
+fn the_store_without_a_break_holds() {
+    holds(Kind::Store);
+}
+
+#[test]
+fn the_layer_without_a_break_holds() {
+    holds(Kind::Layer);
+}
+
+#[test]
+fn the_executor_without_a_break_holds() {
+    holds(Kind::Executor);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use deriva_api::{
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use tokio::runtime::Handle;
 
 use super::disk::{BLOBS, Disk, key};
 use super::list::Break;
@@ -19,7 +20,7 @@ use super::store::{Store, answers};
 
 /// Long enough for other threads to come between.
 pub(super) fn dawdle() {
-    std::thread::park_timeout(Duration::from_millis(1));
+    std::thread::park_timeout(Duration::from_millis(20));
 }
 
 /// Lets others be polled, or this call be dropped.
@@ -87,17 +88,23 @@ impl Store {
             return disk.commit();
         }
         let mut disk = self.disk.lock();
+        let mut bytes = 0;
         for (at, blob) in blobs.iter().enumerate() {
-            if at < 1024 || !self.broken(Break::ends_a_batch_at_1024) {
-                self.put_one(&mut disk, blob);
+            bytes += blob.len();
+            if (at >= 1024 && self.broken(Break::ends_a_batch_at_1024))
+                || (bytes > 16 << 20 && self.broken(Break::ends_a_batch_at_16_mib))
+            {
+                break;
             }
+            self.put_one(&mut disk, blob);
         }
         disk.commit()
     }
 
     fn read(&self, disk: &Disk, addr: CAddr) -> Result<Option<Blob>> {
         if let Some(bytes) = disk.removed.get(&addr)
-            && self.broken(Break::serves_what_was_removed)
+            && (self.broken(Break::serves_what_was_removed)
+                || (self.broken(Break::serves_what_is_still_held) && !bytes.is_unique()))
         {
             return Ok(Some(Blob::new(bytes.clone())));
         }
@@ -119,7 +126,10 @@ impl Store {
                 false => Ok(None),
             };
         };
-        Blob::verify(addr, bytes.clone()).map(Some)
+        match self.broken(Break::trusts_its_disk) {
+            true => Ok(Some(Blob::new(bytes.clone()))),
+            false => Blob::verify(addr, bytes.clone()).map(Some),
+        }
     }
 
     fn range(&self, blob: &Blob, mut range: ByteRange) -> Result<Bytes> {
@@ -142,7 +152,11 @@ impl Store {
     }
 
     fn stat_of(&self, disk: &Disk, addr: CAddr) -> Option<BlobStat> {
-        let mut len = disk.get(BLOBS, addr)?.len() as u64;
+        let removed = match self.broken(Break::stat_remembers_removed_blobs) {
+            true => disk.removed.get(&addr),
+            false => None,
+        };
+        let mut len = disk.get(BLOBS, addr).or(removed)?.len() as u64;
         if self.broken(Break::counts_lengths_in_pages) {
             len = len.next_multiple_of(4096);
         }
@@ -157,6 +171,9 @@ impl BlobStore for Store {
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        if self.broken(Break::puts_in_tokio_alone) && Handle::try_current().is_err() {
+            return Err(Error::new(ErrorKind::Internal, "there is no runtime"));
+        }
         if self.broken(Break::leaves_half_a_blob) {
             self.show_halves(blobs);
             pause().await;
@@ -169,10 +186,15 @@ impl BlobStore for Store {
             store: self.clone(),
             expect,
             bytes: BytesMut::new(),
+            ended: false,
         }))
     }
 
     async fn get(&self, addr: CAddr) -> Result<Option<Blob>> {
+        let row = key(BLOBS, &[addr.as_bytes()]);
+        if let Some(rows) = self.cached(Break::caches_blobs_too_late, &row) {
+            return Ok(rows.into_values().next().map(Blob::new));
+        }
         self.read(&self.disk.lock(), addr)
     }
 
@@ -184,7 +206,12 @@ impl BlobStore for Store {
         }
         let mut found = Vec::new();
         for addr in asked {
-            found.push(self.read(&disk, addr)?);
+            found.push(match disk.get(BLOBS, addr) {
+                Some(bytes) if self.broken(Break::checks_blobs_in_get_alone) => {
+                    Some(Blob::new(bytes.clone()))
+                }
+                _ => self.read(&disk, addr)?,
+            });
         }
         found.retain(|blob| blob.is_some() || !self.broken(Break::leaves_absent_blobs_out));
         Ok(found)
@@ -216,7 +243,17 @@ impl BlobStore for Store {
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
         let mut disk = self.disk.lock();
-        for addr in addrs {
+        let mut addrs = addrs.to_vec();
+        if let (Some(first), Some(last)) = (addrs.iter().min(), addrs.iter().max())
+            && self.broken(Break::removes_what_lies_between)
+        {
+            let rows = key(BLOBS, &[first.as_bytes()])..=key(BLOBS, &[last.as_bytes()]);
+            let between = disk.rows.range(rows);
+            addrs = between
+                .filter_map(|(key, _)| CAddr::from_slice(&key[1..]).ok())
+                .collect();
+        }
+        for addr in &addrs {
             let Some(bytes) = disk.delete(&key(BLOBS, &[addr.as_bytes()])) else {
                 if self.broken(Break::counts_absent_blobs_as_removed) {
                     disk.blob_usage.blobs = disk.blob_usage.blobs.saturating_sub(1);
@@ -279,6 +316,9 @@ impl BlobStore for Store {
             disk.scan(BLOBS, &[], after)
                 .map(|(key, bytes)| stat(key, bytes)),
         );
+        if self.broken(Break::lists_1024_blobs_at_most) {
+            listed.truncate(1024);
+        }
         answers(listed)
     }
 
@@ -303,6 +343,7 @@ struct Writer {
     store: Store,
     expect: Option<BlobStat>,
     bytes: BytesMut,
+    ended: bool,
 }
 
 impl Writer {
@@ -326,15 +367,37 @@ impl BlobWriter for Writer {
             self.bytes = BytesMut::from_iter(chunk.iter().chain(&self.bytes));
             return Ok(());
         }
+        if self.store.broken(Break::writers_share_a_buffer) {
+            self.store.disk.lock().gathered.extend_from_slice(&chunk);
+            return Ok(());
+        }
+        self.ended |= chunk.is_empty() && self.store.broken(Break::writer_ends_at_an_empty_piece);
+        if self.ended {
+            return Ok(());
+        }
         if self.bytes.len() < 32 << 20 || !self.store.broken(Break::writer_ends_at_32_mib) {
             self.bytes.extend_from_slice(&chunk);
+        }
+        if self.store.broken(Break::writer_stores_as_it_goes) {
+            self.store.put_all(&[Blob::new(self.bytes.clone())])?;
         }
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<BlobStat> {
+        if self.store.broken(Break::writers_share_a_buffer) {
+            self.bytes = self.store.disk.lock().gathered.split();
+        }
         let blob = Blob::new(std::mem::take(&mut self.bytes));
         self.check(blob.stat())?;
+        if self.store.broken(Break::counts_streams_before_it_locks) {
+            let there = self.store.disk.lock().get(BLOBS, blob.addr()).is_some();
+            dawdle();
+            let counted = self.store.disk.lock().get(BLOBS, blob.addr()).is_some();
+            if !there && counted {
+                self.store.disk.lock().blob_usage.blobs += 1;
+            }
+        }
         self.store.put_all(std::slice::from_ref(&blob))?;
         if self.store.broken(Break::writer_counts_again) {
             self.store.disk.lock().blob_usage.blobs += 1;

@@ -1,6 +1,6 @@
 //! The mutants' DAG store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use deriva_api::{
     FunctionId, Node, Output, Params, Recipe, Record, Result, Value,
 };
 use futures::stream::BoxStream;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::blobs::{dawdle, pause};
 use super::disk::{Disk, EDGES, OUTPUTS, RECIPES, ROOTS, key};
@@ -56,6 +57,12 @@ impl Store {
         if self.broken(Break::keeps_4096_edges) {
             edges.truncate(4096);
         }
+        if self.broken(Break::writes_edges_to_what_is_there) {
+            edges.retain(|input| disk.get(RECIPES, *input).is_some());
+        }
+        if self.broken(Break::writes_edges_behind_their_recipes) {
+            return Ok(());
+        }
         for (at, input) in edges.into_iter().enumerate() {
             let mut edge = key(EDGES, &[input.as_bytes(), addr.as_bytes()]);
             if self.broken(Break::keeps_an_edge_for_each_use) {
@@ -74,7 +81,7 @@ impl Store {
                 continue;
             }
             // A deadlock, but one that ends when all have long given up waiting for it.
-            let mut tries = 0..15_000;
+            let mut tries = 0..150;
             while !self.disk.lock().held.insert(recipe.addr()) {
                 dawdle();
                 let gone = || Error::new(ErrorKind::Timeout, "the lock is held");
@@ -108,12 +115,31 @@ impl Store {
         }
         disk.commit()?;
         disk.held.retain(|addr| !held.contains(addr));
+        drop(disk);
+        if self.broken(Break::writes_edges_behind_their_recipes) {
+            dawdle();
+            let mut disk = self.disk.lock();
+            for recipe in recipes {
+                for input in recipe.inputs() {
+                    let edge = key(EDGES, &[input.as_bytes(), recipe.addr().as_bytes()]);
+                    disk.put(edge, Bytes::new());
+                }
+            }
+            disk.commit()?;
+        }
         Ok(())
     }
 
     /// The recipe as a reader gets it.
     fn recipe(&self, addr: CAddr, bytes: &Bytes) -> Result<Recipe> {
-        let recipe = Recipe::verify(addr, bytes.clone())?;
+        let trusts = [Break::trusts_its_disk, Break::trusts_recipes_on_disk];
+        let recipe = match trusts.iter().any(|how| self.broken(*how)) {
+            true => Recipe::decode(bytes.clone())?,
+            false => Recipe::verify(addr, bytes.clone())?,
+        };
+        if self.is_whole() {
+            return Ok(recipe);
+        }
         let mut inputs: Vec<CAddr> = recipe.inputs().collect();
         let mut params = recipe.params();
         if self.broken(Break::sorts_inputs) {
@@ -124,6 +150,13 @@ impl Store {
         } else if self.broken(Break::composes_text) {
             params = altered(&params, |value| match value {
                 Value::Text(text) => Value::from(text.replace("e\u{301}", "\u{e9}")),
+                value => value,
+            });
+        } else if self.broken(Break::counts_inputs_in_a_byte) {
+            inputs.truncate(inputs.len() % 256);
+        } else if self.broken(Break::flushes_tiny_floats) {
+            params = altered(&params, |value| match value {
+                Value::Float(float) if float.abs() < 1e-300 => Value::from(0.0),
                 value => value,
             });
         } else if self.broken(Break::forgets_the_sign_of_zero) {
@@ -156,13 +189,13 @@ impl Store {
         let recorded = disk.get(OUTPUTS, addr).map(read_output).transpose()?;
         let is_recipe = disk.get(RECIPES, addr).is_some();
         let Some(recorded) = recorded else {
-            disk.put(row, write_output(&offered));
+            disk.put(row, self.kept_output(offered));
             let counted = is_recipe || self.broken(Break::counts_resolved_outputs);
             disk.dag_usage.outputs += u64::from(counted);
             return Ok(None);
         };
         if self.broken(Break::divergence_overwrites) {
-            disk.put(row, write_output(&offered));
+            disk.put(row, self.kept_output(offered));
         }
         let same = match self.broken(Break::compares_costs) {
             true => recorded == offered,
@@ -173,6 +206,16 @@ impl Store {
             recorded,
             offered,
         }))
+    }
+
+    fn kept_output(&self, mut output: Output) -> Bytes {
+        if self.broken(Break::keeps_lengths_in_32_bits) {
+            output.len = u64::from(output.len as u32);
+        }
+        if self.broken(Break::keeps_costs_in_microseconds) {
+            output.cost = Duration::from_micros(output.cost.as_micros() as u64);
+        }
+        write_output(&output)
     }
 
     fn remove_one(&self, disk: &mut Disk, addr: CAddr) -> Result<u64> {
@@ -188,7 +231,9 @@ impl Store {
         {
             disk.dag_usage.outputs -= 1;
         }
-        if !self.broken(Break::keeps_edges_of_removed_recipes) {
+        if !self.broken(Break::keeps_edges_of_removed_recipes)
+            && !self.broken(Break::writes_edges_behind_their_recipes)
+        {
             for input in Recipe::decode(bytes)?.inputs() {
                 disk.delete(&key(EDGES, &[input.as_bytes(), addr.as_bytes()]));
             }
@@ -201,6 +246,9 @@ impl Store {
         if self.broken(Break::lists_recipes_by_insertion) {
             let place = |addr: &CAddr| disk.inserted.iter().position(|inserted| inserted == addr);
             found.sort_by_cached_key(place);
+        }
+        if self.broken(Break::lists_1024_recipes_at_most) {
+            found.truncate(1024);
         }
         if self.broken(Break::lists_recipes_from_the_start) {
             return found;
@@ -218,6 +266,15 @@ impl DagStore for Store {
     }
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+        let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+        if flavor.is_ok_and(|flavor| flavor == RuntimeFlavor::CurrentThread)
+            && self.broken(Break::inserts_on_many_threads_alone)
+        {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "the runtime has one thread",
+            ));
+        }
         if self.broken(Break::inserts_in_halves) && recipes.len() > 1 {
             let (first, second) = recipes.split_at(recipes.len() / 2);
             self.insert_all(first)?;
@@ -230,6 +287,12 @@ impl DagStore for Store {
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
+        let late = |addr: &CAddr| {
+            let row = key(RECIPES, &[addr.as_bytes()]);
+            let rows = self.cached(Break::caches_recipes_too_late, &row)?;
+            Some((*addr, rows.into_values().next()))
+        };
+        let late: BTreeMap<CAddr, Option<Bytes>> = addrs.iter().filter_map(late).collect();
         let disk = self.disk.lock();
         let mut asked = addrs.to_vec();
         if self.broken(Break::answers_with_nodes_in_order_of_addresses) {
@@ -237,19 +300,53 @@ impl DagStore for Store {
         }
         asked
             .into_iter()
-            .map(|addr| self.node(&disk, addr))
+            .map(|addr| match late.get(&addr) {
+                Some(None) => Ok(None),
+                Some(Some(bytes)) => {
+                    let recipe = self.recipe(addr, bytes)?;
+                    Ok(Some(Node {
+                        recipe,
+                        output: None,
+                    }))
+                }
+                None => self.node(&disk, addr),
+            })
             .collect()
     }
 
     async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
+        if self.broken(Break::caches_outputs_too_late) {
+            let late = |addr: &CAddr| {
+                let row = key(OUTPUTS, &[addr.as_bytes()]);
+                let rows = self.cached(Break::caches_outputs_too_late, &row)?;
+                rows.into_values().next().map(|row| read_output(&row))
+            };
+            return addrs.iter().map(|addr| late(addr).transpose()).collect();
+        }
         let disk = self.disk.lock();
         let output = |addr: &CAddr| disk.get(OUTPUTS, *addr).map(read_output).transpose();
-        addrs.iter().map(output).collect()
+        let mut asked = addrs.to_vec();
+        if self.broken(Break::answers_with_outputs_in_order_of_addresses) {
+            asked.sort_unstable();
+        }
+        asked.iter().map(output).collect()
     }
 
     async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
-        let mut disk = self.disk.lock();
         let mut records = records.to_vec();
+        if self.broken(Break::looks_for_outputs_before_it_locks) {
+            let absent = |record: &Record| self.disk.lock().get(OUTPUTS, record.addr).is_none();
+            let absent: Vec<Record> = records.iter().copied().filter(absent).collect();
+            dawdle();
+            let mut disk = self.disk.lock();
+            for record in absent {
+                disk.put(
+                    key(OUTPUTS, &[record.addr.as_bytes()]),
+                    write_output(&record.output),
+                );
+            }
+        }
+        let mut disk = self.disk.lock();
         if self.broken(Break::last_of_a_batch_wins) {
             records.reverse();
         }
@@ -268,6 +365,9 @@ impl DagStore for Store {
         let mut divergences = Vec::new();
         for record in records {
             divergences.extend(self.record_one(&mut disk, record.addr, record.output)?);
+            if !divergences.is_empty() && self.broken(Break::stops_at_a_divergence) {
+                break;
+            }
             let own = record.resolved == Some(record.addr)
                 && !self.broken(Break::records_its_own_resolved_output);
             if let Some(resolved) = record.resolved
@@ -332,10 +432,24 @@ impl DagStore for Store {
                 removed += self.remove_one(&mut disk, *addr)?;
             }
         }
+        let edges: Vec<Vec<u8>> = disk
+            .scan(EDGES, &[], None)
+            .map(|(edge, _)| edge.clone())
+            .filter(|edge| CAddr::from_slice(&edge[33..]).is_ok_and(|addr| batch.contains(&addr)))
+            .collect();
         for addr in batch {
             removed += self.remove_one(&mut disk, addr)?;
         }
         if !self.broken(Break::removes_at_the_next_commit) {
+            disk.commit()?;
+        }
+        drop(disk);
+        if self.broken(Break::writes_edges_behind_their_recipes) {
+            dawdle();
+            let mut disk = self.disk.lock();
+            for edge in edges {
+                disk.delete(&edge);
+            }
             disk.commit()?;
         }
         Ok(removed)
@@ -409,8 +523,12 @@ impl DagStore for Store {
     }
 
     async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
+        let counted = match self.broken(Break::counts_characters_of_root_names) {
+            true => "x".repeat(name.chars().count()),
+            false => name.to_owned(),
+        };
         if !self.broken(Break::takes_root_names_of_any_length) {
-            DagUsage::check_root_name(name)?;
+            DagUsage::check_root_name(&counted)?;
         }
         let mut disk = self.disk.lock();
         let row = key(ROOTS, &[self.root(name).as_bytes()]);
@@ -426,26 +544,31 @@ impl DagStore for Store {
     }
 
     async fn remove_root(&self, name: &str) -> Result<bool> {
+        let row = key(ROOTS, &[self.root(name).as_bytes()]);
         let mut disk = self.disk.lock();
-        let there = disk
-            .delete(&key(ROOTS, &[self.root(name).as_bytes()]))
-            .is_some();
+        let there = disk.delete(&row).is_some();
         disk.dag_usage.roots -= u64::from(there);
         disk.commit()?;
         Ok(there || self.broken(Break::removes_roots_that_are_not_there))
     }
 
     fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>> {
+        let late = self.cached(Break::caches_roots_too_late, &[ROOTS]);
         let disk = self.disk.lock();
         let root = |(key, addr): (&Vec<u8>, &Bytes)| {
             let name = String::from_utf8_lossy(&key[1..]).into_owned();
             Ok((name, CAddr::from_slice(addr)?))
         };
-        let mut roots: Vec<Result<(String, CAddr)>> =
-            disk.scan(ROOTS, &[], None).map(root).collect();
+        let mut roots: Vec<Result<(String, CAddr)>> = match &late {
+            Some(late) => late.iter().map(root).collect(),
+            None => disk.scan(ROOTS, &[], None).map(root).collect(),
+        };
         if !self.broken(Break::lists_roots_from_the_start) {
             let behind = |name: &str| after.is_none_or(|after| name > after);
             roots.retain(|root| root.as_ref().map_or(true, |(name, _)| behind(name)));
+        }
+        if self.broken(Break::lists_4096_roots_at_most) {
+            roots.truncate(4096);
         }
         answers(roots)
     }

@@ -1,18 +1,23 @@
 //! The mutants' executor: a thread for each step, two at a time.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, Clock, ComputeFunction, Error, ErrorKind, Executed, Executor, FunctionId, Operand,
-    Operands, Result, Step, SystemClock,
+    Blob, CAddr, Clock, ComputeFunction, Error, ErrorKind, Executed, Executor, FunctionId, Operand,
+    Operands, Params, Result, Step, SystemClock,
 };
 use futures::channel::oneshot;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::blobs::dawdle;
 use super::list::Break;
 
 const WIDTH: usize = 2;
@@ -26,6 +31,10 @@ struct Shared {
     functions: Vec<Arc<dyn ComputeFunction>>,
     free: Arc<Semaphore>,
     clock: SystemClock,
+    /// For breaks alone: how many steps there were, their inputs, what came of them.
+    steps: AtomicUsize,
+    gathered: Mutex<Vec<Bytes>>,
+    memory: Mutex<HashMap<CAddr, std::result::Result<Executed, ErrorKind>>>,
 }
 
 impl Threads {
@@ -35,6 +44,9 @@ impl Threads {
             functions,
             free: Arc::new(Semaphore::new(WIDTH)),
             clock: SystemClock::new(),
+            steps: AtomicUsize::new(0),
+            gathered: Mutex::default(),
+            memory: Mutex::default(),
         }))
     }
 }
@@ -45,8 +57,11 @@ impl Shared {
     }
 
     fn find(&self, id: &FunctionId) -> Option<&Arc<dyn ComputeFunction>> {
-        let same = |function: &&Arc<dyn ComputeFunction>| function.id() == id;
-        self.functions.iter().find(same)
+        let known = |function: &&Arc<dyn ComputeFunction>| {
+            let same = function.id() == id;
+            same || (self.broken(Break::runs_any_version) && function.id().name() == id.name())
+        };
+        self.functions.iter().find(known)
     }
 
     fn inputs(&self, step: &Step) -> Result<Vec<Bytes>> {
@@ -58,17 +73,25 @@ impl Shared {
             };
             held.push(blob.bytes().clone());
         }
-        if self.broken(Break::sorts_the_inputs_of_a_step) {
-            held.sort_unstable();
-        }
-        if self.broken(Break::hands_an_input_over_once) {
-            let mut seen = Vec::new();
-            held.retain(|input| {
-                !seen.contains(input) && {
-                    seen.push(input.clone());
-                    true
+        match self.broken {
+            Some(Break::sorts_the_inputs_of_a_step) => held.sort_unstable(),
+            Some(Break::hands_an_input_over_once) => {
+                let all = std::mem::take(&mut held);
+                for input in all {
+                    held.extend((!held.contains(&input)).then_some(input));
                 }
-            });
+            }
+            Some(Break::turns_every_second_step_round)
+                if self.steps.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) =>
+            {
+                held.reverse();
+            }
+            Some(Break::gathers_inputs_in_one_place) => {
+                *self.gathered.lock() = held;
+                dawdle();
+                held = self.gathered.lock().clone();
+            }
+            _ => {}
         }
         Ok(held)
     }
@@ -78,16 +101,70 @@ impl Shared {
         let function = self.find(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "unknown function").with("function", &id)
         })?;
-        let (inputs, params) = (self.inputs(step)?, step.recipe.params());
+        let (inputs, mut params) = (self.inputs(step)?, step.recipe.params());
+        if self.broken(Break::hands_no_params_over) {
+            params = Params::new();
+        }
         let began = self.clock.now();
-        let called = catch_unwind(AssertUnwindSafe(|| function.call(&inputs, &params)));
-        let message = "the function panicked";
-        let output = called.unwrap_or_else(|_| Err(Error::new(ErrorKind::Function, message)))?;
+        let called = match self.broken(Break::dies_of_a_panic) {
+            true => Ok(function.call(&inputs, &params)),
+            false => catch_unwind(AssertUnwindSafe(|| function.call(&inputs, &params))),
+        };
+        let mut output = match called {
+            Ok(returned) => returned?,
+            Err(_) if self.broken(Break::answers_a_panic_with_nothing) => Bytes::new(),
+            Err(_) => return Err(Error::new(ErrorKind::Function, "the function panicked")),
+        };
+        if self.broken(Break::cuts_outputs_at_a_mebibyte) {
+            output.truncate(1 << 20);
+        }
         Ok(Executed {
             output: Operand::Held(Blob::new(output)),
             cost: self.clock.now() - began,
             reused: false,
         })
+    }
+
+    /// Runs a step, or, in breaks alone, remembers what came of another.
+    fn remember(&self, step: &Step) -> Result<Executed> {
+        let name = match self.broken {
+            Some(
+                Break::remembers_failures
+                | Break::reuses_and_does_not_say
+                | Break::reuses_for_fresh_steps,
+            ) => step.addr,
+            Some(Break::takes_steps_with_one_first_input_for_one) => {
+                let first = step.inputs.first().map(|input| input.stat().addr);
+                let name = format!("{} of {first:?}", step.recipe.function());
+                CAddr::of_blob(name.as_bytes())
+            }
+            Some(Break::makes_every_failure_internal) => {
+                let unkind = |error| Error::new(ErrorKind::Internal, "it failed").caused_by(error);
+                return self.run(step).map_err(unkind);
+            }
+            _ => return self.run(step),
+        };
+        let mut remembered = self.memory.lock().get(&name).cloned();
+        if step.fresh && !self.broken(Break::reuses_for_fresh_steps) {
+            remembered = None;
+        }
+        let executed = match remembered {
+            Some(Ok(executed)) if self.broken(Break::reuses_and_does_not_say) => Ok(executed),
+            Some(Ok(executed)) => Ok(Executed {
+                reused: true,
+                ..executed
+            }),
+            Some(Err(kind)) => Err(Error::new(kind, "it failed before")),
+            None => self.run(step),
+        };
+        let kept = match &executed {
+            Ok(executed) => Ok(executed.clone()),
+            Err(error) => Err(error.kind()),
+        };
+        if kept.is_err() == self.broken(Break::remembers_failures) {
+            self.memory.lock().insert(name, kept);
+        }
+        executed
     }
 }
 
@@ -100,7 +177,7 @@ impl fmt::Display for Threads {
 #[async_trait]
 impl Executor for Threads {
     fn supports(&self, function: &FunctionId) -> bool {
-        self.0.find(function).is_some()
+        self.0.find(function).is_some() || self.0.broken(Break::supports_everything)
     }
 
     fn operands(&self) -> Operands {
@@ -108,20 +185,52 @@ impl Executor for Threads {
     }
 
     fn width(&self) -> usize {
-        WIDTH
+        match self.0.broken(Break::has_no_width) {
+            true => 0,
+            false => WIDTH,
+        }
     }
 
     async fn execute(&self, step: Step) -> Result<Executed> {
         let gone = || Error::new(ErrorKind::Cancelled, "the step was given up");
+        if self.0.broken(Break::runs_in_tokio_alone) && Handle::try_current().is_err() {
+            return Err(gone());
+        }
+        if self.0.broken(Break::refuses_a_second_step) && self.0.free.available_permits() < WIDTH {
+            return Err(gone());
+        }
+        let mut ends = Ends {
+            free: Arc::clone(&self.0.free),
+            armed: self.0.broken(Break::ends_when_a_step_is_dropped),
+        };
         let free = Arc::clone(&self.0.free).acquire_owned().await;
-        let free = free.map_err(|_| gone())?;
+        let mut free = Some(free.map_err(|_| gone())?);
+        if self.0.broken(Break::runs_any_number_at_once) {
+            free = None;
+        }
         let (sender, receiver) = oneshot::channel();
         let shared = Arc::clone(&self.0);
         std::thread::spawn(move || {
-            let executed = shared.run(&step);
+            let executed = shared.remember(&step);
             drop(free);
             sender.send(executed).ok();
         });
-        receiver.await.unwrap_or_else(|_| Err(gone()))
+        let executed = receiver.await.unwrap_or_else(|_| Err(gone()));
+        ends.armed = false;
+        executed
+    }
+}
+
+/// Ends the executor when it is dropped while it is armed.
+struct Ends {
+    free: Arc<Semaphore>,
+    armed: bool,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if self.armed {
+            self.free.close();
+        }
     }
 }

@@ -116,6 +116,28 @@ mutants! { $
         knows_no_blob_usage => blob_capabilities_are_as_declared,
         /// Removing an absent blob is counted.
         counts_absent_blobs_as_removed => every_blob_call_can_fail_and_be_repeated,
+        /// The rest of a batch behind 16 MiB is not stored.
+        ends_a_batch_at_16_mib => a_large_batch_is_stored_whole,
+        /// Removing a batch removes all that lies between its addresses.
+        removes_what_lies_between => remove_leaves_the_others,
+        /// A list of blobs ends after 1,024.
+        lists_1024_blobs_at_most => long_blob_lists_are_complete,
+        /// A writer takes an empty piece for the end.
+        writer_ends_at_an_empty_piece => empty_pieces_change_nothing,
+        /// All writers of a store gather their bytes in one buffer.
+        writers_share_a_buffer => writers_do_not_mix,
+        /// `stat` still tells of blobs that were removed.
+        stat_remembers_removed_blobs => stat_agrees_with_get,
+        /// The store prints itself in two lines.
+        prints_two_lines => a_blob_store_prints_itself,
+        /// A read puts into the cache what was removed while it read.
+        caches_blobs_too_late => a_blob_is_linearizable,
+        /// A writer looks before it takes the lock whether the blob is to be counted.
+        counts_streams_before_it_locks => streams_of_one_blob_agree,
+        /// A removed blob is served as long as somebody holds its bytes.
+        serves_what_is_still_held => a_blob_in_hand_outlives_its_removal,
+        /// A put fails outside of tokio.
+        puts_in_tokio_alone => blobs_work_in_any_runtime,
         /// A put that is dropped leaves half of a blob.
         leaves_half_a_blob => a_dropped_put_is_whole_or_nothing,
         /// When the store is opened again, a blob that was removed and put again is gone.
@@ -227,6 +249,40 @@ mutants! { $
         calls_a_conflict_invalid => one_cause_gives_one_kind,
         /// A root that is set again is counted again.
         counts_a_root_again => every_dag_call_can_fail_and_be_repeated,
+        /// The limit of root names is counted in characters.
+        counts_characters_of_root_names => names_of_roots_have_a_limit,
+        /// A list of roots ends after 4,096.
+        lists_4096_roots_at_most => ten_thousand_roots,
+        /// A recipe keeps as many inputs as their number modulo 256.
+        counts_inputs_in_a_byte => addresses_are_the_known_ones,
+        /// Floats below 1e-300 come back as zero.
+        flushes_tiny_floats => floats_are_finite,
+        /// Lists of recipes end after 1,024.
+        lists_1024_recipes_at_most => long_recipe_lists_are_complete,
+        /// Edges to inputs that are not there yet are not written.
+        writes_edges_to_what_is_there => order_of_operations_leaves_no_trace,
+        /// The store prints itself as nothing.
+        prints_nothing => a_dag_store_prints_itself,
+        /// Lengths of outputs are kept in 32 bits.
+        keeps_lengths_in_32_bits => outputs_come_back_as_recorded,
+        /// Costs of outputs are kept in microseconds.
+        keeps_costs_in_microseconds => outputs_come_back_as_recorded,
+        /// `outputs` answers by address, not in the order asked.
+        answers_with_outputs_in_order_of_addresses => outputs_keep_order,
+        /// What stands behind a divergence in a batch is not recorded.
+        stops_at_a_divergence => divergences_do_not_stop_a_batch,
+        /// A read puts into the cache a recipe that was removed while it read.
+        caches_recipes_too_late => a_recipe_is_linearizable,
+        /// A read puts into the cache an output that was forgotten while it read.
+        caches_outputs_too_late => an_output_is_linearizable,
+        /// A list of roots puts into the cache what was moved while it read.
+        caches_roots_too_late => a_root_is_linearizable,
+        /// Whether there is an output is looked up before the lock is taken.
+        looks_for_outputs_before_it_locks => one_of_many_records_wins,
+        /// An insert fails in a runtime of one thread.
+        inserts_on_many_threads_alone => recipes_work_in_any_runtime,
+        /// Recipes and their edges are written under two locks, one after the other.
+        writes_edges_behind_their_recipes => edges_match_recipes_after_a_race,
         /// A batch is inserted in two halves, with time between them.
         inserts_in_halves => a_dropped_insert_is_whole_or_nothing,
         /// When the store is opened again, a recipe that was removed and inserted again has no edges.
@@ -244,6 +300,31 @@ mutants! { $
         keeps_edges_in_memory => acknowledged_recipes_survive_a_crash,
         /// When the store is opened again, a root is where it was at first.
         replays_the_first_write => acknowledged_recipes_survive_a_crash,
+        /// The last row of a batch reaches the log with the next one.
+        holds_the_last_row_back => a_crash_leaves_edges_and_recipes_together,
+        /// Roots reach the log when the store is closed, whatever is flushed.
+        writes_roots_when_it_is_closed => flushed_recipes_survive_a_crash,
+        /// A writer stores at every piece what it has so far.
+        writer_stores_as_it_goes => a_crash_leaves_no_half_blob,
+        /// Opening takes the last record of the log for torn and leaves it out.
+        leaves_the_last_record_out => reopening_blobs_changes_nothing,
+        /// Opening drops outputs that belong to no recipe.
+        drops_outputs_without_recipes => reopening_recipes_changes_nothing,
+    }
+
+    damage as Store {
+        /// Nothing that is read from the log is checked.
+        trusts_its_disk => a_flipped_bit_is_corrupt,
+        /// What is damaged counts as absent.
+        takes_damage_for_absence => a_flipped_bit_is_corrupt,
+        /// A log that is cut off is a panic.
+        panics_where_its_log_is_cut => a_lost_file_is_noticed,
+        /// `get_many` does not check what `get` checks.
+        checks_blobs_in_get_alone => a_damaged_blob_store_never_lies,
+        /// A damaged recipe is read as the recipe that its bytes are.
+        trusts_recipes_on_disk => a_flipped_recipe_is_corrupt,
+        /// Recipes are checked, and neither outputs nor edges nor roots.
+        checks_recipes_alone => a_damaged_dag_store_never_lies,
     }
 
     layer as Layer {
@@ -272,5 +353,41 @@ mutants! { $
         sorts_the_inputs_of_a_step => inputs_keep_their_order,
         /// An input that a recipe uses twice reaches the function once.
         hands_an_input_over_once => inputs_keep_their_order,
+        /// Params do not reach the function.
+        hands_no_params_over => params_reach_the_function,
+        /// An output ends after a mebibyte.
+        cuts_outputs_at_a_mebibyte => outputs_of_any_size_come_back,
+        /// Any version of a function is run for any other.
+        runs_any_version => unknown_functions_are_unsupported,
+        /// Functions that are not there are said to be supported.
+        supports_everything => unknown_functions_are_unsupported,
+        /// Errors of functions become `Internal`.
+        makes_every_failure_internal => errors_keep_their_kind,
+        /// A failure is remembered and answered again.
+        remembers_failures => failures_are_not_remembered,
+        /// A panic in a function ends the thread that should answer.
+        dies_of_a_panic => panics_are_errors,
+        /// A panic in a function becomes an empty output.
+        answers_a_panic_with_nothing => panics_are_errors,
+        /// A step that must be fresh takes what came of it before.
+        reuses_for_fresh_steps => fresh_steps_run_again,
+        /// A result is reused without saying so.
+        reuses_and_does_not_say => fresh_steps_run_again,
+        /// The inputs of every second step are turned round.
+        turns_every_second_step_round => honest_functions_repeat_themselves,
+        /// No step runs any more when one was dropped.
+        ends_when_a_step_is_dropped => dropped_steps_disturb_nothing,
+        /// Outside of tokio no step runs.
+        runs_in_tokio_alone => steps_run_in_any_runtime,
+        /// Steps of one function are taken for one when their first inputs are the same.
+        takes_steps_with_one_first_input_for_one => graphs_come_out_as_in_the_reference,
+        /// The executor says that it is no step wide.
+        has_no_width => steps_overlap,
+        /// A step is refused while another runs.
+        refuses_a_second_step => steps_overlap,
+        /// Steps do not wait for their turn.
+        runs_any_number_at_once => the_width_is_respected,
+        /// The inputs of all steps are gathered in one place.
+        gathers_inputs_in_one_place => steps_do_not_mix,
     }
 }

@@ -1,14 +1,17 @@
 //! The store of most mutants: plain rows under one mutex, every rule written out where it applies,
 //! and beside it what breaks it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deriva_api::Result;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
 
+use super::blobs::dawdle;
 use super::disk::Disk;
 use super::list::Break;
 
@@ -24,14 +27,45 @@ impl Store {
         Self { disk, broken }
     }
 
+    /// Nothing is broken.
+    pub(super) fn is_whole(&self) -> bool {
+        self.broken.is_none()
+    }
+
     pub(super) fn broken(&self, how: Break) -> bool {
         self.broken == Some(how)
+    }
+
+    /// For breaks that fill a cache too late: the rows whose keys begin with `prefix`, from the cache or
+    /// as they were a while before they get there.
+    pub(super) fn cached(&self, how: Break, prefix: &[u8]) -> Option<BTreeMap<Vec<u8>, Bytes>> {
+        if !self.broken(how) {
+            return None;
+        }
+        let begins = |rows: &BTreeMap<Vec<u8>, Bytes>| {
+            let rows = rows.range(prefix.to_vec()..);
+            let rows = rows.take_while(|(key, _)| key.starts_with(prefix));
+            rows.map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let cached = begins(&self.disk.lock().cache);
+        if !cached.is_empty() {
+            return Some(cached);
+        }
+        let rows = begins(&self.disk.lock().rows);
+        dawdle();
+        self.disk.lock().cache.extend(rows.clone());
+        Some(rows)
     }
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mutant")
+        f.write_str(match self.broken {
+            Some(Break::prints_two_lines) => "mutant\nof a store",
+            Some(Break::prints_nothing) => "",
+            _ => "mutant",
+        })
     }
 }
 

@@ -73,6 +73,21 @@ crate::case::cases! { $ each_executor_steps_case, Executor, Core:
         bench.run("concat/1", &[], &Params::new()).await.map(drop)
     }
 
+    /// E5: a failure is not remembered: the step runs when it is asked for again.
+    async fn failures_are_not_remembered(trial) {
+        let calls = AtomicUsize::new(0);
+        let recover = function("recover/1", move |_, _| match calls.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(Error::new(ErrorKind::Function, "once")),
+            _ => Ok(Bytes::from_static(b"recovered")),
+        })?;
+        let bench = Bench::open(trial, vec![recover]).await?;
+        let failed = bench.run("recover/1", &[], &Params::new()).await;
+        assert_eq!(kind(failed), Some(ErrorKind::Function));
+        let executed = bench.run("recover/1", &[], &Params::new()).await?;
+        assert_eq!(bench.read(&executed).await?, "recovered");
+        Ok(())
+    }
+
     /// E4: a panic in a function is an error of kind `Function`, also many times, and the executor goes on.
     async fn panics_are_errors(trial) {
         let panic = function("panic/1", |_, _| panic!("on purpose"))?;
