@@ -11,6 +11,9 @@ use super::{CACHE, Raw, Row, failed};
 /// Threads of a database that was just closed hold its lock for a moment.
 const ATTEMPTS: usize = 100;
 
+/// As the store sets it, or sled would not open the store's database.
+const SEGMENT: usize = 4 << 20;
+
 pub(super) struct RawSled {
     db: sled::Db,
     /// Sled's flush does not reach the disk.
@@ -22,6 +25,7 @@ impl RawSled {
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(CACHE)
+            .segment_size(SEGMENT)
             .flush_every_ms(None);
         let mut opened = config.open();
         for _ in 0..ATTEMPTS {
