@@ -3,7 +3,7 @@
 use deriva_testkit::{Level, Outcome};
 use maud::{Markup, html};
 
-use super::stores::{breakable, grouped};
+use super::stores::{breakable, grouped, prose};
 use super::{about, mark, spoken, word};
 use crate::report::{counted, time};
 use crate::results::{Cell, Column, Results, Row};
@@ -90,7 +90,7 @@ fn promise(row: &Row, columns: &[Column]) -> Markup {
     let notes = notes(row, columns);
     html! {
         th.promise scope="row" {
-            p { @if !sign.is_empty() { span.sign { (sign) } " " } (words) }
+            p { @if !sign.is_empty() { span.sign { (sign) } " " } (prose(words)) }
             @if notes.is_empty() {
                 code { (row.case) }
             } @else {

@@ -44,7 +44,7 @@ fn card(column: &Column, counts: Counts, seconds: f64) -> Markup {
 fn durability(column: &Column) -> Markup {
     html! {
         dl.durability {
-            div { dt { "declared" } dd { (class(column.declared)) } }
+            div { dt { "durability declared" } dd { (class(column.declared)) } }
             div {
                 dt { "proved" }
                 @match &column.proved {
@@ -75,7 +75,7 @@ pub(super) fn failures(results: &Results) -> Markup {
                         (mark(Outcome::Failed))
                         b { (row.case) } " on " code { (column.title()) }
                     }
-                    p { @if !sign.is_empty() { span.sign { (sign) } " " } (words) }
+                    p { @if !sign.is_empty() { span.sign { (sign) } " " } (prose(words)) }
                     pre { (cell.detail.as_deref().unwrap_or("The case gave no detail.")) }
                     p.more { (row.level) ", after " (time(cell.seconds)) }
                 }
@@ -97,6 +97,16 @@ pub(super) fn layers(column: &Column) -> Markup {
 pub(super) fn breakable(store: &str) -> Markup {
     let parts = store.split_inclusive(['?', '&', '+', '=']);
     html! { @for part in parts { (part) wbr; } }
+}
+
+/// Text with `code` in it.
+pub(super) fn prose(text: &str) -> Markup {
+    let parts = text.split('`').enumerate();
+    html! {
+        @for (i, part) in parts {
+            @if i % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
 }
 
 /// The stores, each with the number of columns that it has.
