@@ -36,11 +36,10 @@ stores! {
     both sled = "sled";
     both sled_buffered = "sled?durability=buffered";
     blobs sled_all_in_files = "sled?durability=buffered&blob_threshold=64";
-    blobs sled_none_in_files = "sled?durability=buffered&blob_threshold=16MiB";
     both redb = "redb";
     both redb_buffered = "redb?durability=buffered";
     blobs redb_all_in_files = "redb?durability=buffered&blob_threshold=64";
-    blobs redb_none_in_files = "redb?durability=buffered&blob_threshold=16MiB";
+    blobs redb_none_in_files = "redb?durability=buffered&blob_threshold=1MiB";
     #[cfg(feature = "rocksdb")]
     both rocksdb = "rocksdb";
     #[cfg(feature = "rocksdb")]
@@ -48,7 +47,7 @@ stores! {
     #[cfg(feature = "rocksdb")]
     blobs rocksdb_all_in_files = "rocksdb?durability=buffered&blob_threshold=64";
     #[cfg(feature = "rocksdb")]
-    blobs rocksdb_none_in_files = "rocksdb?durability=buffered&blob_threshold=16MiB";
+    blobs rocksdb_none_in_files = "rocksdb?durability=buffered&blob_threshold=1MiB";
     both split_redb_files = "redb+files";
     both split_sled_memory = "sled+memory";
     both split_memory_files = "memory+files?durability=buffered";
