@@ -1,11 +1,7 @@
 //! The mutants' blob store.
 
-use std::future::poll_fn;
-use std::task::Poll;
-use std::time::Duration;
-
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use deriva_api::{
     Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
     DurabilityClass, Error, ErrorKind, Result,
@@ -16,25 +12,8 @@ use tokio::runtime::Handle;
 
 use super::disk::{BLOBS, Disk, key};
 use super::list::Break;
-use super::store::{Store, answers};
-
-/// Long enough for other threads to come between.
-pub(super) fn dawdle() {
-    std::thread::park_timeout(Duration::from_millis(20));
-}
-
-/// Lets others be polled, or this call be dropped.
-pub(super) async fn pause() {
-    let mut polled = false;
-    poll_fn(|context| match std::mem::replace(&mut polled, true) {
-        true => Poll::Ready(()),
-        false => {
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await
-}
+use super::store::{Store, answers, dawdle, pause};
+use super::writer::Writer;
 
 impl Store {
     fn put_one(&self, disk: &mut Disk, blob: &Blob) {
@@ -70,7 +49,7 @@ impl Store {
         }
     }
 
-    fn put_all(&self, blobs: &[Blob]) -> Result<()> {
+    pub(super) fn put_all(&self, blobs: &[Blob]) -> Result<()> {
         if self.broken(Break::shows_half_a_blob) {
             self.show_halves(blobs);
             dawdle();
@@ -182,12 +161,7 @@ impl BlobStore for Store {
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
-        Ok(Box::new(Writer {
-            store: self.clone(),
-            expect,
-            bytes: BytesMut::new(),
-            ended: false,
-        }))
+        Ok(Box::new(Writer::new(self.clone(), expect)))
     }
 
     async fn get(&self, addr: CAddr) -> Result<Option<Blob>> {
@@ -336,88 +310,4 @@ fn stat(key: &[u8], bytes: &Bytes) -> Result<BlobStat> {
     let addr = CAddr::from_slice(&key[1..])?;
     let len = bytes.len() as u64;
     Ok(BlobStat { addr, len })
-}
-
-#[derive(Debug)]
-struct Writer {
-    store: Store,
-    expect: Option<BlobStat>,
-    bytes: BytesMut,
-    ended: bool,
-}
-
-impl Writer {
-    fn check(&self, found: BlobStat) -> Result<()> {
-        let mut expect = self.expect.unwrap_or(found);
-        if self.store.broken(Break::writer_checks_lengths_alone) {
-            expect.addr = found.addr;
-        }
-        if expect == found || self.store.broken(Break::writer_checks_nothing) {
-            return Ok(());
-        }
-        let message = "the bytes written are not what was expected";
-        Err(Error::new(ErrorKind::Invalid, message).with("found", found.addr))
-    }
-}
-
-#[async_trait]
-impl BlobWriter for Writer {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        if self.store.broken(Break::writer_takes_pieces_back_to_front) {
-            self.bytes = BytesMut::from_iter(chunk.iter().chain(&self.bytes));
-            return Ok(());
-        }
-        if self.store.broken(Break::writers_share_a_buffer) {
-            self.store.disk.lock().gathered.extend_from_slice(&chunk);
-            return Ok(());
-        }
-        self.ended |= chunk.is_empty() && self.store.broken(Break::writer_ends_at_an_empty_piece);
-        if self.ended {
-            return Ok(());
-        }
-        if self.bytes.len() < 32 << 20 || !self.store.broken(Break::writer_ends_at_32_mib) {
-            self.bytes.extend_from_slice(&chunk);
-        }
-        if self.store.broken(Break::writer_stores_as_it_goes) {
-            self.store.put_all(&[Blob::new(self.bytes.clone())])?;
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self: Box<Self>) -> Result<BlobStat> {
-        if self.store.broken(Break::writers_share_a_buffer) {
-            self.bytes = self.store.disk.lock().gathered.split();
-        }
-        let blob = Blob::new(std::mem::take(&mut self.bytes));
-        self.check(blob.stat())?;
-        if self.store.broken(Break::counts_streams_before_it_locks) {
-            let there = self.store.disk.lock().get(BLOBS, blob.addr()).is_some();
-            dawdle();
-            let counted = self.store.disk.lock().get(BLOBS, blob.addr()).is_some();
-            if !there && counted {
-                self.store.disk.lock().blob_usage.blobs += 1;
-            }
-        }
-        self.store.put_all(std::slice::from_ref(&blob))?;
-        if self.store.broken(Break::writer_counts_again) {
-            self.store.disk.lock().blob_usage.blobs += 1;
-        }
-        Ok(blob.stat())
-    }
-
-    async fn abort(self: Box<Self>) -> Result<()> {
-        if self.store.broken(Break::aborted_writer_is_counted) {
-            self.store.disk.lock().blob_usage.blobs += 1;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if !self.bytes.is_empty() && self.store.broken(Break::dropped_writer_stores) {
-            let blob = Blob::new(std::mem::take(&mut self.bytes));
-            let _ = self.store.put_all(&[blob]);
-        }
-    }
 }

@@ -1,246 +1,22 @@
 //! The mutants' DAG store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use deriva_api::{
     CAddr, Capabilities, DagStore, DagUsage, Divergence, DurabilityClass, Error, ErrorKind,
-    FunctionId, Node, Output, Params, Recipe, Record, Result, Value,
+    FunctionId, Node, Output, Recipe, Record, Result,
 };
 use futures::stream::BoxStream;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::blobs::{dawdle, pause};
 use super::disk::{Disk, EDGES, OUTPUTS, RECIPES, ROOTS, key};
 use super::list::Break;
-use super::store::{Store, answers};
+use super::outputs::{read_output, write_output};
+use super::store::{Store, answers, dawdle, pause};
 
 impl Store {
-    fn insert_one(&self, disk: &mut Disk, recipe: &Recipe, known: bool) -> Result<()> {
-        let addr = recipe.addr();
-        if known && self.broken(Break::refuses_a_known_recipe) {
-            return Err(Error::new(ErrorKind::Conflict, "it is there"));
-        }
-        let absent = |input: &CAddr| disk.get(RECIPES, *input).is_none();
-        if self.broken(Break::wants_inputs_first) && recipe.inputs().any(|input| absent(&input)) {
-            return Err(Error::new(ErrorKind::NotFound, "an input is not there"));
-        }
-        if self.broken(Break::limits_depth) {
-            let below = recipe.inputs().filter_map(|input| disk.depths.get(&input));
-            let depth = below.max().map_or(1, |below| below + 1);
-            disk.depths.insert(addr, depth);
-            if depth > 10_000 {
-                return Err(Error::new(ErrorKind::Invalid, "the graph is too deep"));
-            }
-        }
-        if self.broken(Break::takes_versions_for_one) {
-            let twin = |(_, bytes): (&Vec<u8>, &Bytes)| {
-                Recipe::decode(bytes.clone()).is_ok_and(|twin| twin.name() == recipe.name())
-            };
-            if disk.scan(RECIPES, &[], None).any(twin) {
-                return Ok(());
-            }
-        }
-        if !known || self.broken(Break::counts_recipes_again) {
-            disk.dag_usage.recipes += 1;
-        }
-        if !known {
-            disk.inserted.push(addr);
-        }
-        disk.put(key(RECIPES, &[addr.as_bytes()]), recipe.canonical().clone());
-        let mut edges: Vec<CAddr> = recipe.inputs().collect();
-        if self.broken(Break::forgets_an_edge) {
-            edges.pop();
-        }
-        if self.broken(Break::keeps_4096_edges) {
-            edges.truncate(4096);
-        }
-        if self.broken(Break::writes_edges_to_what_is_there) {
-            edges.retain(|input| disk.get(RECIPES, *input).is_some());
-        }
-        if self.broken(Break::writes_edges_behind_their_recipes) {
-            return Ok(());
-        }
-        for (at, input) in edges.into_iter().enumerate() {
-            let mut edge = key(EDGES, &[input.as_bytes(), addr.as_bytes()]);
-            if self.broken(Break::keeps_an_edge_for_each_use) {
-                edge.push(at as u8);
-            }
-            disk.put(edge, Bytes::new());
-        }
-        Ok(())
-    }
-
-    /// Takes a lock for each recipe, for the break that takes them in the order of the batch.
-    fn hold_each(&self, recipes: &[Recipe]) -> Result<BTreeSet<CAddr>> {
-        let mut held = BTreeSet::new();
-        for recipe in recipes {
-            if !self.broken(Break::locks_in_the_order_of_the_batch) || !held.insert(recipe.addr()) {
-                continue;
-            }
-            // A deadlock, but one that ends when all have long given up waiting for it.
-            let mut tries = 0..150;
-            while !self.disk.lock().held.insert(recipe.addr()) {
-                dawdle();
-                let gone = || Error::new(ErrorKind::Timeout, "the lock is held");
-                tries.next().ok_or_else(gone)?;
-            }
-            if held.len() == 1 {
-                dawdle();
-            }
-        }
-        Ok(held)
-    }
-
-    fn insert_all(&self, recipes: &[Recipe]) -> Result<()> {
-        if recipes.is_empty() && self.broken(Break::refuses_an_empty_batch) {
-            return Err(Error::new(ErrorKind::Invalid, "an empty batch"));
-        }
-        let held = self.hold_each(recipes)?;
-        let is_known = |disk: &Disk, recipe: &Recipe| disk.get(RECIPES, recipe.addr()).is_some();
-        let mut looked: Option<Vec<bool>> = None;
-        if self.broken(Break::counts_before_it_locks) {
-            let look = |recipe| is_known(&self.disk.lock(), recipe);
-            looked = Some(recipes.iter().map(look).collect());
-            dawdle();
-        }
-        let mut disk = self.disk.lock();
-        for (at, recipe) in recipes.iter().enumerate() {
-            let known = looked
-                .as_ref()
-                .map_or_else(|| is_known(&disk, recipe), |looked| looked[at]);
-            self.insert_one(&mut disk, recipe, known)?;
-        }
-        disk.commit()?;
-        disk.held.retain(|addr| !held.contains(addr));
-        drop(disk);
-        if self.broken(Break::writes_edges_behind_their_recipes) {
-            dawdle();
-            let mut disk = self.disk.lock();
-            for recipe in recipes {
-                for input in recipe.inputs() {
-                    let edge = key(EDGES, &[input.as_bytes(), recipe.addr().as_bytes()]);
-                    disk.put(edge, Bytes::new());
-                }
-            }
-            disk.commit()?;
-        }
-        Ok(())
-    }
-
-    /// The recipe as a reader gets it.
-    fn recipe(&self, addr: CAddr, bytes: &Bytes) -> Result<Recipe> {
-        let trusts = [Break::trusts_its_disk, Break::trusts_recipes_on_disk];
-        let recipe = match trusts.iter().any(|how| self.broken(*how)) {
-            true => Recipe::decode(bytes.clone())?,
-            false => Recipe::verify(addr, bytes.clone())?,
-        };
-        if self.is_whole() {
-            return Ok(recipe);
-        }
-        let mut inputs: Vec<CAddr> = recipe.inputs().collect();
-        let mut params = recipe.params();
-        if self.broken(Break::sorts_inputs) {
-            inputs.sort_unstable();
-        } else if self.broken(Break::reads_inputs_once) {
-            let mut seen = BTreeSet::new();
-            inputs.retain(|input| seen.insert(*input));
-        } else if self.broken(Break::composes_text) {
-            params = altered(&params, |value| match value {
-                Value::Text(text) => Value::from(text.replace("e\u{301}", "\u{e9}")),
-                value => value,
-            });
-        } else if self.broken(Break::counts_inputs_in_a_byte) {
-            inputs.truncate(inputs.len() % 256);
-        } else if self.broken(Break::flushes_tiny_floats) {
-            params = altered(&params, |value| match value {
-                Value::Float(float) if float.abs() < 1e-300 => Value::from(0.0),
-                value => value,
-            });
-        } else if self.broken(Break::forgets_the_sign_of_zero) {
-            params = altered(&params, |value| match value {
-                Value::Float(0.0) => Value::from(0.0),
-                value => value,
-            });
-        } else {
-            return Ok(recipe);
-        }
-        Recipe::new(&recipe.function(), &inputs, &params)
-    }
-
-    fn node(&self, disk: &Disk, addr: CAddr) -> Result<Option<Node>> {
-        let Some(bytes) = disk.get(RECIPES, addr) else {
-            return Ok(None);
-        };
-        let recipe = self.recipe(addr, bytes)?;
-        let output = disk.get(OUTPUTS, addr).map(read_output).transpose()?;
-        Ok(Some(Node { recipe, output }))
-    }
-
-    fn record_one(
-        &self,
-        disk: &mut Disk,
-        addr: CAddr,
-        offered: Output,
-    ) -> Result<Option<Divergence>> {
-        let row = key(OUTPUTS, &[addr.as_bytes()]);
-        let recorded = disk.get(OUTPUTS, addr).map(read_output).transpose()?;
-        let is_recipe = disk.get(RECIPES, addr).is_some();
-        let Some(recorded) = recorded else {
-            disk.put(row, self.kept_output(offered));
-            let counted = is_recipe || self.broken(Break::counts_resolved_outputs);
-            disk.dag_usage.outputs += u64::from(counted);
-            return Ok(None);
-        };
-        if self.broken(Break::divergence_overwrites) {
-            disk.put(row, self.kept_output(offered));
-        }
-        let same = match self.broken(Break::compares_costs) {
-            true => recorded == offered,
-            false => recorded.same_bytes(&offered) || self.broken(Break::divergence_is_silent),
-        };
-        Ok((!same).then_some(Divergence {
-            addr,
-            recorded,
-            offered,
-        }))
-    }
-
-    fn kept_output(&self, mut output: Output) -> Bytes {
-        if self.broken(Break::keeps_lengths_in_32_bits) {
-            output.len = u64::from(output.len as u32);
-        }
-        if self.broken(Break::keeps_costs_in_microseconds) {
-            output.cost = Duration::from_micros(output.cost.as_micros() as u64);
-        }
-        write_output(&output)
-    }
-
-    fn remove_one(&self, disk: &mut Disk, addr: CAddr) -> Result<u64> {
-        let Some(bytes) = disk.delete(&key(RECIPES, &[addr.as_bytes()])) else {
-            return Ok(u64::from(
-                self.broken(Break::counts_absent_recipes_as_removed),
-            ));
-        };
-        disk.dag_usage.recipes -= 1;
-        disk.inserted.retain(|inserted| *inserted != addr);
-        if !self.broken(Break::keeps_outputs_of_removed_recipes)
-            && disk.delete(&key(OUTPUTS, &[addr.as_bytes()])).is_some()
-        {
-            disk.dag_usage.outputs -= 1;
-        }
-        if !self.broken(Break::keeps_edges_of_removed_recipes)
-            && !self.broken(Break::writes_edges_behind_their_recipes)
-        {
-            for input in Recipe::decode(bytes)?.inputs() {
-                disk.delete(&key(EDGES, &[input.as_bytes(), addr.as_bytes()]));
-            }
-        }
-        Ok(1)
-    }
-
     /// Addresses, behind `after`.
     fn list_of(&self, disk: &Disk, mut found: Vec<CAddr>, after: Option<CAddr>) -> Vec<CAddr> {
         if self.broken(Break::lists_recipes_by_insertion) {
@@ -595,28 +371,4 @@ fn dependents(disk: &Disk, addr: CAddr) -> Result<Vec<CAddr>> {
     let edges = disk.scan(EDGES, addr.as_bytes(), None);
     let dependent = |(key, _): (&Vec<u8>, &Bytes)| CAddr::from_slice(&key[33..65]);
     edges.map(dependent).collect()
-}
-
-fn altered(params: &Params, alter: impl Fn(Value) -> Value) -> Params {
-    let altered = params
-        .iter()
-        .map(|(name, value)| (name, alter(value.clone())));
-    altered.fold(Params::new(), |params, (name, value)| {
-        params.with(name, value)
-    })
-}
-
-fn write_output(output: &Output) -> Bytes {
-    let mut row = BytesMut::from(output.addr.as_bytes().as_slice());
-    row.put_u64_le(output.len);
-    row.put_u64_le(output.cost.as_nanos() as u64);
-    row.freeze()
-}
-
-fn read_output(row: &Bytes) -> Result<Output> {
-    let mut row = row.clone();
-    let addr = CAddr::from_slice(&row.split_to(CAddr::LEN))?;
-    let (len, nanos) = (row.get_u64_le(), row.get_u64_le());
-    let cost = Duration::from_nanos(nanos);
-    Ok(Output { addr, len, cost })
 }

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::blobs::dawdle;
 use super::list::Break;
+use super::store::dawdle;
 
 const WIDTH: usize = 2;
 

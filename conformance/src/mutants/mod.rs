@@ -1,7 +1,8 @@
 //! Stores, layers and executors that are broken in one way each, so that the suite is tested, too.
 //!
-//! A mutant that no case catches shows a hole in the suite. `list.rs` declares the mutants; `store.rs`
-//! and its parts are a store that keeps every promise until one of the breaks is switched on.
+//! A mutant that no case catches shows a hole in the suite. `list.rs` declares the mutants and the case that
+//! must catch each. `store.rs` with its parts, `layer.rs` and `executor.rs` keep every promise until a break
+//! is switched on.
 
 mod blobs;
 mod dag;
@@ -10,7 +11,10 @@ mod executor;
 mod fixture;
 mod layer;
 mod list;
+mod outputs;
+mod recipes;
 mod store;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;

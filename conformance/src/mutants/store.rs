@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use deriva_api::Result;
@@ -11,7 +14,6 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
 
-use super::blobs::dawdle;
 use super::disk::Disk;
 use super::list::Break;
 
@@ -72,4 +74,22 @@ impl fmt::Display for Store {
 /// A list that was made at once.
 pub(super) fn answers<T: Send + 'static>(items: Vec<Result<T>>) -> BoxStream<'static, Result<T>> {
     stream::iter(items).boxed()
+}
+
+/// Long enough for other threads to come between.
+pub(super) fn dawdle() {
+    std::thread::park_timeout(Duration::from_millis(20));
+}
+
+/// Lets others be polled, or this call be dropped.
+pub(super) async fn pause() {
+    let mut polled = false;
+    poll_fn(|context| match std::mem::replace(&mut polled, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
