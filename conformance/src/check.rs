@@ -188,7 +188,10 @@ fn prove(store: &Store, program: &Path) -> (Option<Proved>, Cell) {
             (Outcome::Unsupported, why.to_owned(), None)
         }
         Some(Err(broken)) => (Outcome::Failed, broken.to_string(), None),
-        Some(Ok(proved)) => {
+        Some(Ok(mut proved)) => {
+            if proved.declared.max(proved.class) == DurabilityClass::None {
+                proved.evidence = "a killed process loses acknowledged writes, as declared".to_owned();
+            }
             let outcome = match proved.is_honest() {
                 true => Outcome::Held,
                 false => Outcome::Failed,

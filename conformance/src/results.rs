@@ -133,7 +133,26 @@ impl Results {
         })
     }
 
-    /// Whether more than one stack of layers was asked for.
+    /// How much was asked: `60 cases on 2 stores under 6 stacks of layers`.
+    #[must_use]
+    pub fn extent(&self) -> String {
+        let distinct = |name: fn(&Column) -> &String| {
+            let names = self.columns.iter().map(name);
+            names.collect::<std::collections::BTreeSet<_>>().len()
+        };
+        let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        let cases = counted(self.rows.len(), "case");
+        let stores = counted(distinct(|column| &column.store), "store");
+        match distinct(|column| &column.layers) {
+            _ if !self.layered() => format!("{cases} on {stores}"),
+            stacks => format!(
+                "{cases} on {stores} under {} of layers",
+                counted(stacks, "stack")
+            ),
+        }
+    }
+
+    /// Whether there are layers over any store.
     #[must_use]
     pub fn layered(&self) -> bool {
         self.columns.iter().any(|column| column.layers != "none")

@@ -109,7 +109,7 @@ fn the_table_ends_with_the_verdict() {
     let (text, _) = check("memory,files", "table");
     let last = text.lines().last().unwrap();
     assert!(
-        last.starts_with("3 held, 1 unsupported, 0 failed, on 2 stores"),
+        last.starts_with("3 held, 1 unsupported, 0 failed: 2 cases on 2 stores"),
         "{last}"
     );
     assert!(!text.contains('\u{1b}'), "no colours in a pipe");

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{Cell as TableCell, CellAlignment, Color, Table, presets};
 use deriva_testkit::Outcome;
 
-use super::{class, counted, time, word};
+use super::{class, time, word};
 use crate::results::{Cell, Results};
 
 /// A table of each level, one of the stores, what failed, and the verdict; with colours where
@@ -55,7 +55,6 @@ fn stores(results: &Results, colour: bool) -> Table {
         "time",
         "declared",
         "proved",
-        "seen",
     ];
     let mut table = new_table(heads.map(String::from), 1, colour);
     for (i, column) in results.columns.iter().enumerate() {
@@ -69,10 +68,9 @@ fn stores(results: &Results, colour: bool) -> Table {
             time(results.seconds_of(i)),
             class(column.declared).to_owned(),
             proved.map_or("-", |proved| class(proved.class)).to_owned(),
-            proved.map_or("", |proved| &proved.evidence).to_owned(),
         ]);
     }
-    for column in 5..8 {
+    for column in 5..7 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Left);
         }
@@ -83,11 +81,11 @@ fn stores(results: &Results, colour: bool) -> Table {
 fn verdict(results: &Results, colour: bool) -> String {
     let counts = results.counts();
     let text = format!(
-        "{} held, {} unsupported, {} failed, on {} in {}",
+        "{} held, {} unsupported, {} failed: {} in {}",
         counts.held,
         counts.unsupported,
         counts.failed,
-        counted(results.columns.len(), "store"),
+        results.extent(),
         time(results.seconds),
     );
     match results.held() {

@@ -58,8 +58,7 @@ fn head(results: &Results, headline: &str) -> Markup {
         p.brand { b { "deriva" } " conformance" }
         h1 { (mark(outcome)) (headline) }
         p.lead {
-            (counted(results.rows.len(), "case")) " on "
-            (counted(results.columns.len(), "store")) " in " (time(results.seconds)) ": "
+            (results.extent()) " in " (time(results.seconds)) ": "
             (tally(counts)) "."
         }
         (bar(counts))

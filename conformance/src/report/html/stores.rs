@@ -95,7 +95,7 @@ pub(super) fn layers(column: &Column) -> Markup {
 
 /// A long store name, with places where a line may end.
 pub(super) fn breakable(store: &str) -> Markup {
-    let parts = store.split_inclusive(['?', '&', '+', '=']);
+    let parts = store.split_inclusive(['?', '&', '+', '=', ':', '_']);
     html! { @for part in parts { (part) wbr; } }
 }
 
