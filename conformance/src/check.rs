@@ -190,7 +190,8 @@ fn prove(store: &Store, program: &Path) -> (Option<Proved>, Cell) {
         Some(Err(broken)) => (Outcome::Failed, broken.to_string(), None),
         Some(Ok(mut proved)) => {
             if proved.declared.max(proved.class) == DurabilityClass::None {
-                proved.evidence = "a killed process loses acknowledged writes, as declared".to_owned();
+                proved.evidence =
+                    "a killed process loses acknowledged writes, as declared".to_owned();
             }
             let outcome = match proved.is_honest() {
                 true => Outcome::Held,

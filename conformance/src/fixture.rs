@@ -19,6 +19,8 @@ pub struct UriFixture {
     stack: Stack,
     /// How often a process "died": each left a copy of the store, and the last is the one to open.
     crashes: AtomicUsize,
+    /// How often it was opened.
+    openings: AtomicUsize,
     // Dropping it deletes what is stored.
     folder: TempDir,
 }
@@ -63,6 +65,7 @@ impl UriFixture {
             store: store.clone(),
             stack,
             crashes: AtomicUsize::new(0),
+            openings: AtomicUsize::new(0),
             folder,
         }
     }
@@ -84,7 +87,13 @@ impl UriFixture {
 #[async_trait]
 impl Fixture for UriFixture {
     async fn open(&self) -> Result<OpenedStore> {
-        let opened = self.store.open(&self.place()).await?;
+        let mut place = self.place();
+        // The half of a split store that would be there still begins anew, as the one in memory does.
+        if !self.persistent() {
+            let opening = self.openings.fetch_add(1, Ordering::Relaxed);
+            place = place.join(opening.to_string());
+        }
+        let opened = self.store.open(&place).await?;
         self.stack.wrap(opened)
     }
 

@@ -17,8 +17,8 @@ use crate::stacks::Stack;
 use crate::{UriFixture, did_you_mean};
 
 /// Every store that the suite holds to its promises: each scheme, durable and buffered, with nearly all
-/// blobs in files of their own and with as few as it may have, and split stores. Those of schemes that were not compiled
-/// in are among them.
+/// blobs in files of their own and with as few as may be, and split stores. Those of schemes that were
+/// not compiled in are among them.
 pub const EVERY: &[&str] = &[
     "memory",
     "files",

@@ -39,7 +39,7 @@ stores! {
     both redb = "redb";
     both redb_buffered = "redb?durability=buffered";
     blobs redb_all_in_files = "redb?durability=buffered&blob_threshold=64";
-    blobs redb_none_in_files = "redb?durability=buffered&blob_threshold=1MiB";
+    blobs redb_few_in_files = "redb?durability=buffered&blob_threshold=1MiB";
     #[cfg(feature = "rocksdb")]
     both rocksdb = "rocksdb";
     #[cfg(feature = "rocksdb")]
@@ -47,7 +47,7 @@ stores! {
     #[cfg(feature = "rocksdb")]
     blobs rocksdb_all_in_files = "rocksdb?durability=buffered&blob_threshold=64";
     #[cfg(feature = "rocksdb")]
-    blobs rocksdb_none_in_files = "rocksdb?durability=buffered&blob_threshold=1MiB";
+    blobs rocksdb_few_in_files = "rocksdb?durability=buffered&blob_threshold=1MiB";
     both split_redb_files = "redb+files";
     both split_sled_memory = "sled+memory";
     both split_memory_files = "memory+files?durability=buffered";
