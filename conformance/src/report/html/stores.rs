@@ -57,7 +57,15 @@ fn durability(column: &Column) -> Markup {
             }
         }
         @if let Some(proved) = &column.proved {
-            p.evidence { (proved.evidence) }
+            @let (first, rest) = proved.evidence.split_once("; ").unwrap_or((&proved.evidence, ""));
+            @if rest.is_empty() {
+                p.evidence { (first) }
+            } @else {
+                details.evidence {
+                    summary { (first) ", " span.more { "what was seen" } }
+                    ul { @for seen in rest.split("; ") { li { (seen) } } }
+                }
+            }
         }
     }
 }
