@@ -17,8 +17,11 @@ const KILLS: u64 = 36;
 #[case("files", OF_ENGINES)]
 #[case("files?durability=buffered", OF_ENGINES)]
 #[cfg_attr(feature = "rocksdb", case("rocksdb", &["commit-synced", "engine-written", "file-counts"]))]
-#[cfg_attr(feature = "rocksdb", case("rocksdb?durability=buffered", &["engine-written", "file-counts"]))]
-fn acknowledged_writes_survive_kills(#[case] store: &str, #[case] never: &[&str]) {
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb?durability=buffered", NEVER_FLUSHED)
+)]
+fn acknowledged_writes_survive_kills(#[case] store: &str, #[case] may_miss: &[&str]) {
     let crash = Crash {
         program: env!("CARGO_BIN_EXE_conformance").into(),
         store: store.to_owned(),
@@ -30,12 +33,22 @@ fn acknowledged_writes_survive_kills(#[case] store: &str, #[case] never: &[&str]
         .unwrap_or_else(|broken| panic!("{broken}"));
     let reached = report.at_failpoints.iter();
     let missed: BTreeSet<&str> = reached
-        .filter(|(_, kills)| **kills == 0)
+        .filter(|(name, kills)| **kills == 0 && !may_miss.contains(*name))
         .map(|(name, _)| *name)
         .collect();
-    assert_eq!(missed, never.iter().copied().collect(), "{report}");
+    assert_eq!(missed, BTreeSet::new(), "{report}");
     assert!(report.acknowledged > 300, "{report}");
 }
+
+/// What a store that the writer does not flush may miss: files are deleted after a sync, which only the store
+/// itself makes, every 500 ms.
+#[cfg(feature = "rocksdb")]
+const NEVER_FLUSHED: &[&str] = &[
+    "commit-deleted",
+    "engine-written",
+    "file-counts",
+    "file-removed",
+];
 
 /// Failpoints on the way of a commit of an engine, which a file store has none of.
 const OF_ENGINES: &[&str] = &[
