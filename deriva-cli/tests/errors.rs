@@ -136,7 +136,11 @@ fn a_failure_to_write_an_output_names_the_file() {
 fn a_store_of_a_newer_format_is_left_alone() {
     let bench = Bench::new();
     bench.ok(&["status"]);
-    let rows = sled::open(bench.path(".deriva/sled")).unwrap();
+    let rows = sled::Config::new()
+        .path(bench.path(".deriva/sled"))
+        .segment_size(4 << 20)
+        .open()
+        .unwrap();
     rows.insert("mformat", 999u32.to_le_bytes().as_slice())
         .unwrap();
     rows.flush().unwrap();
