@@ -217,7 +217,7 @@ impl DerivaBuilder {
             clock,
             tokio,
             flights: Flights::default(),
-            discarding: tokio::sync::Mutex::default(),
+            gate: tokio::sync::RwLock::default(),
             cache: BlobCache::new(self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES)),
             jobs,
         }))

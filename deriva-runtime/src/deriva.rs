@@ -27,7 +27,7 @@ const CANDIDATES: usize = 8;
 /// Cloning is cheap; clones share all.
 #[derive(Clone, Debug)]
 pub struct Deriva {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// How much a [`Deriva`] holds. Counts are `None` where a store cannot tell them.
@@ -88,6 +88,7 @@ impl Deriva {
     pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
         self.whole(&addrs).await?;
+        let _together = self.inner.gate.read().await;
         self.inner.blobs.put(blobs).await
     }
 
@@ -138,6 +139,7 @@ impl Deriva {
                 }
             }
             if piece.is_empty() {
+                let _together = self.inner.gate.read().await;
                 return writer.finish().await;
             }
             writer.write(piece.freeze()).await?;

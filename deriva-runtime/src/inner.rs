@@ -18,8 +18,9 @@ pub(crate) struct Inner {
     /// The async runtime on which requests run.
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) flights: Flights,
-    /// Held while a damaged blob is looked at and removed.
-    pub(crate) discarding: tokio::sync::Mutex<()>,
+    /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
+    /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
+    pub(crate) gate: tokio::sync::RwLock<()>,
     pub(crate) cache: BlobCache,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
@@ -27,9 +28,12 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// Removes blobs that are damaged, so that putting them again stores them: a damaged copy would be
-    /// taken for the blob. What another request has healed meanwhile stays.
+    /// taken for the blob. What was healed or put meanwhile stays.
     pub(crate) async fn discard_damaged(&self, addrs: &[CAddr]) -> Result<()> {
-        let _one_at_a_time = self.discarding.lock().await;
+        if addrs.is_empty() {
+            return Ok(());
+        }
+        let _alone = self.gate.write().await;
         for addr in addrs {
             match self.blobs.get(*addr).await {
                 Ok(_) => {}

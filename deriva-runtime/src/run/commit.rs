@@ -140,6 +140,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<D
 }
 
 async fn write(inner: &Inner, blobs: &[Blob], records: &[Record]) -> Result<Vec<Divergence>> {
+    let _together = inner.gate.read().await;
     let written = async {
         if !blobs.is_empty() {
             inner.blobs.put(blobs).await?;

@@ -209,7 +209,9 @@ async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unre
             Source::Read(..) => None,
         })
         .collect();
+    let together = inner.gate.read().await;
     inner.blobs.put(&held).await.map_err(Unready::Failed)?;
+    drop(together);
     let operand = |source| match source {
         Source::Held(blob) => Operand::Stored(Blob::stat(&blob)),
         Source::Read(_, stat) => Operand::Stored(stat),
