@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use deriva::api::{AddrPrefix, Error, FunctionId, Params};
@@ -24,6 +25,16 @@ pub(crate) struct Cli {
         hide_env_values = true
     )]
     pub(crate) store: String,
+    /// Memory for values in flight, results that wait to be written and the cache, as 256MiB; default:
+    /// a quarter of what there is
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_MEMORY",
+        value_name = "SIZE",
+        hide_env_values = true
+    )]
+    pub(crate) memory: Option<ByteSize>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -85,6 +85,9 @@ async fn open(cli: &Cli) -> Outcome<Deriva> {
     {
         builder = builder.jobs((*jobs).into());
     }
+    if let Some(memory) = cli.memory {
+        builder = builder.memory(memory.as_u64());
+    }
     Ok(builder.build().await?)
 }
 

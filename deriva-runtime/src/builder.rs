@@ -5,16 +5,21 @@ use std::sync::Arc;
 
 use deriva_api::{
     BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Error, ErrorKind,
-    Executor, OpenedStore, Params, Result, StoreRegistry, StoreUri, SystemClock, Weight,
+    Executor, FunctionId, OpenedStore, Params, Result, StoreRegistry, StoreUri, SystemClock,
+    Weight,
 };
 
 use crate::Deriva;
 use crate::cache::BlobCache;
+use crate::costs::Costs;
 use crate::executor::PoolExecutor;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::layers::Layers;
+use crate::memory::{Memory, default_limit};
+use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
+use crate::slots::Slots;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub struct DerivaBuilder {
     clock: Option<Arc<dyn Clock>>,
     jobs: Option<usize>,
     cache_bytes: Option<u64>,
+    memory: Option<u64>,
+    policies: Policies,
     /// The first mistake made while building, told when it is done.
     mistake: Option<Error>,
 }
@@ -152,6 +159,37 @@ impl DerivaBuilder {
         self
     }
 
+    /// Bytes that may be held in memory for values in flight, results that wait to be written, plans
+    /// and the memory cache, which yields to the others. Default: a quarter of what the machine has or
+    /// the process's control group allows. Where it is short, values are written and read again, and
+    /// large graphs are materialized in stages.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Which results are written to the store. Default: all.
+    pub fn store_results(mut self, results: StoreResults) -> Self {
+        self.policies.results = results;
+        self
+    }
+
+    /// Which results of a function are written to the store. Default: as for all functions.
+    pub fn store_results_of(self, name: &str, version: &str, results: StoreResults) -> Self {
+        self.policy_of(name, version, |policy| policy.results = Some(results))
+    }
+
+    /// When the same work is looked for under another name. Default: [`Cutoff::Auto`].
+    pub fn cutoff(mut self, cutoff: Cutoff) -> Self {
+        self.policies.cutoff = cutoff;
+        self
+    }
+
+    /// The same for the recipes of a function. Default: as for all functions.
+    pub fn cutoff_of(self, name: &str, version: &str, cutoff: Cutoff) -> Self {
+        self.policy_of(name, version, |policy| policy.cutoff = Some(cutoff))
+    }
+
     /// Bytes that the memory cache may hold. Default: 64 MiB; 0 turns it off.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = Some(bytes);
@@ -209,18 +247,40 @@ impl DerivaBuilder {
                 jobs,
             )?),
         };
+        let blobs =
+            blobs.ok_or_else(|| missing("blob", ".store(\"sled:./data\") or .blobs(..)"))?;
+        let dag = dag.ok_or_else(|| missing("DAG", ".store(\"sled:./data\") or .dag(..)"))?;
+        let memory = self.memory.unwrap_or_else(default_limit);
+        let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
         Ok(Deriva::new(Inner {
-            blobs: blobs.ok_or_else(|| missing("blob", ".store(\"sled:./data\") or .blobs(..)"))?,
-            dag: dag.ok_or_else(|| missing("DAG", ".store(\"sled:./data\") or .dag(..)"))?,
+            costs: Costs::new(dag.capabilities().durability),
+            slots: Arc::new(Slots::new(executor.width())),
+            memory: Memory::new(memory),
+            cache: BlobCache::new(cache_bytes.min(memory)),
+            policies: self.policies,
+            blobs,
+            dag,
             functions,
             executor,
             clock,
             tokio,
             flights: Flights::default(),
             gate: tokio::sync::RwLock::default(),
-            cache: BlobCache::new(self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES)),
             jobs,
         }))
+    }
+
+    fn policy_of(
+        mut self,
+        name: &str,
+        version: &str,
+        set: impl FnOnce(&mut FunctionPolicy),
+    ) -> Self {
+        match FunctionId::new(name, version) {
+            Ok(function) => set(self.policies.of_functions.entry(function).or_default()),
+            Err(mistake) => drop(self.mistake.get_or_insert(mistake)),
+        }
+        self
     }
 
     fn register(mut self, register: impl FnOnce(&mut FunctionRegistry) -> Result<()>) -> Self {

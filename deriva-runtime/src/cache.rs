@@ -44,6 +44,10 @@ impl BlobCache {
         }
     }
 
+    pub(crate) fn evict(&self, _bytes: u64) {
+        self.cache.clear();
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
     }

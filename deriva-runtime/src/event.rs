@@ -1,5 +1,7 @@
 //! What happens during a request, and what came of it.
 
+use std::time::Duration;
+
 use deriva_api::{Blob, BlobStat, CAddr, Error, Output, Result};
 use serde::Serialize;
 
@@ -15,6 +17,17 @@ pub enum Event {
         compute: u64,
         /// Recipes whose recorded output is reused.
         reused: u64,
+    },
+    /// How far the request is: about ten times a second, and at the end of each plan.
+    Progress {
+        /// Recipes that need nothing more: computed, found by early cutoff, failed or skipped.
+        done: u64,
+        /// Recipes that were planned to be computed.
+        planned: u64,
+        /// Bytes of the outputs computed so far.
+        bytes: u64,
+        /// Time that the rest of this plan is likely to take, once something is known of it.
+        left: Option<Duration>,
     },
     /// A heavy recipe was handed to the executor.
     Started {
@@ -90,6 +103,19 @@ pub struct Summary {
     pub bytes: u64,
     /// Time from the request to its end, in seconds.
     pub seconds: f64,
+}
+
+impl Summary {
+    /// Takes in what one run did.
+    pub(crate) fn add(&mut self, run: &Self) {
+        self.computed += run.computed;
+        self.cutoff += run.cutoff;
+        self.healed += run.healed;
+        self.joined += run.joined;
+        self.failed += run.failed;
+        self.skipped += run.skipped;
+        self.bytes += run.bytes;
+    }
 }
 
 /// What came of a request.

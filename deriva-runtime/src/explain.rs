@@ -6,7 +6,8 @@ use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
 use serde::Serialize;
 
 use crate::inner::Inner;
-use crate::survey::{Distrusted, Found, survey};
+use crate::known::Known;
+use crate::survey::{Found, survey};
 
 /// How many addresses one look-up asks for.
 const BATCH: usize = 2048;
@@ -82,8 +83,8 @@ pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanat
     while next < addrs.len() {
         let batch = addrs[next..addrs.len().min(next + BATCH)].to_vec();
         next += batch.len();
-        let found = survey(&*inner.dag, &*inner.blobs, &batch, &Distrusted::default()).await?;
-        for (addr, found) in batch.into_iter().zip(found) {
+        let found = survey(&*inner.dag, &*inner.blobs, &batch, &Known::default()).await?;
+        for (addr, found) in batch.into_iter().zip(found.found()) {
             let node = describe(inner, addr, found);
             match node.state {
                 NodeState::Missing => explanation.missing.push(addr),

@@ -1,10 +1,11 @@
 //! Single flight: who is computing what right now.
 //!
-//! One table maps each address under computation to its owner and to those who wait for it. An entry
-//! appears when an owner claims the address and goes when the owner *lands* it: done, failed, or
-//! abandoned. An abandoned address belongs to nobody, and whoever waited claims it anew.
+//! One table maps each address under computation to those who wait for it. An entry appears when an
+//! owner claims the address and goes when the owner *lands* it: done, failed, or abandoned. An
+//! abandoned address belongs to nobody, and whoever waited claims it anew.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deriva_api::{Blob, BuildAddrHasher, CAddr, Error, Output};
@@ -26,19 +27,13 @@ pub(crate) enum Landing {
     Abandoned,
 }
 
-/// What came of an attempt to claim an address.
-#[derive(Debug)]
-pub(crate) enum Claim {
-    /// It is the caller's now, who must land it.
-    Owned,
-    /// Somebody else has it; this tells how it ends.
-    Joined(oneshot::Receiver<Landing>),
-}
+/// Those who wait for a flight: nearly always nobody, so that costs a word.
+type Waiters = Option<Box<Vec<oneshot::Sender<Landing>>>>;
 
 /// The table of flights. One lock, held for a batch of addresses at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    table: Mutex<HashMap<CAddr, Vec<oneshot::Sender<Landing>>, BuildAddrHasher>>,
+    table: Mutex<HashMap<CAddr, Waiters, BuildAddrHasher>>,
     landed: AtomicU64,
 }
 
@@ -49,44 +44,69 @@ impl Flights {
         self.landed.load(Ordering::Acquire)
     }
 
-    /// Claims each address, or joins its flight.
-    pub(crate) fn claim(&self, addrs: impl IntoIterator<Item = CAddr>) -> Vec<Claim> {
-        use std::collections::hash_map::Entry;
+    /// Claims addresses. Those that somebody else has are answered by their place in the order of
+    /// `addrs`, with what tells how they end; all others are the caller's, who must land them.
+    pub(crate) fn claim(
+        &self,
+        addrs: impl IntoIterator<Item = CAddr>,
+    ) -> Vec<(usize, oneshot::Receiver<Landing>)> {
+        let mut joined = Vec::new();
         let mut table = self.table.lock();
-        let claim = |addr| match table.entry(addr) {
-            Entry::Vacant(entry) => {
-                entry.insert(Vec::new());
-                Claim::Owned
+        for (place, addr) in addrs.into_iter().enumerate() {
+            match table.entry(addr) {
+                Entry::Vacant(entry) => drop(entry.insert(None)),
+                Entry::Occupied(mut entry) => {
+                    let (sender, receiver) = oneshot::channel();
+                    entry.get_mut().get_or_insert_default().push(sender);
+                    joined.push((place, receiver));
+                }
             }
-            Entry::Occupied(mut entry) => {
-                let (sender, receiver) = oneshot::channel();
-                entry.get_mut().push(sender);
-                Claim::Joined(receiver)
-            }
-        };
-        addrs.into_iter().map(claim).collect()
+        }
+        joined
     }
 
-    /// Ends flights that the caller owns, and tells those who wait.
-    pub(crate) fn land(&self, landings: impl IntoIterator<Item = (CAddr, Landing)>) {
+    /// Ends flights that the caller owns. For those that somebody waits for, `how` turns what stands
+    /// beside the address into the way it ended.
+    pub(crate) fn land<T>(
+        &self,
+        ended: impl IntoIterator<Item = (CAddr, T)>,
+        how: impl Fn(T) -> Landing,
+    ) {
         let mut waiting = Vec::new();
         {
             let mut table = self.table.lock();
-            for (addr, landing) in landings {
-                let waiters = table.remove(&addr).unwrap_or_default();
-                waiting.extend(waiters.into_iter().map(|waiter| (waiter, landing.clone())));
+            for (addr, end) in ended {
+                if let Some(waiters) = table.remove(&addr).flatten() {
+                    waiting.push((end, waiters));
+                }
             }
             self.landed.fetch_add(1, Ordering::Release);
         }
-        for (waiter, landing) in waiting {
-            // Who stopped waiting needs no answer.
-            let _ = waiter.send(landing);
+        for (end, waiters) in waiting {
+            let landing = how(end);
+            for waiter in *waiters {
+                // Who stopped waiting needs no answer.
+                let _ = waiter.send(landing.clone());
+            }
         }
+    }
+
+    /// Ends flights that the caller gives up.
+    pub(crate) fn abandon(&self, addrs: impl IntoIterator<Item = CAddr>) {
+        let ended = addrs.into_iter().map(|addr| (addr, ()));
+        self.land(ended, |()| Landing::Abandoned);
     }
 
     /// Whether somebody is computing the address now.
     pub(crate) fn contains(&self, addr: CAddr) -> bool {
         self.table.lock().contains_key(&addr)
+    }
+
+    /// Whether somebody waits for a flight of the caller's.
+    pub(crate) fn is_awaited(&self, addr: CAddr) -> bool {
+        let table = self.table.lock();
+        let waiters = table.get(&addr).and_then(Option::as_deref);
+        waiters.is_some_and(|waiters| waiters.iter().any(|waiter| !waiter.is_closed()))
     }
 }
 
@@ -94,21 +114,25 @@ impl Flights {
 mod tests {
     use super::*;
 
-    fn only(mut claims: Vec<Claim>) -> Claim {
-        claims.remove(0)
-    }
-
     #[test]
     fn the_first_owns_and_the_others_hear_how_it_ends() {
         let (flights, addr) = (Flights::default(), CAddr::of_blob(b"x"));
-        assert!(matches!(only(flights.claim([addr])), Claim::Owned));
-        let Claim::Joined(mut waiter) = only(flights.claim([addr])) else {
-            panic!("owned twice")
-        };
+        assert!(flights.claim([addr]).is_empty());
+        assert!(!flights.is_awaited(addr));
+        let (place, mut waiter) = flights.claim([addr]).remove(0);
+        assert!(place == 0 && flights.is_awaited(addr));
         let before = flights.landings();
-        flights.land([(addr, Landing::Abandoned)]);
+        flights.abandon([addr]);
         assert!(matches!(waiter.try_recv(), Ok(Landing::Abandoned)));
         assert!(flights.landings() > before && !flights.contains(addr));
-        assert!(matches!(only(flights.claim([addr])), Claim::Owned));
+        assert!(flights.claim([addr]).is_empty());
+    }
+
+    #[test]
+    fn who_stopped_waiting_is_not_waited_for() {
+        let (flights, addr) = (Flights::default(), CAddr::of_blob(b"x"));
+        flights.claim([addr]);
+        drop(flights.claim([addr]));
+        assert!(!flights.is_awaited(addr));
     }
 }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
 use crate::cache::BlobCache;
+use crate::costs::Costs;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
+use crate::memory::Memory;
+use crate::policy::Policies;
+use crate::slots::Slots;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -22,6 +26,10 @@ pub(crate) struct Inner {
     /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
     pub(crate) gate: tokio::sync::RwLock<()>,
     pub(crate) cache: BlobCache,
+    pub(crate) memory: Memory,
+    pub(crate) costs: Costs,
+    pub(crate) policies: Policies,
+    pub(crate) slots: Arc<Slots>,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }

@@ -15,9 +15,11 @@
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
 //! both together.
 
+mod addr_index;
 mod builder;
 mod cache;
 mod call;
+mod costs;
 mod deriva;
 mod digest;
 mod event;
@@ -26,12 +28,19 @@ mod explain;
 mod flights;
 pub mod functions;
 mod inner;
+mod known;
 pub mod layers;
+mod memory;
+mod nesting;
 mod plan;
+mod policy;
 mod reader;
 mod recipe_builder;
 mod request;
 mod run;
+mod schedule;
+mod slots;
+mod stages;
 mod survey;
 
 pub use builder::{DerivaBuilder, StoreSource};
@@ -40,6 +49,7 @@ pub use event::{Event, Materialized, Reuse, Summary};
 pub use executor::{InlineExecutor, PoolExecutor};
 pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use functions::FunctionRegistry;
+pub use policy::{Cutoff, StoreResults};
 pub use reader::BlobReader;
 pub use recipe_builder::RecipeBuilder;
-pub use request::{Cutoff, Materialize, StoreResults};
+pub use request::Materialize;

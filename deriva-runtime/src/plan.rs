@@ -1,75 +1,125 @@
 //! The planner: which part of the graph must still be computed.
 //!
-//! Breadth-first from the requested addresses, a frontier at a time, with one bulk look-up a batch.
-//! It stops at blobs, at recipes whose output is there, and at recipes that somebody else computes
-//! already. Nodes are dense `u32` indices; edges are two flat arrays, and nothing is recursive.
+//! Breadth-first from the requested addresses, with one bulk look-up a batch. It stops at blobs, at
+//! recipes whose output is there, and at recipes that somebody else computes already. Nodes are dense
+//! `u32` indices in the order in which they were met, so the frontier is the end of that order; what is
+//! known of a node lies in flat arrays, and nothing is recursive.
+//!
+//! A plan has room for a number of recipes. Where the graph needs more, the planner answers with the
+//! frontier that it came to: those are to be materialized first, and then it is asked again
+//! (`request.rs`).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod error;
+mod frontier;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use deriva_api::{
-    BlobStat, BuildAddrHasher, CAddr, ComputeFunction, Error, ErrorKind, FunctionId, Output,
-    Recipe, Result,
-};
+use deriva_api::{BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Recipe, Result};
 use tokio::sync::oneshot;
 
-use crate::flights::{Claim, Landing};
+use crate::addr_index::AddrIndex;
+use crate::flights::Landing;
 use crate::inner::Inner;
-use crate::survey::{Distrusted, Found, survey};
+use crate::known::Known;
+
+pub(crate) use frontier::Claims;
 
 /// Index of a node in a plan.
 pub(crate) type NodeId = u32;
 
-/// How many addresses one look-up asks for.
-const BATCH: usize = 2048;
-/// How many missing addresses an error lists by name; the rest is counted.
-const LISTED: usize = 20;
+/// How many addresses one look-up asks for: few enough that the answer stays in the processor's cache.
+const BATCH: usize = 512;
 
 /// What is to be done with a node.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Nothing: these bytes are stored. `made` tells that a recipe can make them again.
-    Stored { stat: BlobStat, made: bool },
+    /// Nothing: the bytes are stored. `made` tells that a recipe can make them again.
+    Stored { content: u32, made: bool },
+    /// Nothing: this request has the bytes in hand.
+    Held,
+    /// Nothing: it failed in an earlier plan of this request.
+    Failed,
     /// To be computed here.
-    Compute { recipe: Recipe, function: u32 },
+    Compute { recipe: u32, function: u32 },
     /// Being computed by another request.
     Join,
-}
-
-/// A node of a plan.
-#[derive(Debug)]
-pub(crate) struct PlanNode {
-    pub(crate) addr: CAddr,
-    pub(crate) task: Task,
-    /// The node through which this one was first met; its own index for a requested one.
-    found_by: NodeId,
-    inputs: std::ops::Range<u32>,
 }
 
 /// What must be computed for a request, and in what order it may be.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    pub(crate) nodes: Vec<PlanNode>,
-    pub(crate) targets: Vec<NodeId>,
+    addrs: Vec<CAddr>,
+    tasks: Vec<Task>,
+    /// The node through which each was first met; its own index for a requested one.
+    found_by: Vec<NodeId>,
+    inputs_at: Vec<u32>,
+    inputs: Vec<NodeId>,
+    dependents_at: Vec<u32>,
+    dependents: Vec<NodeId>,
+    /// What stored nodes hold.
+    contents: Vec<BlobStat>,
+    recipes: Vec<Recipe>,
     pub(crate) functions: Vec<Arc<dyn ComputeFunction>>,
+    pub(crate) targets: Vec<NodeId>,
     /// Recorded outputs of nodes whose blob was lost: what a new computation must agree with.
     pub(crate) expected: HashMap<NodeId, Output>,
     /// Recipes whose recorded output is reused.
     pub(crate) reused: Vec<(CAddr, Output)>,
     /// Flights of others that nodes of this plan wait for.
     pub(crate) joins: Vec<(NodeId, oneshot::Receiver<Landing>)>,
-    /// Number of nodes to be computed here.
-    pub(crate) computes: u64,
-    inputs: Vec<NodeId>,
-    dependents: Vec<NodeId>,
-    dependents_at: Vec<u32>,
 }
 
 impl Plan {
+    /// Number of nodes.
+    pub(crate) fn len(&self) -> usize {
+        self.addrs.len()
+    }
+
+    /// Number of nodes to be computed here.
+    pub(crate) fn computes(&self) -> u64 {
+        self.recipes.len() as u64
+    }
+
+    pub(crate) fn addr(&self, node: NodeId) -> CAddr {
+        self.addrs[node as usize]
+    }
+
+    pub(crate) fn task(&self, node: NodeId) -> Task {
+        self.tasks[node as usize]
+    }
+
+    /// The recipe of a node that is to be computed, and the index of its function.
+    pub(crate) fn recipe(&self, node: NodeId) -> Option<(&Recipe, u32)> {
+        match self.task(node) {
+            Task::Compute { recipe, function } => Some((&self.recipes[recipe as usize], function)),
+            _ => None,
+        }
+    }
+
+    /// Address and length of a stored node's bytes.
+    pub(crate) fn content(&self, node: NodeId) -> Option<BlobStat> {
+        match self.task(node) {
+            Task::Stored { content, .. } => Some(self.contents[content as usize]),
+            _ => None,
+        }
+    }
+
+    /// From now on the bytes of a node are to be had from the store.
+    pub(crate) fn set_stored(&mut self, node: NodeId, stat: BlobStat, made: bool) {
+        let content = self.contents.len() as u32;
+        self.contents.push(stat);
+        self.tasks[node as usize] = Task::Stored { content, made };
+    }
+
     /// The inputs of a node, in the recipe's order.
     pub(crate) fn inputs(&self, node: NodeId) -> &[NodeId] {
-        let range = &self.nodes[node as usize].inputs;
-        &self.inputs[range.start as usize..range.end as usize]
+        &self.inputs[self.input_range(node)]
+    }
+
+    fn input_range(&self, node: NodeId) -> std::ops::Range<usize> {
+        let at = node as usize;
+        self.inputs_at[at] as usize..self.inputs_at[at + 1] as usize
     }
 
     /// The nodes that have `node` among their inputs, once for each such input.
@@ -78,13 +128,18 @@ impl Plan {
         &self.dependents[self.dependents_at[at] as usize..self.dependents_at[at + 1] as usize]
     }
 
+    /// All dependents, and where those of each node begin.
+    pub(crate) fn edges(&self) -> (&[u32], &[NodeId]) {
+        (&self.dependents_at, &self.dependents)
+    }
+
     /// The path from a requested address (first) to `node` (last).
     pub(crate) fn path(&self, node: NodeId) -> Vec<CAddr> {
-        let mut path = vec![self.nodes[node as usize].addr];
+        let mut path = vec![self.addr(node)];
         let mut at = node;
-        while self.nodes[at as usize].found_by != at {
-            at = self.nodes[at as usize].found_by;
-            path.push(self.nodes[at as usize].addr);
+        while self.found_by[at as usize] != at {
+            at = self.found_by[at as usize];
+            path.push(self.addr(at));
         }
         path.reverse();
         path
@@ -92,7 +147,7 @@ impl Plan {
 
     /// Turns the edges round: counting sort, in the order of nodes.
     fn link(&mut self) {
-        let mut at = vec![0u32; self.nodes.len() + 1];
+        let mut at = vec![0u32; self.len() + 1];
         for input in &self.inputs {
             at[*input as usize + 1] += 1;
         }
@@ -101,10 +156,10 @@ impl Plan {
         }
         let mut next = at.clone();
         self.dependents = vec![0; self.inputs.len()];
-        for (node, planned) in self.nodes.iter().enumerate() {
-            for input in &self.inputs[planned.inputs.start as usize..planned.inputs.end as usize] {
+        for node in 0..self.len() as NodeId {
+            for input in &self.inputs[self.input_range(node)] {
                 let slot = &mut next[*input as usize];
-                self.dependents[*slot as usize] = node as NodeId;
+                self.dependents[*slot as usize] = node;
                 *slot += 1;
             }
         }
@@ -112,36 +167,15 @@ impl Plan {
     }
 }
 
-/// Claims that nobody looks after yet; those still here when it is dropped are abandoned.
-#[derive(Debug)]
-pub(crate) struct Claims {
-    inner: Arc<Inner>,
-    addrs: Vec<CAddr>,
+/// What came of planning.
+pub(crate) enum Planned {
+    /// Everything that must be computed. The claims on it must be landed.
+    Whole(Plan, Claims),
+    /// More recipes than there is room for: what to materialize first.
+    TooMany(Vec<CAddr>),
 }
 
-impl Claims {
-    pub(crate) fn new(inner: &Arc<Inner>, addrs: Vec<CAddr>) -> Self {
-        Self {
-            inner: Arc::clone(inner),
-            addrs,
-        }
-    }
-
-    /// Hands the claims over to the caller, who must land them.
-    pub(crate) fn disarm(mut self) -> Vec<CAddr> {
-        std::mem::take(&mut self.addrs)
-    }
-}
-
-impl Drop for Claims {
-    fn drop(&mut self) {
-        self.inner
-            .flights
-            .land(self.addrs.drain(..).map(|addr| (addr, Landing::Abandoned)));
-    }
-}
-
-/// Plans a request. The nodes to be computed are claimed: the caller must land them.
+/// Plans a request, for at most about `room` recipes. The nodes to be computed are claimed.
 ///
 /// # Errors
 /// `NotFound` when an address is neither blob nor recipe, `Unsupported` when a function is unknown;
@@ -149,12 +183,15 @@ impl Drop for Claims {
 pub(crate) async fn plan(
     inner: &Arc<Inner>,
     targets: &[CAddr],
-    distrusted: &Distrusted,
-) -> Result<(Plan, Claims)> {
+    known: &Known,
+    room: usize,
+) -> Result<Planned> {
     let mut planner = Planner {
-        plan: Plan::default(),
-        index: HashMap::with_capacity_and_hasher(1024, BuildAddrHasher::default()),
-        frontier: Vec::new(),
+        plan: Plan {
+            inputs_at: vec![0],
+            ..Plan::default()
+        },
+        index: AddrIndex::default(),
         missing: Vec::new(),
         unknown: BTreeSet::new(),
         claims: Claims::new(inner, Vec::new()),
@@ -163,22 +200,25 @@ pub(crate) async fn plan(
         let node = planner.meet(*target, None);
         planner.plan.targets.push(node);
     }
-    while !planner.frontier.is_empty() {
-        let frontier = std::mem::take(&mut planner.frontier);
-        for batch in frontier.chunks(BATCH) {
-            planner.expand(inner, batch, distrusted).await?;
+    let mut next = 0;
+    while next < planner.plan.len() {
+        if planner.plan.recipes.len() > room {
+            planner.check(targets)?;
+            return Ok(Planned::TooMany(planner.plan.addrs.split_off(next)));
         }
+        let end = planner.plan.len().min(next + BATCH);
+        planner.expand(inner, next..end, known).await?;
+        next = end;
         tokio::task::consume_budget().await;
     }
     planner.check(targets)?;
     planner.plan.link();
-    Ok((planner.plan, planner.claims))
+    Ok(Planned::Whole(planner.plan, planner.claims))
 }
 
 struct Planner {
     plan: Plan,
-    index: HashMap<CAddr, NodeId, BuildAddrHasher>,
-    frontier: Vec<NodeId>,
+    index: AddrIndex,
     missing: Vec<NodeId>,
     unknown: BTreeSet<FunctionId>,
     claims: Claims,
@@ -187,103 +227,12 @@ struct Planner {
 impl Planner {
     /// The node of an address; a new one joins the frontier.
     fn meet(&mut self, addr: CAddr, found_by: Option<NodeId>) -> NodeId {
-        let next = self.plan.nodes.len() as NodeId;
-        let node = *self.index.entry(addr).or_insert(next);
-        if node == next {
-            self.plan.nodes.push(PlanNode {
-                addr,
-                task: Task::Join,
-                found_by: found_by.unwrap_or(next),
-                inputs: 0..0,
-            });
-            self.frontier.push(next);
+        let (node, new) = self.index.find_or_add(addr, &mut self.plan.addrs);
+        if new {
+            self.plan.tasks.push(Task::Join);
+            self.plan.found_by.push(found_by.unwrap_or(node));
         }
         node
-    }
-
-    async fn expand(
-        &mut self,
-        inner: &Inner,
-        batch: &[NodeId],
-        distrusted: &Distrusted,
-    ) -> Result<()> {
-        let addrs: Vec<CAddr> = batch
-            .iter()
-            .map(|node| self.plan.nodes[*node as usize].addr)
-            .collect();
-        let landings = inner.flights.landings();
-        let mut found = survey(&*inner.dag, &*inner.blobs, &addrs, distrusted).await?;
-        let claimed: Vec<usize> = (0..batch.len())
-            .filter(|i| matches!(found[*i], Found::Absent(_) | Found::Lost(..)))
-            .collect();
-        let claims = inner.flights.claim(claimed.iter().map(|i| addrs[*i]));
-        let owned = claims
-            .iter()
-            .zip(&claimed)
-            .filter(|(claim, _)| matches!(claim, Claim::Owned));
-        let owned: Vec<usize> = owned.map(|(_, i)| *i).collect();
-        let claimed_before = self.claims.addrs.len();
-        self.claims.addrs.extend(owned.iter().map(|i| addrs[*i]));
-        // A flight that landed between look-up and claim may have recorded what is now claimed. What
-        // is owned cannot be recorded by others any more, so one repetition is enough.
-        if landings != inner.flights.landings() {
-            let again: Vec<CAddr> = owned.iter().map(|i| addrs[*i]).collect();
-            let anew = survey(&*inner.dag, &*inner.blobs, &again, distrusted).await?;
-            for (i, now) in owned.iter().zip(anew) {
-                found[*i] = now;
-            }
-        }
-        let mut joins: HashMap<usize, oneshot::Receiver<Landing>> = claimed
-            .into_iter()
-            .zip(claims)
-            .filter_map(|(i, claim)| match claim {
-                Claim::Joined(landing) => Some((i, landing)),
-                Claim::Owned => None,
-            })
-            .collect();
-        let mut released = Vec::new();
-        for (i, (node, found)) in batch.iter().copied().zip(found).enumerate() {
-            if let Some(landing) = joins.remove(&i) {
-                self.plan.joins.push((node, landing));
-                continue;
-            }
-            match found {
-                Found::Leaf(stat) => {
-                    self.plan.nodes[node as usize].task = Task::Stored { stat, made: false }
-                }
-                Found::Missing => self.missing.push(node),
-                Found::Present(_, output) => {
-                    if owned.binary_search(&i).is_ok() {
-                        released.push((
-                            addrs[i],
-                            Landing::Done {
-                                output,
-                                blob: None,
-                                stored: true,
-                            },
-                        ));
-                    }
-                    self.plan.reused.push((addrs[i], output));
-                    self.plan.nodes[node as usize].task = Task::Stored {
-                        stat: output.stat(),
-                        made: true,
-                    };
-                }
-                Found::Lost(recipe, output) => {
-                    self.plan.expected.insert(node, output);
-                    self.compute(inner, node, recipe);
-                }
-                Found::Absent(recipe) => self.compute(inner, node, recipe),
-            }
-        }
-        if !released.is_empty() {
-            let done: HashSet<CAddr> = released.iter().map(|(addr, _)| *addr).collect();
-            let batch = self.claims.addrs.split_off(claimed_before);
-            let kept = batch.into_iter().filter(|addr| !done.contains(addr));
-            self.claims.addrs.extend(kept);
-            inner.flights.land(released);
-        }
-        Ok(())
     }
 
     fn compute(&mut self, inner: &Inner, node: NodeId, recipe: Recipe) {
@@ -291,15 +240,15 @@ impl Planner {
             self.unknown.insert(recipe.function());
             return;
         };
-        let start = self.plan.inputs.len() as u32;
         for input in recipe.inputs() {
             let input = self.meet(input, Some(node));
             self.plan.inputs.push(input);
         }
-        let planned = &mut self.plan.nodes[node as usize];
-        planned.inputs = start..self.plan.inputs.len() as u32;
-        planned.task = Task::Compute { recipe, function };
-        self.plan.computes += 1;
+        self.plan.tasks[node as usize] = Task::Compute {
+            recipe: self.plan.recipes.len() as u32,
+            function,
+        };
+        self.plan.recipes.push(recipe);
     }
 
     /// The function of a recipe. Graphs have few functions and long runs of the same one.
@@ -316,51 +265,17 @@ impl Planner {
     }
 
     fn check(&self, targets: &[CAddr]) -> Result<()> {
-        if self.unknown.is_empty() && self.missing.is_empty() {
-            return Ok(());
+        match error::incomplete(&self.plan, &self.missing, &self.unknown) {
+            Some(error) => Err(about(error, targets)),
+            None => Ok(()),
         }
-        let list = |items: Vec<String>| {
-            let more = items.len().saturating_sub(LISTED);
-            let listed = items
-                .into_iter()
-                .take(LISTED)
-                .collect::<Vec<_>>()
-                .join(", ");
-            if more == 0 {
-                listed
-            } else {
-                format!("{listed} and {more} more")
-            }
-        };
-        let missing = list(
-            self.missing
-                .iter()
-                .map(|node| self.plan.nodes[*node as usize].addr.to_string())
-                .collect(),
-        );
-        let unknown = list(self.unknown.iter().map(ToString::to_string).collect());
-        let mut error = if self.missing.is_empty() {
-            Error::new(
-                ErrorKind::Unsupported,
-                "recipes need functions that are not registered",
-            )
-            .hint("register them with the builder; `deriva functions` lists those that are there")
-        } else {
-            Error::new(
-                ErrorKind::NotFound,
-                "neither a blob nor a recipe is stored under an address that is needed",
-            )
-            .hint("put the missing blobs or insert the missing recipes, then ask again")
-        };
-        if let Some(node) = self.missing.first() {
-            error = error.with("missing", missing).along(self.plan.path(*node));
-        }
-        if !self.unknown.is_empty() {
-            error = error.with("unknown_functions", unknown);
-        }
-        if let [target] = targets {
-            error = error.with("addr", target);
-        }
-        Err(error.during("plan"))
     }
+}
+
+fn about(error: Error, targets: &[CAddr]) -> Error {
+    let error = match targets {
+        [target] => error.with("addr", target),
+        _ => error,
+    };
+    error.during("plan")
 }

@@ -5,52 +5,54 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{CAddr, Error, ErrorKind, Result};
+use deriva_api::{CAddr, Clock, Error, ErrorKind, FunctionId, Result};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::event::{Event, Materialized, Reuse, Summary};
+use crate::event::{Event, Materialized};
 use crate::inner::Inner;
-use crate::plan::plan;
-use crate::run::{End, Run};
-use crate::survey::Distrusted;
+use crate::nesting::Nesting;
+use crate::policy::{Cutoff, StoreResults};
+use crate::stages::materialize;
 
-/// Which results a request writes to the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreResults {
-    /// Every output, before the request is acknowledged.
-    #[default]
-    All,
-    /// None: results live in memory only.
-    None,
-}
-
-/// When to look whether the work was done already under another recipe that resolves to the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cutoff {
-    /// For heavy functions, and light ones on large inputs: where it costs less than it can save.
-    #[default]
-    Auto,
-    /// For every recipe.
-    Always,
-    /// For none.
-    Never,
-}
-
-/// New plans that lost blobs may force in one request, before the disk is taken for broken.
-const MAX_LOST_ROUNDS: usize = 16;
-
-type Progress = Arc<dyn Fn(&Event) + Send + Sync>;
+type Handler = Arc<dyn Fn(&Event) + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) keep_going: bool,
     pub(crate) deadline: Option<Duration>,
     pub(crate) jobs: usize,
-    pub(crate) store_results: StoreResults,
-    pub(crate) cutoff: Cutoff,
-    pub(crate) progress: Option<Progress>,
+    pub(crate) priority: i32,
+    results: Option<StoreResults>,
+    cutoff: Option<Cutoff>,
+    pub(crate) progress: Option<Handler>,
+    /// When the request was made, by the clock.
+    pub(crate) began: Duration,
+    pub(crate) nesting: Nesting,
+}
+
+impl Options {
+    /// Which results of a function are kept: as this request says, else the function, else the default.
+    pub(crate) fn results_of(&self, inner: &Inner, function: &FunctionId) -> StoreResults {
+        self.results
+            .unwrap_or_else(|| inner.policies.results_of(function))
+    }
+
+    /// Which results are kept where the function is not known.
+    pub(crate) fn results(&self, inner: &Inner) -> StoreResults {
+        self.results.unwrap_or(inner.policies.results)
+    }
+
+    /// When recipes of a function are looked up under their resolved address.
+    pub(crate) fn cutoff_of(&self, inner: &Inner, function: &FunctionId) -> Cutoff {
+        self.cutoff
+            .unwrap_or_else(|| inner.policies.cutoff_of(function))
+    }
+
+    /// The time until the deadline.
+    pub(crate) fn remaining(&self, clock: &dyn Clock) -> Option<Duration> {
+        let elapsed = clock.now().saturating_sub(self.began);
+        Some(self.deadline?.saturating_sub(elapsed))
+    }
 }
 
 /// A request for the bytes of one or more addresses. `.await` it; dropping it cancels what nobody
@@ -68,9 +70,12 @@ impl Materialize {
             keep_going: false,
             deadline: None,
             jobs: inner.jobs,
-            store_results: StoreResults::default(),
-            cutoff: Cutoff::default(),
+            priority: 0,
+            results: None,
+            cutoff: None,
             progress: None,
+            began: inner.clock.now(),
+            nesting: Nesting::here(),
         };
         Self {
             inner,
@@ -85,7 +90,7 @@ impl Materialize {
         self
     }
 
-    /// Gives up after this time with [`ErrorKind::Timeout`]. Default: none.
+    /// Gives up after this time, by the builder's clock, with [`ErrorKind::Timeout`]. Default: none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline);
         self
@@ -97,21 +102,36 @@ impl Materialize {
         self
     }
 
-    /// Which results are written to the store. Default: all.
-    pub fn store_results(mut self, store_results: StoreResults) -> Self {
-        self.options.store_results = store_results;
+    /// Who goes first where requests compete for the executor: the one of the higher priority; among
+    /// equals each gets its share. Default: 0.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.options.priority = priority;
         self
     }
 
-    /// When to look for the same work under another name. Default: [`Cutoff::Auto`].
+    /// Which results are written to the store. Default: what the builder says of the function, or of
+    /// all.
+    pub fn store_results(mut self, store_results: StoreResults) -> Self {
+        self.options.results = Some(store_results);
+        self
+    }
+
+    /// When to look for the same work under another name. Default: what the builder says of the
+    /// function, or of all.
     pub fn cutoff(mut self, cutoff: Cutoff) -> Self {
-        self.options.cutoff = cutoff;
+        self.options.cutoff = Some(cutoff);
         self
     }
 
     /// Calls `handler` for everything that happens. Default: nobody is told.
     pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.options.progress = Some(Arc::new(handler));
+        self.options.progress = Some(match self.options.progress.take() {
+            None => Arc::new(handler),
+            Some(first) => Arc::new(move |event| {
+                first(event);
+                handler(event);
+            }),
+        });
         self
     }
 }
@@ -152,86 +172,19 @@ impl IntoFuture for Materialize {
 
 async fn perform(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
     let Some(deadline) = options.deadline else {
-        return rounds(inner, targets, options).await;
+        return materialize(inner, targets, options).await;
     };
-    tokio::time::timeout(deadline, rounds(inner, targets, options))
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                "the request was not done by its deadline",
-            )
-            .with("deadline", format!("{deadline:?}"))
-            .hint("what was computed is kept: the same request continues from there"))
-        })
-}
-
-/// Plans and runs until everything is there: once, unless a blob is lost or another request gives up.
-async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
-    let began = inner.clock.now();
-    let mut summary = Summary::default();
-    let mut distrusted = Distrusted::default();
-    let mut lost_rounds = 0;
-    let mut first_round = true;
-    loop {
-        let (plan, claims) = plan(&inner, &targets, &distrusted).await?;
-        let reused = plan.reused.len() as u64;
-        let first = std::mem::take(&mut first_round);
-        if let Some(progress) = &options.progress {
-            progress(&Event::Planned {
-                compute: plan.computes,
-                reused,
-            });
-            // A later plan finds what an earlier one computed: that is no reuse.
-            for (addr, output) in plan.reused.iter().filter(|_| first) {
-                progress(&Event::Reused {
-                    addr: *addr,
-                    output: *output,
-                    how: Reuse::Recorded,
-                });
-            }
-        }
-        let mut run = Run::new(Arc::clone(&inner), options.clone(), plan, distrusted);
-        // The run lands what it does not finish.
-        drop(claims.disarm());
-        let end = run.drive().await;
-        add(&mut summary, run.summary);
-        summary.reused += if first { reused } else { 0 };
-        let lost = std::mem::take(&mut run.distrusted);
-        match end? {
-            End::Finished(results) => {
-                summary.seconds = inner.clock.now().saturating_sub(began).as_secs_f64();
-                let (results, held) = results.into_iter().unzip();
-                return Ok(Materialized {
-                    results,
-                    summary,
-                    held,
-                });
-            }
-            End::Replan => {
-                lost_rounds += usize::from(!lost.is_empty());
-                if lost_rounds > MAX_LOST_ROUNDS {
-                    return Err(Error::new(
-                        ErrorKind::Corrupt,
-                        "blobs are lost as fast as they are computed",
-                    )
-                    .hint("check the disk that the blob store lies on"));
-                }
-                distrusted = lost;
-            }
-        }
+    let clock = Arc::clone(&inner.clock);
+    let remaining = options.remaining(&*clock).unwrap_or_default();
+    let late = async move { clock.sleep(remaining).await };
+    tokio::select! {
+        biased;
+        done = materialize(inner, targets, options) => done,
+        () = late => Err(Error::new(
+            ErrorKind::Timeout,
+            "the request was not done by its deadline",
+        )
+        .with("deadline", format!("{deadline:?}"))
+        .hint("what was computed is kept: the same request continues from there")),
     }
-}
-
-fn add(total: &mut Summary, run: Summary) {
-    total.planned = total.planned.max(run.planned);
-    total.computed += run.computed;
-    total.reused += run.reused;
-    total.cutoff += run.cutoff;
-    total.healed += run.healed;
-    total.joined += run.joined;
-    // A new plan meets the failures of the one before again.
-    total.failed = run.failed;
-    total.skipped = run.skipped;
-    total.bytes += run.bytes;
 }

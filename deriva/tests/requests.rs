@@ -1,6 +1,7 @@
 //! What a request computes, reuses, heals, shares and reports.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -190,7 +191,7 @@ async fn equal_work_under_another_name_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_requests_at_once_run_a_node_once_and_a_dropped_leader_hands_over() {
+async fn many_requests_at_once_run_a_node_once_also_when_the_leader_is_dropped() {
     let calls = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new(std::sync::Barrier::new(2));
     let (counted, held) = (Arc::clone(&calls), Arc::clone(&gate));
@@ -198,9 +199,8 @@ async fn many_requests_at_once_run_a_node_once_and_a_dropped_leader_hands_over()
         .store("memory:")
         .jobs(2)
         .function("slow", "1", move |inputs, _| {
-            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
-                held.wait();
-            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            held.wait();
             Ok(inputs[0].clone())
         })
         .build()
@@ -213,22 +213,30 @@ async fn many_requests_at_once_run_a_node_once_and_a_dropped_leader_hands_over()
     while calls.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    let waiters: Vec<_> = (0..16).map(|_| tokio::spawn(get(deriva.clone()))).collect();
-    tokio::task::yield_now().await;
-    assert_eq!(calls.load(Ordering::SeqCst), 1);
-    leader.abort();
-    let waited = futures_join(waiters).await;
-    gate.wait();
-    assert!(waited.iter().all(|bytes| bytes == "x"));
-    assert_eq!(calls.load(Ordering::SeqCst), 2);
-}
-
-async fn futures_join(waiters: Vec<tokio::task::JoinHandle<Result<Bytes>>>) -> Vec<Bytes> {
-    let mut all = Vec::new();
-    for waiter in waiters {
-        all.push(waiter.await.unwrap().unwrap());
+    // Polled here, so that each has joined before the leader goes.
+    let mut waiters: Vec<_> = (0..16).map(|_| Box::pin(get(deriva.clone()))).collect();
+    let joined = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&joined);
+    let joining = deriva.materialize(slow).progress(move |event| {
+        seen.fetch_add(
+            usize::from(matches!(event, Event::Planned { .. })),
+            Ordering::SeqCst,
+        );
+    });
+    let joining = tokio::spawn(joining.into_future());
+    while joined.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
     }
-    all
+    leader.abort();
+    assert!(leader.await.unwrap_err().is_cancelled());
+    tokio::task::spawn_blocking(move || gate.wait())
+        .await
+        .unwrap();
+    for waiter in &mut waiters {
+        assert_eq!(waiter.await.unwrap(), "x");
+    }
+    assert_eq!(joining.await.unwrap().unwrap().summary.joined, 1);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use deriva_api::{Clock, Executed, Executor, FunctionId, Operands, Result, Step, async_trait};
 
 use crate::functions::FunctionRegistry;
+use crate::nesting::Nesting;
 
 /// Runs every step in place, one at a time: no threads, no queue. For tests, and for what must be
 /// simple; heavy functions hold up the async worker that polls them.
@@ -44,6 +45,6 @@ impl Executor for InlineExecutor {
     }
 
     async fn execute(&self, step: Step) -> Result<Executed> {
-        super::run(&self.functions, &*self.clock, &step)
+        super::run(&self.functions, &*self.clock, &step, &Nesting::of_request())
     }
 }

@@ -10,9 +10,15 @@ use deriva_api::{Blob, Bytes, Clock, Error, ErrorKind, Executed, Operand, Result
 
 use crate::call::call;
 use crate::functions::FunctionRegistry;
+use crate::nesting::Nesting;
 
 /// Runs a step on this thread: what both executors do in the end.
-fn run(functions: &FunctionRegistry, clock: &dyn Clock, step: &Step) -> Result<Executed> {
+fn run(
+    functions: &FunctionRegistry,
+    clock: &dyn Clock,
+    step: &Step,
+    nesting: &Nesting,
+) -> Result<Executed> {
     let recipe = &step.recipe;
     let Some(function) = functions.lookup(recipe.name(), recipe.version()) else {
         return Err(Error::new(
@@ -23,7 +29,8 @@ fn run(functions: &FunctionRegistry, clock: &dyn Clock, step: &Step) -> Result<E
     };
     let inputs: Vec<Bytes> = step.inputs.iter().map(held).collect::<Result<_>>()?;
     let began = clock.now();
-    let output = call(&**function, &inputs, &recipe.params())?;
+    let params = recipe.params();
+    let output = nesting.enter(step.addr, || call(&**function, &inputs, &params))?;
     let cost = clock.now().saturating_sub(began);
     Ok(Executed {
         output: Operand::Held(Blob::new(output)),

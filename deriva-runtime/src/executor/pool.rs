@@ -9,6 +9,7 @@ use deriva_api::{
 use tokio::sync::oneshot;
 
 use crate::functions::FunctionRegistry;
+use crate::nesting::Nesting;
 
 /// Runs steps on its own pool of threads, so that computation never holds up the async workers.
 #[derive(Debug)]
@@ -67,17 +68,44 @@ impl Executor for PoolExecutor {
     async fn execute(&self, step: Step) -> Result<Executed> {
         let (sender, receiver) = oneshot::channel();
         let (functions, clock) = (Arc::clone(&self.functions), Arc::clone(&self.clock));
-        self.pool.spawn(move || {
+        let (nesting, deadline) = (Nesting::of_request(), step.deadline);
+        let is_nested = nesting.is_nested();
+        let work = move || {
             // Who gave the step up before it began needs no answer, and so no work.
             if !sender.is_closed() {
-                let _ = sender.send(super::run(&functions, &*clock, &step));
+                let _ = sender.send(super::run(&functions, &*clock, &step, &nesting));
             }
-        });
-        receiver.await.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Cancelled,
-                "the compute pool was shut down",
-            ))
-        })
+        };
+        if is_nested {
+            // The pool's threads may all wait for what is nested in them.
+            std::thread::Builder::new()
+                .name("deriva-nested".to_owned())
+                .spawn(work)
+                .map_err(|source| {
+                    Error::new(ErrorKind::Unavailable, "a nested step got no thread")
+                        .caused_by(source)
+                })?;
+        } else {
+            self.pool.spawn(work);
+        }
+        let late = async {
+            match deadline {
+                Some(deadline) => self.clock.sleep(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = receiver => done.unwrap_or_else(|_| {
+                Err(Error::new(
+                    ErrorKind::Cancelled,
+                    "the compute pool was shut down",
+                ))
+            }),
+            () = late => Err(Error::new(
+                ErrorKind::Timeout,
+                "the step was not done by its deadline",
+            )),
+        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Output, Record, Result};
+use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Record, Result};
 use futures::StreamExt;
 use tokio::task::JoinHandle;
 
 use super::{Done, Run};
 use crate::flights::Landing;
 use crate::inner::Inner;
-use crate::plan::Claims;
+use crate::plan::NodeId;
 
 /// Records that are worth a commit while there is other work to do.
 const FULL_RECORDS: usize = 1024;
@@ -18,25 +18,49 @@ const FULL_BYTES: u64 = 8 << 20;
 /// Bytes and records that may wait behind a commit before the scheduler waits too.
 const BACKLOG_BYTES: u64 = 32 << 20;
 const BACKLOG_RECORDS: usize = 16 * FULL_RECORDS;
+/// The share of the memory budget that may wait to be written.
+const SHARE: u64 = 8;
 
-/// Results that wait to be written, and the flights that land once they are.
+/// Results that wait to be written, and whose flights land once they are.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     blobs: Vec<Blob>,
     records: Vec<Record>,
-    pub(super) landings: Vec<(CAddr, Output)>,
+    nodes: Vec<NodeId>,
+    /// Which records end a flight of this request.
+    lands: Vec<bool>,
     bytes: u64,
+    /// Bytes that may wait.
+    room: u64,
+}
+
+/// What came of writing a batch.
+pub(super) struct Committed {
+    nodes: Vec<NodeId>,
+    result: Result<Vec<Divergence>>,
 }
 
 impl Batch {
-    pub(super) fn add(&mut self, record: Record, blob: Option<Blob>) {
+    /// An empty batch, under a memory budget.
+    pub(super) fn new(memory: u64) -> Self {
+        Self {
+            room: BACKLOG_BYTES.min(memory / SHARE),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the output of a node, and its blob unless that is stored. `lands` tells that its flight
+    /// belongs to this request, and ends when it is written.
+    pub(super) fn add(&mut self, node: NodeId, record: Record, blob: Option<Blob>, lands: bool) {
         self.bytes += blob.as_ref().map_or(0, Blob::len);
         self.blobs.extend(blob);
         self.records.push(record);
+        self.nodes.push(node);
+        self.lands.push(lands);
     }
 
     pub(super) fn is_backlog(&self) -> bool {
-        self.bytes >= BACKLOG_BYTES || self.records.len() >= BACKLOG_RECORDS
+        self.bytes >= self.room || self.records.len() >= BACKLOG_RECORDS
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,7 +68,19 @@ impl Batch {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= FULL_BYTES || self.records.len() >= FULL_RECORDS
+        self.bytes >= FULL_BYTES.min(self.room) || self.records.len() >= FULL_RECORDS
+    }
+
+    /// The addresses whose flights end with this batch, and what is recorded for each.
+    fn landing(&self) -> impl Iterator<Item = (CAddr, &Record)> {
+        self.records
+            .iter()
+            .zip(&self.lands)
+            .flat_map(|(record, lands)| {
+                let own = lands.then_some(record.addr);
+                let ended = own.into_iter().chain(record.resolved);
+                ended.map(move |addr| (addr, record))
+            })
     }
 }
 
@@ -60,21 +96,25 @@ impl Run {
         if self.committing || !due {
             return;
         }
-        let work = spawn(&self.inner, std::mem::take(&mut self.batch));
+        let next = Batch::new(self.inner.memory.limit());
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        let nodes = std::mem::take(&mut batch.nodes);
+        let work = spawn(&self.inner, batch);
         self.committing = true;
         self.running.push(Box::pin(async move {
-            Done::Committed(work.await.unwrap_or_else(|source| {
+            let result = work.await.unwrap_or_else(|source| {
                 let what = "writing results was interrupted";
                 Err(Error::new(ErrorKind::Cancelled, what).caused_by(source))
-            }))
+            });
+            Done::Committed(Committed { nodes, result })
         }));
     }
 
-    pub(super) fn committed(&mut self, result: Result<Vec<Divergence>>) {
+    pub(super) fn committed(&mut self, committed: Committed) {
         self.committing = false;
-        let error = match result {
+        let error = match committed.result {
             Ok(divergences) => match divergences.first() {
-                None => return,
+                None => return self.may_go(committed.nodes),
                 Some(first) => divergent(first),
             },
             Err(error) => error,
@@ -90,9 +130,9 @@ impl Run {
                 return;
             }
             match self.running.next().await {
-                Some(Done::Committed(result)) => {
-                    let failed = result.is_err();
-                    self.committed(result);
+                Some(Done::Committed(committed)) => {
+                    let failed = committed.result.is_err();
+                    self.committed(committed);
                     if failed {
                         return;
                     }
@@ -104,50 +144,67 @@ impl Run {
     }
 }
 
+/// A batch on its way to the store. Its flights end with it, however it ends.
+struct Flying {
+    inner: Arc<Inner>,
+    batch: Batch,
+}
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        if !self.batch.is_empty() {
+            let flights = &self.inner.flights;
+            flights.land(self.batch.landing(), |_| Landing::Abandoned);
+        }
+    }
+}
+
 /// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
 /// even when the request is dropped.
 pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<Divergence>>> {
-    let Batch {
-        blobs,
-        records,
-        landings,
-        ..
-    } = batch;
     // Made before the task, which may never run when the async runtime shuts down.
-    let addrs = landings.iter().map(|(addr, _)| *addr).collect();
-    let claims = Claims::new(inner, addrs);
-    let owned = Arc::clone(inner);
+    let mut flying = Flying {
+        inner: Arc::clone(inner),
+        batch,
+    };
     inner.tokio.spawn(async move {
-        let result = write(&owned, &blobs, &records).await;
-        drop(claims.disarm());
-        let landing = |addr: CAddr, output: Output| match &result {
+        let inner = Arc::clone(&flying.inner);
+        let result = write(&inner, &flying.batch).await;
+        let batch = std::mem::take(&mut flying.batch);
+        let landing = |record: &Record| match &result {
             Err(error) => Landing::Failed(error.clone()),
-            Ok(divergences) => match divergences.iter().find(|other| other.addr == addr) {
-                Some(other) => Landing::Failed(divergent(other)),
-                None => Landing::Done {
-                    output,
-                    blob: None,
-                    stored: true,
-                },
-            },
+            Ok(divergences) => {
+                let of_it = |other: &&Divergence| {
+                    other.addr == record.addr || Some(other.addr) == record.resolved
+                };
+                match divergences.iter().find(of_it) {
+                    Some(other) => Landing::Failed(divergent(other)),
+                    None => Landing::Done {
+                        output: record.output,
+                        blob: None,
+                        stored: true,
+                    },
+                }
+            }
         };
-        let landed = landings.into_iter();
-        owned
-            .flights
-            .land(landed.map(|(addr, output)| (addr, landing(addr, output))));
+        inner.flights.land(batch.landing(), landing);
         result
     })
 }
 
-async fn write(inner: &Inner, blobs: &[Blob], records: &[Record]) -> Result<Vec<Divergence>> {
+async fn write(inner: &Inner, batch: &Batch) -> Result<Vec<Divergence>> {
     let _together = inner.gate.read().await;
+    let began = inner.clock.now();
     let written = async {
-        if !blobs.is_empty() {
-            inner.blobs.put(blobs).await?;
+        if !batch.blobs.is_empty() {
+            inner.blobs.put(&batch.blobs).await?;
         }
-        inner.dag.record(records).await
+        inner.dag.record(&batch.records).await
     };
-    written.await.map_err(|error| error.during("commit"))
+    let written = written.await.map_err(|error| error.during("commit"))?;
+    let took = inner.clock.now().saturating_sub(began);
+    inner.costs.observe_write(batch.records.len() as u64, took);
+    Ok(written)
 }
 
 fn divergent(divergence: &Divergence) -> Error {

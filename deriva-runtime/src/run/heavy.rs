@@ -1,177 +1,233 @@
-//! Heavy functions: first a look whether the work was done under another name, then the executor.
+//! Heavy functions: handed to the executor, the longest remaining path first.
 
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deriva_api::{
-    Blob, CAddr, Error, ErrorKind, Executed, Operand, Operands, Output, Result, Step,
+    Blob, BlobStat, CAddr, Error, ErrorKind, Executed, Operand, Operands, Output, Result, Step,
 };
 use futures::FutureExt;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
-use super::light::read;
-use super::{Done, Run, Unread};
-use crate::event::{Event, Reuse};
-use crate::flights::{Claim, Landing};
+use super::lost::Unread;
+use super::{Done, Run, hand_over};
+use crate::event::Event;
 use crate::inner::Inner;
+use crate::nesting::Nesting;
 use crate::plan::NodeId;
+use crate::policy::StoreResults;
+use crate::slots::{Slot, Ticket};
+
+/// The steps that a run has in flight.
+pub(super) struct Executing {
+    ticket: Ticket,
+    /// A slot that was granted and not used yet; or that one was asked for.
+    slot: Option<Slot>,
+    asked: bool,
+    pub(super) steps: HashMap<NodeId, InFlight>,
+    pub(super) outcomes: mpsc::Receiver<Outcome>,
+    sender: mpsc::Sender<Outcome>,
+}
+
+/// A step in flight.
+pub(super) struct InFlight {
+    pub(super) task: AbortHandle,
+    /// The run is gone, and others wait for this step: its task lands it.
+    pub(super) is_handed_over: Arc<AtomicBool>,
+}
+
+/// What became of a step, with all that is needed to land it.
+pub(super) struct Outcome {
+    pub(super) node: NodeId,
+    pub(super) addr: CAddr,
+    /// The resolved address, where it was claimed too.
+    pub(super) resolved: Option<CAddr>,
+    pub(super) results: StoreResults,
+    pub(super) is_root: bool,
+    pub(super) ended: Ended,
+}
+
+/// How a step ended.
+pub(super) enum Ended {
+    Executed(Result<Executed>),
+    /// It did not begin: inputs could not be read.
+    Unread(Vec<Unread>),
+}
 
 /// An input of a step: in hand, or to be read.
 enum Source {
     Held(Blob),
-    Read(NodeId, deriva_api::BlobStat),
+    Read(NodeId, BlobStat),
+}
+
+impl Executing {
+    pub(super) fn new(priority: i32, jobs: usize) -> Self {
+        let (sender, outcomes) = mpsc::channel(jobs);
+        Self {
+            ticket: Ticket::new(priority),
+            slot: None,
+            asked: false,
+            steps: HashMap::new(),
+            outcomes,
+            sender,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Outcome> {
+        self.outcomes.recv().await
+    }
+
+    pub(super) fn try_next(&mut self) -> Option<Outcome> {
+        self.outcomes.try_recv().ok()
+    }
+
+    pub(super) fn granted(&mut self, slot: Option<Slot>) {
+        self.asked = false;
+        self.slot = slot;
+    }
 }
 
 impl Run {
-    /// Early cutoff: looks up the resolved addresses of waiting nodes, in one batch. What is recorded
-    /// there is reused; what somebody computes is waited for; the rest is queued.
-    pub(super) async fn look_up_resolved(&mut self) -> Result<()> {
-        if self.cutoff.is_empty() {
-            return Ok(());
-        }
-        let mut resolved: Vec<(NodeId, CAddr)> = Vec::new();
-        for node in std::mem::take(&mut self.cutoff) {
-            match self.resolve(node)? {
-                Some(addr) => resolved.push((node, addr)),
-                None => self.queue(node, self.is_light(node)),
-            }
-        }
-        let claims = self
-            .inner
-            .flights
-            .claim(resolved.iter().map(|(_, addr)| *addr));
-        let mut owned: Vec<(NodeId, CAddr)> = Vec::new();
-        for ((node, addr), claim) in resolved.into_iter().zip(claims) {
-            match claim {
-                Claim::Owned => {
-                    self.resolved.insert(node, addr);
-                    owned.push((node, addr));
-                }
-                Claim::Joined(landing) => self.running.push(
-                    landing
-                        .map(move |end| {
-                            Done::Landed(node, Some(addr), end.unwrap_or(Landing::Abandoned))
-                        })
-                        .boxed(),
-                ),
-            }
-        }
-        let addrs: Vec<CAddr> = owned.iter().map(|(_, addr)| *addr).collect();
-        let outputs = self.inner.dag.outputs(&addrs).await?;
-        let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
-        let mut stats = if contents.is_empty() {
-            Vec::new()
-        } else {
-            self.inner.blobs.stat(&contents).await?
-        }
-        .into_iter();
-        for ((node, _), output) in owned.into_iter().zip(outputs) {
-            let there = output.is_some()
-                && stats
-                    .next()
-                    .flatten()
-                    .is_some_and(|stat| !self.distrusted.contains(&stat.addr));
-            match output {
-                Some(output) if there => self.reuse(node, output, None, Reuse::Cutoff, true),
-                _ => self.queue(node, self.is_light(node)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The resolved address of a node, unless it is the node's own.
-    fn resolve(&self, node: NodeId) -> Result<Option<CAddr>> {
-        let Some((recipe, _)) = self.recipe(node) else {
-            return Ok(None);
-        };
-        let contents: Vec<CAddr> = self
-            .plan
-            .inputs(node)
-            .iter()
-            .filter_map(|input| self.content(*input))
-            .map(|stat| stat.addr)
-            .collect();
-        let resolved = recipe.resolve(&contents)?.addr();
-        Ok((resolved != recipe.addr()).then_some(resolved))
-    }
-
-    /// Hands heavy nodes to the executor, as many as may be in flight.
+    /// Hands heavy nodes to the executor, as many as may be in flight and memory allows.
     pub(super) fn start_heavy(&mut self) {
-        while self.executing < self.options.jobs {
-            let Some(node) = self.heavy.pop_front() else {
-                return;
+        while self.executing.steps.len() < self.options.jobs {
+            let Some(node) = self.heavy.peek() else {
+                break;
             };
-            let Some((recipe, _)) = self.recipe(node) else {
-                continue;
+            let bytes = u64::from(self.nodes[node as usize].input_bytes);
+            if !self.executing.is_empty() && self.values.excess(bytes) > 0 {
+                break;
+            }
+            let slot = match self.options.nesting.is_nested() {
+                true => None,
+                false => match self.take_slot() {
+                    None => return,
+                    slot => slot,
+                },
             };
-            let sources = self.plan.inputs(node).iter().filter_map(|input| {
-                match &self.values[*input as usize] {
-                    Some(blob) => Some(Source::Held(blob.clone())),
-                    None => self.content(*input).map(|stat| Source::Read(*input, stat)),
-                }
-            });
-            let step = Step {
-                addr: recipe.addr(),
-                recipe: Arc::new(recipe.clone()),
-                inputs: Vec::new(),
-                fresh: false,
-                deadline: self.options.deadline,
-            };
-            let addr = step.addr;
-            let work = execute(Arc::clone(&self.inner), node, step, sources.collect());
-            let handle = AbortOnDropHandle::new(self.inner.tokio.spawn(work));
-            self.executing += 1;
-            self.emit(Event::Started { addr });
-            self.running.push(Box::pin(async move {
-                handle.await.unwrap_or_else(|source| {
-                    let error = Error::new(
-                        ErrorKind::Internal,
-                        "the executor panicked or was shut down",
-                    );
-                    Done::Executed(node, Err(error.caused_by(source)))
-                })
-            }));
+            self.heavy.pop();
+            self.start(node, slot);
         }
+        // A slot that cannot be used now is for others.
+        self.executing.slot = None;
     }
 
-    pub(super) fn executed(&mut self, node: NodeId, result: Result<Executed>) {
-        match result {
-            Ok(Executed {
-                output: Operand::Held(blob),
-                cost,
-                ..
-            }) => self.computed(node, blob, cost),
-            Ok(Executed {
-                output: Operand::Stored(stat),
-                cost,
-                ..
-            }) => {
-                self.computed_elsewhere(
-                    node,
-                    Output {
-                        addr: stat.addr,
-                        len: stat.len,
-                        cost,
-                    },
-                );
+    /// A slot of the executor. Where there is none now, the loop hears when it is there.
+    fn take_slot(&mut self) -> Option<Slot> {
+        let slot = self.executing.slot.take();
+        if slot.is_some() || self.executing.asked {
+            return slot;
+        }
+        let mut asked = self.inner.slots.ask(&self.executing.ticket);
+        if let Ok(slot) = asked.try_recv() {
+            return Some(slot);
+        }
+        self.executing.asked = true;
+        let granted = asked.map(|slot| Done::Slot(slot.ok()));
+        self.running.push(granted.boxed());
+        None
+    }
+
+    fn start(&mut self, node: NodeId, slot: Option<Slot>) {
+        let Some((recipe, function)) = self.plan.recipe(node) else {
+            return;
+        };
+        let inputs = self.plan.inputs(node).iter();
+        let sources = inputs.filter_map(|input| match self.value(*input) {
+            Some(blob) => Some(Source::Held(blob.clone())),
+            None => self.content(*input).map(|stat| Source::Read(*input, stat)),
+        });
+        let sources: Vec<Source> = sources.collect();
+        let step = Step {
+            addr: recipe.addr(),
+            recipe: Arc::new(recipe.clone()),
+            inputs: Vec::new(),
+            fresh: false,
+            deadline: self.options.remaining(&*self.inner.clock),
+        };
+        let outcome = Outcome {
+            node,
+            addr: step.addr,
+            resolved: self.resolved.get(&node).copied(),
+            results: self.treatments[function as usize].results,
+            is_root: self.roots.contains(&node),
+            ended: Ended::Unread(Vec::new()),
+        };
+        self.emit(Event::Started { addr: step.addr });
+        let is_handed_over = Arc::new(AtomicBool::new(false));
+        let work = execute(
+            Arc::clone(&self.inner),
+            step,
+            sources,
+            self.options.nesting.clone(),
+        );
+        let (inner, sender) = (Arc::clone(&self.inner), self.executing.sender.clone());
+        let handed_over = Arc::clone(&is_handed_over);
+        let task = self.inner.tokio.spawn(async move {
+            let ended = work.await;
+            drop(slot);
+            let outcome = Outcome { ended, ..outcome };
+            if let Err(unwanted) = sender.send(outcome).await
+                && handed_over.load(Ordering::Acquire)
+            {
+                hand_over::land(&inner, unwanted.0).await;
             }
-            Err(error) => self.fail(node, error),
+        });
+        let task = task.abort_handle();
+        let step = InFlight {
+            task,
+            is_handed_over,
+        };
+        self.executing.steps.insert(node, step);
+    }
+
+    /// A step of this run ended.
+    pub(super) async fn executed(&mut self, outcome: Outcome) {
+        let node = outcome.node;
+        self.executing.steps.remove(&node);
+        match outcome.ended {
+            Ended::Unread(inputs) => self.lost(node, inputs).await,
+            Ended::Executed(Err(error)) => self.fail(node, error),
+            Ended::Executed(Ok(Executed { output, cost, .. })) => match output {
+                Operand::Held(blob) => self.computed(node, blob, cost),
+                Operand::Stored(BlobStat { addr, len }) => {
+                    self.computed_elsewhere(node, Output { addr, len, cost });
+                }
+            },
         }
     }
 }
 
-async fn execute(inner: Arc<Inner>, node: NodeId, mut step: Step, sources: Vec<Source>) -> Done {
+async fn execute(
+    inner: Arc<Inner>,
+    mut step: Step,
+    sources: Vec<Source>,
+    nesting: Nesting,
+) -> Ended {
     let prepared = match inner.executor.operands() {
         Operands::Held => hold(&inner, sources).await,
         Operands::Stored => store(&inner, sources).await,
     };
-    match prepared {
+    let executed = match prepared {
         Ok(operands) => {
             step.inputs = operands;
-            Done::Executed(node, inner.executor.execute(step).await)
+            let work = AssertUnwindSafe(inner.executor.execute(step)).catch_unwind();
+            nesting
+                .around(work)
+                .await
+                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the executor panicked")))
         }
-        Err(Unready::Failed(error)) => Done::Executed(node, Err(error)),
-        Err(Unready::Unread(inputs)) => Done::Unread(node, inputs),
-    }
+        Err(Unready::Failed(error)) => Err(error),
+        Err(Unready::Unread(inputs)) => return Ended::Unread(inputs),
+    };
+    Ended::Executed(executed)
 }
 
 /// Why a step could not begin.
@@ -187,7 +243,8 @@ async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unrea
     for source in sources {
         match source {
             Source::Held(blob) => operands.push(Operand::Held(blob)),
-            Source::Read(input, stat) => match read(&*inner.blobs, &[stat.addr]).await {
+            Source::Read(input, stat) => match super::load::read(&*inner.blobs, &[stat.addr]).await
+            {
                 Ok(mut blobs) => operands.extend(blobs.pop().map(Operand::Held)),
                 Err(error) => unread.push(Unread { input, error }),
             },

@@ -4,28 +4,33 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{
-    Blob, BlobStore, Bytes, CAddr, Clock, ComputeFunction, Error, ErrorKind, Params, Result, Weight,
-};
+use deriva_api::{Blob, Bytes, Clock, ComputeFunction, Error, ErrorKind, Params, Result};
 
-use super::{Done, Run, Unread};
+use super::{Done, Run};
 use crate::call::call;
-use crate::plan::{NodeId, Task};
-use crate::request::Cutoff;
+use crate::costs::Calls;
+use crate::plan::NodeId;
 
 /// Light nodes that are run at the most between two looks at anything else.
 const CHUNK: usize = 256;
 /// And how long they may take together, as far as the chunk before tells.
 pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// A light function on more input bytes than this is treated as heavy.
-const LIGHT_BYTES: u64 = 16 * 1024;
+const LIGHT_BYTES: u32 = 16 * 1024;
 /// The encoded form of no params.
 const NO_PARAMS: &[u8] = &[0xa0];
 
 /// Light nodes with everything that they need, so that they can run anywhere.
 struct Chunk {
-    steps: Vec<(NodeId, u32, Params, Range<u32>)>,
+    steps: Vec<Step>,
     inputs: Vec<Bytes>,
+}
+
+struct Step {
+    node: NodeId,
+    function: u32,
+    params: Option<Params>,
+    inputs: Range<u32>,
 }
 
 /// What came of a chunk: each node's result, and what one node cost on the average.
@@ -35,44 +40,14 @@ pub(super) struct ChunkDone {
 }
 
 impl Run {
-    /// Sorts nodes that became ready into those that need a look at their resolved address, the
-    /// heavy and the light.
-    pub(super) fn sort_ready(&mut self) {
-        for _ in 0..self.ready.len().min(4 * CHUNK) {
-            let Some(node) = self.ready.pop_front() else {
-                return;
-            };
-            let light = self.is_light(node);
-            match self.options.cutoff {
-                Cutoff::Always => self.cutoff.push(node),
-                Cutoff::Auto if !light => self.cutoff.push(node),
-                Cutoff::Auto | Cutoff::Never => self.queue(node, light),
-            }
-        }
-    }
-
-    /// Queues a node to be computed.
-    pub(super) fn queue(&mut self, node: NodeId, light: bool) {
-        if light {
-            self.light.push_back(node);
-        } else {
-            self.heavy.push_back(node);
-        }
-    }
-
+    /// Whether a node is run in place, now that its inputs are known.
     pub(super) fn is_light(&self, node: NodeId) -> bool {
-        let Some((_, function)) = self.recipe(node) else {
-            return true;
-        };
-        let bytes = || {
-            self.plan
-                .inputs(node)
-                .iter()
-                .filter_map(|input| self.content(*input))
-                .map(|stat| stat.len)
-        };
-        self.plan.functions[function as usize].weight() == Weight::Light
-            && bytes().sum::<u64>() <= LIGHT_BYTES
+        let function = self
+            .plan
+            .recipe(node)
+            .map(|(_, function)| function as usize);
+        function.is_none_or(|function| self.treatments[function].is_light)
+            && self.nodes[node as usize].input_bytes <= LIGHT_BYTES
     }
 
     /// Runs the next chunk: here, or beside this task where there is enough for both.
@@ -82,22 +57,16 @@ impl Run {
         let nodes: Vec<NodeId> = self.light.drain(..self.light.len().min(size)).collect();
         let nodes = self.load(nodes).await;
         let chunk = self.chunk(&nodes);
-        let enough_left = self.light.len() + self.ready.len() >= size;
+        let enough_left = self.light.len() >= size;
         if enough_left && self.chunks + 1 < self.options.jobs {
             let functions = self.plan.functions.clone();
             let clock = Arc::clone(&self.inner.clock);
-            let handle = self
-                .inner
-                .tokio
-                .spawn(async move { run_chunk(&chunk, &functions, &*clock) });
-            let nodes: Vec<NodeId> = nodes.clone();
+            let work = async move { run_chunk(&chunk, &functions, &*clock) };
+            let handle = self.inner.tokio.spawn(work);
             self.chunks += 1;
             self.running.push(Box::pin(async move {
-                Done::Chunk(
-                    handle
-                        .await
-                        .unwrap_or_else(|source| broken_chunk(nodes, &source)),
-                )
+                let done = handle.await;
+                Done::Chunk(done.unwrap_or_else(|source| broken_chunk(nodes, &source)))
             }));
         } else {
             let done = run_chunk(&chunk, &self.plan.functions, &*self.inner.clock);
@@ -119,95 +88,49 @@ impl Run {
         }
     }
 
-    /// Brings the stored inputs of these nodes into memory; answers with the nodes that have them all.
-    async fn load(&mut self, nodes: Vec<NodeId>) -> Vec<NodeId> {
-        let mut wanted: Vec<NodeId> = Vec::new();
-        for input in nodes.iter().flat_map(|node| self.plan.inputs(*node)) {
-            if self.values[*input as usize].is_none() {
-                wanted.push(*input);
-            }
-        }
-        if wanted.is_empty() {
-            return nodes;
-        }
-        wanted.sort_unstable();
-        wanted.dedup();
-        let addrs: Vec<CAddr> = wanted
-            .iter()
-            .filter_map(|node| self.content(*node))
-            .map(|stat| stat.addr)
-            .collect();
-        if let Ok(blobs) = read(&*self.inner.blobs, &addrs).await {
-            for (node, blob) in wanted.iter().zip(blobs) {
-                self.values[*node as usize] = Some(blob);
-            }
-            return nodes;
-        }
-        // Something could not be read: find out which, and let the others go on.
-        let mut whole = Vec::new();
-        for node in nodes {
-            let mut lost: Vec<Unread> = Vec::new();
-            for input in self.plan.inputs(node).to_vec() {
-                if self.values[input as usize].is_some()
-                    || lost.iter().any(|unread| unread.input == input)
-                {
-                    continue;
-                }
-                let Some(stat) = self.content(input) else {
-                    continue;
-                };
-                match read(&*self.inner.blobs, &[stat.addr]).await {
-                    Ok(mut blobs) => self.values[input as usize] = blobs.pop(),
-                    Err(error) => lost.push(Unread { input, error }),
-                }
-            }
-            if lost.is_empty() {
-                whole.push(node);
-            } else {
-                self.lost(node, lost).await;
-            }
-        }
-        whole
-    }
-
-    fn chunk(&self, nodes: &[NodeId]) -> Chunk {
+    fn chunk(&mut self, nodes: &[NodeId]) -> Chunk {
         let mut chunk = Chunk {
             steps: Vec::with_capacity(nodes.len()),
             inputs: Vec::with_capacity(nodes.len() * 2),
         };
         for node in nodes {
-            let Task::Compute { recipe, function } = &self.plan.nodes[*node as usize].task else {
+            let Some((recipe, function)) = self.plan.recipe(*node) else {
                 continue;
             };
             let start = chunk.inputs.len() as u32;
-            let values = self
-                .plan
-                .inputs(*node)
-                .iter()
-                .filter_map(|input| self.values[*input as usize].as_ref());
+            let values = self.plan.inputs(*node).iter();
+            let values = values.filter_map(|input| self.value(*input));
             chunk.inputs.extend(values.map(|blob| blob.bytes().clone()));
-            let params = if recipe.params_bytes() == NO_PARAMS {
-                Params::new()
-            } else {
-                recipe.params()
-            };
-            chunk
-                .steps
-                .push((*node, *function, params, start..chunk.inputs.len() as u32));
+            let has_params = recipe.params_bytes() != NO_PARAMS;
+            chunk.steps.push(Step {
+                node: *node,
+                function,
+                params: has_params.then(|| recipe.params()),
+                inputs: start..chunk.inputs.len() as u32,
+            });
         }
         chunk
     }
-}
 
-/// Reads blobs that must be there.
-pub(super) async fn read(blobs: &dyn BlobStore, addrs: &[CAddr]) -> Result<Vec<Blob>> {
-    let found = blobs.get_many(addrs).await?;
-    let present = found.into_iter().zip(addrs).map(|(blob, addr)| {
-        blob.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "a blob vanished during the request").with("addr", addr)
-        })
-    });
-    present.collect()
+    /// Remembers what the functions of this run cost.
+    pub(super) fn observe(&mut self, node: NodeId, cost: Duration, bytes: u64) {
+        let Some((_, function)) = self.plan.recipe(node) else {
+            return;
+        };
+        let calls = &mut self.calls[function as usize];
+        calls.calls += 1;
+        calls.time += cost;
+        calls.bytes += bytes;
+    }
+
+    /// Tells the other requests what the functions of this run cost.
+    pub(super) fn share_costs(&mut self) {
+        let seen = self.plan.functions.iter().zip(&self.calls);
+        let seen = seen.filter(|(_, calls)| calls.calls > 0);
+        let seen = seen.map(|(function, calls)| (function.id(), *calls));
+        self.inner.costs.observe(seen);
+        self.calls.fill(Calls::default());
+    }
 }
 
 fn run_chunk(
@@ -216,12 +139,12 @@ fn run_chunk(
     clock: &dyn Clock,
 ) -> ChunkDone {
     let began = clock.now();
-    let run = |(node, function, params, inputs): &(NodeId, u32, Params, Range<u32>)| {
-        let inputs = &chunk.inputs[inputs.start as usize..inputs.end as usize];
-        (
-            *node,
-            call(&*functions[*function as usize], inputs, params).map(Blob::new),
-        )
+    let none = Params::new();
+    let run = |step: &Step| {
+        let inputs = &chunk.inputs[step.inputs.start as usize..step.inputs.end as usize];
+        let function = &*functions[step.function as usize];
+        let output = call(function, inputs, step.params.as_ref().unwrap_or(&none));
+        (step.node, output.map(Blob::new))
     };
     let results: Vec<_> = chunk.steps.iter().map(run).collect();
     let took = clock.now().saturating_sub(began);
@@ -234,11 +157,9 @@ fn run_chunk(
 fn broken_chunk(nodes: Vec<NodeId>, source: &tokio::task::JoinError) -> ChunkDone {
     let error = Error::new(ErrorKind::Cancelled, "the async runtime is shutting down")
         .with("cause", source);
+    let failed = nodes.into_iter().map(|node| (node, Err(error.clone())));
     ChunkDone {
-        results: nodes
-            .into_iter()
-            .map(|node| (node, Err(error.clone())))
-            .collect(),
+        results: failed.collect(),
         cost: Duration::ZERO,
     }
 }

@@ -6,34 +6,52 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | inputs into memory, light functions in chunks | `light.rs` |
-//! | early cutoff, heavy functions on the executor | `heavy.rs` |
-//! | results, failures, flights of others | `settle.rs` |
+//! | what is held in memory, and what goes when the budget is short | `values.rs` |
+//! | light functions in chunks | `light.rs`, their inputs read in `load.rs` |
+//! | early cutoff | `cutoff.rs` |
+//! | heavy functions on the executor | `heavy.rs` |
+//! | results, failures, flights of others | `settle.rs`, lost blobs in `lost.rs` |
 //! | writing behind | `commit.rs` |
+//! | longest remaining path first | `order.rs` |
+//! | how far it is | `progress.rs` |
+//! | what a dropped request leaves to others | `hand_over.rs` |
 
 mod commit;
+mod cutoff;
+mod hand_over;
 mod heavy;
 mod light;
+mod load;
+mod lost;
+mod order;
+mod progress;
 mod settle;
+mod values;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, BlobStat, CAddr, Divergence, Error, ErrorKind, Executed, Result};
+use deriva_api::{Blob, BlobStat, CAddr, ComputeFunction, Error, ErrorKind, Result, Weight};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use crate::costs::Calls;
 use crate::event::{Event, Summary};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::known::{Known, Seen};
 use crate::plan::{NodeId, Plan, Task};
+use crate::policy::{Cutoff, StoreResults};
 use crate::request::Options;
-use crate::survey::Distrusted;
+use crate::schedule::ReadyQueue;
+use crate::slots::Slot;
 
-use commit::Batch;
+use commit::{Batch, Committed};
+use heavy::Executing;
 use light::{CHUNK_TIME, ChunkDone};
+use values::Values;
 
 /// How a run ended, if not with an error.
 pub(crate) enum End {
@@ -45,24 +63,20 @@ pub(crate) enum End {
 
 /// Something that the loop waited for.
 enum Done {
-    Executed(NodeId, Result<Executed>),
-    Unread(NodeId, Vec<Unread>),
+    Executed(heavy::Outcome),
     Chunk(ChunkDone),
     /// A batch was written, or it was not.
-    Committed(Result<Vec<Divergence>>),
+    Committed(Committed),
     /// A flight of another ended; with an address where it is that of the resolved recipe.
     Landed(NodeId, Option<CAddr>, Landing),
+    /// A slot of the executor is free for this request.
+    Slot(Option<Slot>),
 }
 
-/// An input of a node that could not be read, and why.
-struct Unread {
-    input: NodeId,
-    error: Error,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// Not finished.
+    #[default]
     Open,
     /// Its output is known; or it never was to be computed.
     Done,
@@ -70,27 +84,51 @@ enum State {
     Failed,
 }
 
+/// What changes about a node while it is run.
+#[derive(Clone, Copy, Debug, Default)]
+struct NodeState {
+    /// Inputs that are not there yet.
+    waiting: u32,
+    /// Dependents that still need the value; one more for a requested node.
+    consumers: u32,
+    /// Bytes of the inputs that are there.
+    input_bytes: u32,
+    value: values::Place,
+    state: State,
+    is_target: bool,
+    /// Its blob is in the store, or will be with the batch that is being written.
+    is_kept: bool,
+}
+
+/// What this run does with the recipes of a function.
+#[derive(Clone, Copy, Debug)]
+struct Treatment {
+    is_light: bool,
+    /// They are looked up under their resolved address first; or those are that have large inputs.
+    cutoff: bool,
+    cutoff_of_large: bool,
+    results: StoreResults,
+}
+
 pub(crate) struct Run {
     inner: Arc<Inner>,
     options: Options,
     plan: Plan,
-    state: Vec<State>,
-    is_target: Vec<bool>,
-    /// Inputs that are not there yet.
-    waiting: Vec<u32>,
-    /// Dependents that still need the value; one more for a requested node.
-    consumers: Vec<u32>,
-    values: Vec<Option<Blob>>,
-    /// Nodes whose inputs are all there, not sorted yet into the queues below.
-    ready: VecDeque<NodeId>,
+    nodes: Vec<NodeState>,
+    treatments: Vec<Treatment>,
+    /// Nodes that are named roots, where that matters.
+    roots: HashSet<NodeId>,
+    values: Values,
     light: VecDeque<NodeId>,
-    heavy: VecDeque<NodeId>,
+    heavy: ReadyQueue,
+    /// The longest remaining path above each node, where there are heavy ones.
+    priorities: Vec<u64>,
     /// Nodes to be looked up under their resolved address.
     cutoff: Vec<NodeId>,
     /// Resolved addresses that this run has claimed.
     resolved: HashMap<NodeId, CAddr>,
     running: FuturesUnordered<BoxFuture<'static, Done>>,
-    executing: usize,
+    executing: Executing,
     chunks: usize,
     /// What a light node cost lately.
     light_cost: Duration,
@@ -102,78 +140,71 @@ pub(crate) struct Run {
     failures: HashMap<NodeId, Error>,
     finished: HashMap<NodeId, BlobStat>,
     replan: bool,
+    /// What was computed of each function.
+    calls: Vec<Calls>,
+    /// How many recipes of each function are to be computed.
+    planned_of: Vec<u64>,
+    /// When progress was last reported.
+    reported: Duration,
+    /// The results are for a later plan of the same request.
+    is_stage: bool,
     pub(crate) summary: Summary,
-    pub(crate) distrusted: Distrusted,
+    pub(crate) known: Known,
 }
 
 impl Run {
-    /// Takes over a plan and the claims on its nodes.
+    /// Takes over a plan and the claims on its nodes. `roots` are the named addresses among them.
     pub(crate) fn new(
         inner: Arc<Inner>,
         options: Options,
         mut plan: Plan,
-        distrusted: Distrusted,
+        known: Known,
+        roots: HashSet<NodeId>,
+        is_stage: bool,
     ) -> Self {
-        let count = plan.nodes.len();
         let joins = std::mem::take(&mut plan.joins);
         let mut run = Self {
-            state: vec![State::Open; count],
-            is_target: vec![false; count],
-            waiting: vec![0; count],
-            consumers: (0..count as NodeId)
-                .map(|node| plan.dependents(node).len() as u32)
-                .collect(),
-            values: vec![None; count],
-            ready: VecDeque::new(),
+            nodes: vec![NodeState::default(); plan.len()],
+            treatments: treatments(&inner, &options, &plan),
+            roots,
+            values: Values::new(&inner),
             light: VecDeque::new(),
-            heavy: VecDeque::new(),
+            heavy: ReadyQueue::default(),
+            priorities: Vec::new(),
             cutoff: Vec::new(),
             resolved: HashMap::new(),
             running: FuturesUnordered::new(),
-            executing: 0,
+            executing: Executing::new(options.priority, options.jobs),
             chunks: 0,
             light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
             committing: false,
-            batch: Batch::default(),
+            batch: Batch::new(inner.memory.limit()),
             failure: None,
             failures: HashMap::new(),
             finished: HashMap::new(),
             replan: false,
+            calls: vec![Calls::default(); plan.functions.len()],
+            planned_of: planned_of(&plan),
+            reported: inner.clock.now(),
+            is_stage,
             summary: Summary {
-                planned: plan.computes,
+                planned: plan.computes(),
                 ..Summary::default()
             },
-            distrusted,
+            known,
             inner,
             options,
             plan,
         };
-        for target in &run.plan.targets {
-            run.consumers[*target as usize] += 1;
-            run.is_target[*target as usize] = true;
-        }
-        for node in 0..count as NodeId {
-            match &run.plan.nodes[node as usize].task {
-                Task::Stored { stat, .. } => {
-                    run.state[node as usize] = State::Done;
-                    run.finished
-                        .extend(run.is_target[node as usize].then_some((node, *stat)));
-                }
-                Task::Compute { .. } => {
-                    let open = |input: &&NodeId| {
-                        !matches!(run.plan.nodes[**input as usize].task, Task::Stored { .. })
-                    };
-                    run.waiting[node as usize] =
-                        run.plan.inputs(node).iter().filter(open).count() as u32;
-                    if run.waiting[node as usize] == 0 {
-                        run.ready.push_back(node);
-                    }
-                }
-                Task::Join => {}
-            }
-        }
+        run.prioritize();
+        run.begin();
         for (node, landing) in joins {
+            let deadlock = run.options.nesting.deadlock(run.plan.addr(node));
+            if let Some(error) = deadlock {
+                run.fail(node, error);
+                continue;
+            }
             let landed =
                 landing.map(move |end| Done::Landed(node, None, end.unwrap_or(Landing::Abandoned)));
             run.running.push(landed.boxed());
@@ -181,81 +212,174 @@ impl Run {
         run
     }
 
+    /// Counts what each node waits for, and finds those that wait for nothing.
+    fn begin(&mut self) {
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            node.consumers = self.plan.dependents(i as NodeId).len() as u32;
+        }
+        for target in &self.plan.targets {
+            let node = &mut self.nodes[*target as usize];
+            node.consumers += 1;
+            node.is_target = true;
+        }
+        let mut failed = Vec::new();
+        for node in 0..self.plan.len() as NodeId {
+            match self.plan.task(node) {
+                Task::Stored { .. } => {
+                    let at = &mut self.nodes[node as usize];
+                    (at.state, at.is_kept) = (State::Done, true);
+                    if at.is_target {
+                        self.finished
+                            .extend(self.plan.content(node).map(|stat| (node, stat)));
+                    }
+                }
+                Task::Held | Task::Failed => match self.known.of(&self.plan.addr(node)).cloned() {
+                    Some(Seen::Held(output, blob)) => self.take_held(node, output, blob),
+                    Some(Seen::Failed(error)) => failed.push((node, error)),
+                    None => {}
+                },
+                Task::Compute { .. } | Task::Join => {}
+            }
+        }
+        for node in 0..self.plan.len() as NodeId {
+            if self.plan.recipe(node).is_none() {
+                continue;
+            }
+            let (mut waiting, mut bytes) = (0, 0);
+            for input in self.plan.inputs(node) {
+                match self.nodes[*input as usize].state {
+                    State::Done => bytes += self.content(*input).map_or(0, |stat| stat.len),
+                    State::Open | State::Failed => waiting += 1,
+                }
+            }
+            self.nodes[node as usize].waiting = waiting;
+            self.nodes[node as usize].input_bytes = saturated(bytes);
+            if waiting == 0 {
+                self.ready(node);
+            }
+        }
+        for (node, error) in failed {
+            self.give_up(node, &error);
+            self.skip_above(node, &error);
+        }
+    }
+
     /// Runs until nothing is left to do or something failed. Whatever was computed is committed.
     pub(crate) async fn drive(&mut self) -> Result<End> {
         let mut turns = 0u32;
         while self.failure.is_none() {
-            while let Some(Some(done)) = self.poll_done() {
+            while let Some(done) = self.poll_done() {
                 self.absorb(done).await;
             }
-            self.sort_ready();
             if let Err(error) = self.look_up_resolved().await {
                 self.failure = Some(error);
                 break;
             }
+            self.relieve();
             self.start_heavy();
-            let backlog = self.batch.is_backlog() && self.committing;
-            if !backlog && !self.light.is_empty() {
+            // What is being written makes room: for results that wait behind it, or for values.
+            let blocked = self.committing && (self.batch.is_backlog() || self.values.excess(0) > 0);
+            if !blocked && !self.light.is_empty() {
                 self.run_light().await;
                 self.commit(false);
                 turns += 1;
                 if self.busy >= CHUNK_TIME || turns.is_multiple_of(64) {
                     self.busy = Duration::ZERO;
+                    self.report_progress(false);
                     tokio::task::yield_now().await;
                 }
                 continue;
             }
-            if !self.ready.is_empty() && !backlog {
+            if !self.cutoff.is_empty() {
                 continue;
             }
             self.commit(true);
             // What is left waits for flights, maybe for one of this run that only a new plan can end.
-            if self.replan && self.executing == 0 && self.chunks == 0 && !self.committing {
+            let idle = self.executing.is_empty() && self.chunks == 0 && !self.committing;
+            if self.replan && idle {
                 break;
             }
-            match self.running.next().await {
+            match self.next_done().await {
                 Some(done) => self.absorb(done).await,
                 None => break,
             }
         }
         self.finish_commits().await;
+        self.report_progress(true);
         match self.failure.take() {
             Some(error) => Err(error),
             None => self.end(),
         }
     }
 
-    fn poll_done(&mut self) -> Option<Option<Done>> {
+    /// What is done by now, if anything.
+    fn poll_done(&mut self) -> Option<Done> {
+        if let Some(outcome) = self.executing.try_next() {
+            return Some(Done::Executed(outcome));
+        }
         if self.running.is_empty() {
-            None
-        } else {
-            self.running.next().now_or_never()
+            return None;
+        }
+        self.running.next().now_or_never().flatten()
+    }
+
+    /// What is done next; `None` when nothing is under way.
+    async fn next_done(&mut self) -> Option<Done> {
+        match (self.executing.is_empty(), self.running.is_empty()) {
+            (true, true) => None,
+            (true, false) => self.running.next().await,
+            (false, true) => self.executing.next().await.map(Done::Executed),
+            (false, false) => tokio::select! {
+                biased;
+                outcome = self.executing.next() => outcome.map(Done::Executed),
+                done = self.running.next() => done,
+            },
         }
     }
 
     async fn absorb(&mut self, done: Done) {
         match done {
-            Done::Executed(node, result) => {
-                self.executing -= 1;
-                self.executed(node, result);
-            }
-            Done::Unread(node, inputs) => {
-                self.executing -= 1;
-                self.lost(node, inputs).await;
-            }
+            Done::Executed(outcome) => self.executed(outcome).await,
             Done::Chunk(chunk) => {
                 self.chunks -= 1;
                 self.chunk_done(chunk);
             }
-            Done::Committed(result) => self.committed(result),
+            Done::Committed(committed) => self.committed(committed),
             Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing),
+            Done::Slot(slot) => self.executing.granted(slot),
         }
+        self.report_progress(false);
         self.commit(false);
     }
 
+    /// A node waits for nothing any more: where it goes.
+    fn ready(&mut self, node: NodeId) {
+        let Some((_, function)) = self.plan.recipe(node) else {
+            return;
+        };
+        let treatment = self.treatments[function as usize];
+        let is_light = self.is_light(node);
+        if treatment.cutoff || (treatment.cutoff_of_large && !is_light) {
+            self.cutoff.push(node);
+        } else {
+            self.queue(node, is_light);
+        }
+    }
+
+    /// Queues a node to be computed.
+    fn queue(&mut self, node: NodeId, is_light: bool) {
+        if is_light {
+            self.light.push_back(node);
+        } else {
+            let priority = self.priorities.get(node as usize).copied().unwrap_or(0);
+            self.heavy.push(node, priority);
+        }
+    }
+
     fn end(&mut self) -> Result<End> {
-        let open = |target: &&NodeId| self.state[**target as usize] == State::Open;
+        let open = |target: &&NodeId| self.nodes[**target as usize].state == State::Open;
         if self.replan {
+            self.keep_unstored();
             return Ok(End::Replan);
         }
         if let Some(target) = self.plan.targets.iter().find(open) {
@@ -263,71 +387,85 @@ impl Run {
                 ErrorKind::Corrupt,
                 "the store shows a recipe that depends on itself",
             )
-            .with("addr", self.plan.nodes[*target as usize].addr));
+            .with("addr", self.plan.addr(*target)));
         }
+        let unknown = || Error::new(ErrorKind::Internal, "a request ended without a result");
         let result = |target: &NodeId| match self.finished.get(target) {
-            Some(stat) => (Ok(*stat), self.values[*target as usize].clone()),
+            Some(stat) => (Ok(*stat), self.value(*target).cloned()),
             None => {
-                let unknown =
-                    || Error::new(ErrorKind::Internal, "a request ended without a result");
-                (
-                    Err(self.failures.get(target).cloned().unwrap_or_else(unknown)),
-                    None,
-                )
+                let failure = self.failures.get(target).cloned();
+                (Err(failure.unwrap_or_else(unknown)), None)
             }
         };
-        Ok(End::Finished(
-            self.plan.targets.iter().map(result).collect(),
-        ))
+        let results = self.plan.targets.iter().map(result).collect();
+        self.keep_unstored();
+        Ok(End::Finished(results))
+    }
+
+    /// Carries what no store has over to a next plan of the same request.
+    fn keep_unstored(&mut self) {
+        let held = (0..self.plan.len() as NodeId).filter_map(|node| {
+            let at = &self.nodes[node as usize];
+            let held = self.values.get(at.value).filter(|_| !at.is_kept)?;
+            Some((
+                self.plan.addr(node),
+                Seen::Held(held.output(), held.blob.clone()),
+            ))
+        });
+        let failed = self.failures.iter();
+        let failed =
+            failed.map(|(node, error)| (self.plan.addr(*node), Seen::Failed(error.clone())));
+        let seen: Vec<_> = held.chain(failed).collect();
+        self.known.add(seen);
     }
 
     fn emit(&self, event: Event) {
-        if let Some(progress) = &self.options.progress {
-            progress(&event);
-        }
-    }
-
-    /// The recipe of a node that is to be computed, and the index of its function.
-    fn recipe(&self, node: NodeId) -> Option<(&deriva_api::Recipe, u32)> {
-        match &self.plan.nodes[node as usize].task {
-            Task::Compute { recipe, function } => Some((recipe, *function)),
-            Task::Stored { .. } | Task::Join => None,
+        if let Some(handler) = &self.options.progress {
+            handler(&event);
         }
     }
 
     /// Address and length of a node's bytes, once they are known.
     fn content(&self, node: NodeId) -> Option<BlobStat> {
-        match (
-            &self.values[node as usize],
-            &self.plan.nodes[node as usize].task,
-        ) {
-            (Some(blob), _) => Some(blob.stat()),
-            (None, Task::Stored { stat, .. }) => Some(*stat),
-            (None, _) => None,
+        match self.value(node) {
+            Some(blob) => Some(blob.stat()),
+            None => self.plan.content(node),
         }
     }
 }
 
-impl Drop for Run {
-    /// Gives up what is still claimed, so that whoever waits for it can claim it anew; what was
-    /// computed is written all the same.
-    fn drop(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
-        if !batch.is_empty() {
-            commit::spawn(&self.inner, batch);
+fn treatments(inner: &Inner, options: &Options, plan: &Plan) -> Vec<Treatment> {
+    let treatment = |function: &Arc<dyn ComputeFunction>| {
+        let (id, weight) = (function.id(), function.weight());
+        let pays = || {
+            let estimate = inner.costs.estimate(id, weight);
+            inner.costs.cutoff_pays(estimate, weight).pays
+        };
+        let (cutoff, cutoff_of_large) = match options.cutoff_of(inner, id) {
+            Cutoff::Always => (true, true),
+            Cutoff::Never => (false, false),
+            Cutoff::Auto => (pays(), true),
+        };
+        Treatment {
+            is_light: weight == Weight::Light,
+            cutoff,
+            cutoff_of_large,
+            results: options.results_of(inner, id),
         }
-        let open = self
-            .plan
-            .nodes
-            .iter()
-            .zip(&self.state)
-            .filter_map(|(node, state)| {
-                (*state == State::Open && matches!(node.task, Task::Compute { .. }))
-                    .then_some(node.addr)
-            });
-        let abandoned = open.chain(self.resolved.values().copied());
-        self.inner
-            .flights
-            .land(abandoned.map(|addr| (addr, Landing::Abandoned)));
+    };
+    plan.functions.iter().map(treatment).collect()
+}
+
+fn planned_of(plan: &Plan) -> Vec<u64> {
+    let mut planned = vec![0; plan.functions.len()];
+    for node in 0..plan.len() as NodeId {
+        if let Some((_, function)) = plan.recipe(node) {
+            planned[function as usize] += 1;
+        }
     }
+    planned
+}
+
+fn saturated(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -1,14 +1,13 @@
-//! What follows when a node is finished, failed, or lost.
+//! What follows when a node is finished or failed.
 
 use std::time::Duration;
 
-use deriva_api::{Blob, CAddr, Error, ErrorKind, Output, Record};
+use deriva_api::{Blob, Error, ErrorKind, Output, Record};
 
-use super::{Run, State, Unread};
+use super::{Run, State, saturated};
 use crate::event::{Event, Reuse};
 use crate::flights::Landing;
-use crate::plan::{NodeId, Task};
-use crate::request::StoreResults;
+use crate::plan::NodeId;
 
 impl Run {
     /// A node was computed here.
@@ -19,14 +18,14 @@ impl Run {
             cost,
         };
         if self.count_computed(node, output) {
-            self.settle(node, output, Some(blob), self.records());
+            self.settle(node, output, Some(blob), self.keeps(node, output));
         }
     }
 
     /// A node was computed by an executor that stored the output itself.
     pub(super) fn computed_elsewhere(&mut self, node: NodeId, output: Output) {
         if self.count_computed(node, output) {
-            self.settle(node, output, None, self.records());
+            self.settle(node, output, None, self.keeps(node, output));
         }
     }
 
@@ -45,127 +44,116 @@ impl Run {
             Reuse::Recorded => self.summary.reused += 1,
         }
         self.emit(Event::Reused {
-            addr: self.addr(node),
+            addr: self.plan.addr(node),
             output,
             how,
         });
         // What another request recorded under this very address is recorded.
-        let record = self.records() && !(stored && how == Reuse::Joined);
+        let record = self.keeps(node, output) && !(stored && how == Reuse::Joined);
         self.settle(node, output, blob.filter(|_| !stored), record);
     }
 
-    /// Whether outputs are recorded.
-    fn records(&self) -> bool {
-        self.options.store_results == StoreResults::All
+    /// A node was finished by an earlier plan of this request, and is in no store.
+    pub(super) fn take_held(&mut self, node: NodeId, output: Output, blob: Blob) {
+        self.nodes[node as usize].state = State::Done;
+        if self.nodes[node as usize].is_target {
+            self.finished.insert(node, output.stat());
+        }
+        self.hold(node, blob, output.cost);
+    }
+
+    /// Whether the output of a node is to be recorded.
+    fn keeps(&self, node: NodeId, output: Output) -> bool {
+        let results = match self.plan.recipe(node) {
+            Some((_, function)) => self.treatments[function as usize].results,
+            None => self.options.results(&self.inner),
+        };
+        // A later plan of this request is built on what a stage was made for.
+        results.keeps(&output, self.roots.contains(&node))
+            || (self.is_stage && self.nodes[node as usize].is_target)
     }
 
     /// A flight of somebody else ended, of the node itself or of its resolved recipe.
-    pub(super) fn landed(&mut self, node: NodeId, resolved: Option<CAddr>, landing: Landing) {
-        if self.state[node as usize] != State::Open {
+    pub(super) fn landed(
+        &mut self,
+        node: NodeId,
+        resolved: Option<deriva_api::CAddr>,
+        landing: Landing,
+    ) {
+        if self.nodes[node as usize].state != State::Open {
             return;
         }
-        match (landing, resolved) {
-            (
-                Landing::Done {
-                    output,
-                    blob,
-                    stored,
-                },
-                Some(_),
-            ) => self.reuse(node, output, blob, Reuse::Cutoff, stored),
-            (
-                Landing::Done {
-                    output,
-                    blob,
-                    stored,
-                },
-                None,
-            ) => self.reuse(node, output, blob, Reuse::Joined, stored),
-            (Landing::Failed(error), _) => self.fail(node, error),
-            (Landing::Abandoned, Some(_)) => self.cutoff.push(node),
-            (Landing::Abandoned, None) => self.replan = true,
+        let how = match resolved {
+            Some(_) => Reuse::Cutoff,
+            None => Reuse::Joined,
+        };
+        match landing {
+            Landing::Done {
+                output,
+                blob,
+                stored,
+            } => self.reuse(node, output, blob, how, stored),
+            Landing::Failed(error) => self.fail(node, error),
+            Landing::Abandoned if resolved.is_some() => self.cutoff.push(node),
+            Landing::Abandoned => self.replan = true,
         }
     }
 
     /// A node failed. Without `keep_going` this ends the run; with it, only what depends on the node.
     pub(super) fn fail(&mut self, node: NodeId, error: Error) {
-        let error = if error.path().is_empty() || error.path().last() == Some(&self.addr(node)) {
-            error
-                .with("addr", self.addr(node))
-                .along(self.plan.path(node))
+        let addr = self.plan.addr(node);
+        let error = if error.path().is_empty() || error.path().last() == Some(&addr) {
+            error.with("addr", addr).along(self.plan.path(node))
         } else {
             error
         };
         self.summary.failed += 1;
         self.emit(Event::Failed {
-            addr: self.addr(node),
+            addr,
             error: error.clone(),
         });
         self.give_up(node, &error);
-        if !self.options.keep_going {
+        if self.options.keep_going {
+            self.skip_above(node, &error);
+        } else {
             self.failure = Some(error);
-            return;
         }
+    }
+
+    /// Gives up all that needs a node that failed.
+    pub(super) fn skip_above(&mut self, node: NodeId, error: &Error) {
         let mut above = self.plan.dependents(node).to_vec();
         while let Some(node) = above.pop() {
-            if self.state[node as usize] == State::Open {
+            if self.nodes[node as usize].state == State::Open {
                 self.summary.skipped += 1;
                 self.emit(Event::Skipped {
-                    addr: self.addr(node),
+                    addr: self.plan.addr(node),
                 });
-                self.give_up(node, &error);
+                self.give_up(node, error);
                 above.extend_from_slice(self.plan.dependents(node));
             }
         }
     }
 
-    /// Inputs of a node could not be read. Where all of them are damaged or gone and recipes can make
-    /// them again, that is left to a new plan.
-    pub(super) async fn lost(&mut self, node: NodeId, inputs: Vec<Unread>) {
-        let mut made = Vec::new();
-        let mut damaged = Vec::new();
-        for Unread { input, error } in inputs {
-            match (&self.plan.nodes[input as usize].task, error.kind()) {
-                (Task::Stored { stat, made: true }, ErrorKind::Corrupt) => damaged.push(stat.addr),
-                (Task::Stored { stat, made: true }, ErrorKind::NotFound) => made.push(stat.addr),
-                (_, ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                    let error = error
-                        .with("leaf", self.addr(input))
-                        .hint("no recipe can make this blob: put it again");
-                    return self.fail(node, error);
-                }
-                _ => return self.fail(node, error),
-            }
-        }
-        match self.inner.discard_damaged(&damaged).await {
-            Ok(()) => {
-                self.distrusted.extend(made.into_iter().chain(damaged));
-                self.replan = true;
-            }
-            Err(error) => self.fail(node, error),
-        }
-    }
-
     /// Counts a computed node, and checks it against what was recorded before its blob was lost.
     fn count_computed(&mut self, node: NodeId, output: Output) -> bool {
-        let addr = self.addr(node);
-        if let Some(expected) = self
-            .plan
-            .expected
-            .get(&node)
-            .filter(|expected| !expected.same_bytes(&output))
-        {
-            let error = Error::new(ErrorKind::Nondeterministic, "computing a lost output again gave different bytes")
+        let addr = self.plan.addr(node);
+        let expected = self.plan.expected.get(&node);
+        if let Some(expected) = expected.filter(|expected| !expected.same_bytes(&output)) {
+            let what = "computing a lost output again gave different bytes";
+            let error = Error::new(ErrorKind::Nondeterministic, what)
                 .with("recorded", expected.addr)
                 .with("offered", output.addr)
                 .hint("the function is not deterministic: give it a new version, or forget the old output");
             self.fail(node, error);
             return false;
         }
+        let healed = expected.is_some();
         self.summary.computed += 1;
         self.summary.bytes += output.len;
+        self.observe(node, output.cost, output.len);
         self.emit(Event::Computed { addr, output });
-        if self.plan.expected.contains_key(&node) {
+        if healed {
             self.summary.healed += 1;
             self.emit(Event::Healed { addr });
         }
@@ -175,83 +163,69 @@ impl Run {
     /// The output of a node is known: record it, keep its bytes while they are needed, let those go on
     /// that wait for it, and let go of its own inputs. `blob` is what the store does not have yet.
     fn settle(&mut self, node: NodeId, output: Output, blob: Option<Blob>, record: bool) {
-        let addr = self.addr(node);
+        let addr = self.plan.addr(node);
         let at = node as usize;
-        self.state[at] = State::Done;
-        self.distrusted.remove(&output.addr);
-        let owned = matches!(self.plan.nodes[at].task, Task::Compute { .. });
+        self.nodes[at].state = State::Done;
+        self.nodes[at].is_kept = record || blob.is_none();
+        self.known.distrusted.remove(&output.addr);
+        let lands = self.plan.recipe(node).is_some();
         let resolved = self.resolved.remove(&node);
-        let landed = owned.then_some(addr).into_iter().chain(resolved);
         if record {
-            self.batch
-                .landings
-                .extend(landed.map(|addr| (addr, output)));
             let record = Record {
                 addr,
                 resolved,
                 output,
             };
-            self.batch.add(record, blob.clone());
+            self.batch.add(node, record, blob.clone(), lands);
         } else {
-            let landing = || Landing::Done {
+            let landing = |()| Landing::Done {
                 output,
                 blob: blob.clone(),
                 stored: blob.is_none(),
             };
+            let landed = lands.then_some(addr).into_iter().chain(resolved);
             self.inner
                 .flights
-                .land(landed.map(|addr| (addr, landing())));
+                .land(landed.map(|addr| (addr, ())), landing);
         }
         self.release_inputs(node);
-        if self.is_target[node as usize] {
+        if self.nodes[at].is_target {
             self.finished.insert(node, output.stat());
         }
         match blob {
-            Some(blob) => self.values[at] = (self.consumers[at] > 0).then_some(blob),
-            None => {
-                self.plan.nodes[at].task = Task::Stored {
-                    stat: output.stat(),
-                    made: true,
-                }
-            }
+            Some(blob) => self.hold(node, blob, output.cost),
+            None => self.plan.set_stored(node, output.stat(), true),
         }
+        let bytes = saturated(output.len);
         for i in 0..self.plan.dependents(node).len() {
-            let above = self.plan.dependents(node)[i] as usize;
-            self.waiting[above] -= 1;
-            if self.waiting[above] == 0 && self.state[above] == State::Open {
-                self.ready.push_back(above as NodeId);
+            let above = self.plan.dependents(node)[i];
+            let at = &mut self.nodes[above as usize];
+            at.waiting -= 1;
+            at.input_bytes = at.input_bytes.saturating_add(bytes);
+            if at.waiting == 0 && at.state == State::Open {
+                self.ready(above);
             }
         }
     }
 
     fn release_inputs(&mut self, node: NodeId) {
         for i in 0..self.plan.inputs(node).len() {
-            let input = self.plan.inputs(node)[i] as usize;
-            self.consumers[input] -= 1;
-            if self.consumers[input] == 0 {
-                self.values[input] = None;
-            }
+            self.release(self.plan.inputs(node)[i]);
         }
     }
 
-    fn give_up(&mut self, node: NodeId, error: &Error) {
-        self.state[node as usize] = State::Failed;
+    pub(super) fn give_up(&mut self, node: NodeId, error: &Error) {
+        self.nodes[node as usize].state = State::Failed;
         self.failures.insert(node, error.clone());
         self.release_inputs(node);
-        let own = matches!(self.plan.nodes[node as usize].task, Task::Compute { .. })
-            .then_some(self.addr(node));
+        let own = self.plan.recipe(node).map(|_| self.plan.addr(node));
         let ended = own.into_iter().chain(self.resolved.remove(&node));
         // That this request ran out of time is no failure for those who wait with it.
         let landing = match error.kind() {
             ErrorKind::Timeout | ErrorKind::Cancelled => Landing::Abandoned,
             _ => Landing::Failed(error.clone()),
         };
-        self.inner
-            .flights
-            .land(ended.map(|addr| (addr, landing.clone())));
-    }
-
-    fn addr(&self, node: NodeId) -> CAddr {
-        self.plan.nodes[node as usize].addr
+        let ended = ended.map(|addr| (addr, ()));
+        self.inner.flights.land(ended, |()| landing.clone());
     }
 }

@@ -1,0 +1,136 @@
+//! One budget of bytes for all that a [`crate::Deriva`] holds: values in flight, results that wait to be
+//! written, and the memory cache, which yields to the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::inner::Inner;
+
+/// How far an account may be off before it is settled: a node of a few bytes touches nothing shared.
+const SLACK: i64 = 64 << 10;
+
+/// The budget.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    limit: u64,
+    held: AtomicU64,
+}
+
+impl Memory {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            held: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes that may be held.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Bytes that requests hold now.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+/// What one request holds. What is left on it when it is dropped is given back.
+#[derive(Debug)]
+pub(crate) struct Account {
+    inner: Arc<Inner>,
+    held: u64,
+    unsettled: i64,
+}
+
+impl Account {
+    pub(crate) fn new(inner: &Arc<Inner>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            held: 0,
+            unsettled: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.held += bytes;
+        self.change(bytes as i64);
+    }
+
+    pub(crate) fn give_back(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.held, "more is given back than was held");
+        self.held = self.held.saturating_sub(bytes);
+        self.change(-(bytes as i64));
+    }
+
+    /// Bytes by which the budget is exceeded with `more` bytes. The cache has yielded before.
+    pub(crate) fn excess(&mut self, more: u64) -> u64 {
+        self.settle();
+        let (memory, cache) = (&self.inner.memory, &self.inner.cache);
+        let wanted = memory.held() + more;
+        let excess = |cached: u64| (wanted + cached).saturating_sub(memory.limit);
+        match excess(cache.bytes()) {
+            0 => 0,
+            over => {
+                cache.evict(over);
+                excess(cache.bytes())
+            }
+        }
+    }
+
+    fn change(&mut self, by: i64) {
+        self.unsettled += by;
+        if self.unsettled.abs() >= SLACK {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let held = &self.inner.memory.held;
+        match std::mem::take(&mut self.unsettled) {
+            more @ 1.. => held.fetch_add(more as u64, Ordering::Relaxed),
+            0 => 0,
+            less => held.fetch_sub(less.unsigned_abs(), Ordering::Relaxed),
+        };
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        self.unsettled -= held as i64;
+        self.settle();
+    }
+}
+
+/// The budget where none is set: a quarter of what the machine has, or of what the process's control
+/// group may use.
+pub(crate) fn default_limit() -> u64 {
+    let machine = field("/proc/meminfo", "MemTotal:").map(|kib| kib << 10);
+    let group = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let group = group.iter().find_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    machine.into_iter().chain(group).min().unwrap_or(1 << 30) / 4
+}
+
+fn field(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_a_share_of_this_machine() {
+        let limit = default_limit();
+        assert!((16 << 20..1 << 50).contains(&limit), "{limit}");
+    }
+}

@@ -1,0 +1,47 @@
+//! What is told when a plan cannot be carried out.
+
+use std::collections::BTreeSet;
+
+use deriva_api::{Error, ErrorKind, FunctionId};
+
+use super::{NodeId, Plan};
+
+/// How many missing addresses an error lists by name; the rest is counted.
+const LISTED: usize = 20;
+
+/// The error that lists all that a plan lacks; `None` where it lacks nothing.
+pub(super) fn incomplete(
+    plan: &Plan,
+    missing: &[NodeId],
+    unknown: &BTreeSet<FunctionId>,
+) -> Option<Error> {
+    let mut error = match (missing.first(), unknown.is_empty()) {
+        (None, true) => return None,
+        (None, false) => Error::new(
+            ErrorKind::Unsupported,
+            "recipes need functions that are not registered",
+        )
+        .hint("register them with the builder; `deriva functions` lists those that are there"),
+        (Some(first), _) => Error::new(
+            ErrorKind::NotFound,
+            "neither a blob nor a recipe is stored under an address that is needed",
+        )
+        .hint("put the missing blobs or insert the missing recipes, then ask again")
+        .with("missing", list(missing.iter().map(|node| plan.addr(*node))))
+        .along(plan.path(*first)),
+    };
+    if !unknown.is_empty() {
+        error = error.with("unknown_functions", list(unknown.iter()));
+    }
+    Some(error)
+}
+
+fn list(items: impl ExactSizeIterator<Item = impl ToString>) -> String {
+    let more = items.len().saturating_sub(LISTED);
+    let listed: Vec<String> = items.take(LISTED).map(|item| item.to_string()).collect();
+    let listed = listed.join(", ");
+    match more {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
+}

@@ -1,0 +1,139 @@
+//! One batch of the frontier: looked up, claimed, and turned into tasks.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use deriva_api::{CAddr, Result};
+use tokio::sync::oneshot;
+
+use super::{NodeId, Planner, Task};
+use crate::flights::Landing;
+use crate::inner::Inner;
+use crate::known::{Known, Seen};
+use crate::survey::{Found, survey};
+
+/// Claims that nobody looks after yet; those still here when it is dropped are abandoned.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    inner: Arc<Inner>,
+    addrs: Vec<CAddr>,
+}
+
+impl Claims {
+    pub(crate) fn new(inner: &Arc<Inner>, addrs: Vec<CAddr>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            addrs,
+        }
+    }
+
+    /// Hands the claims over to the caller, who must land them.
+    pub(crate) fn disarm(mut self) -> Vec<CAddr> {
+        std::mem::take(&mut self.addrs)
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        self.inner.flights.abandon(self.addrs.drain(..));
+    }
+}
+
+impl Planner {
+    /// Finds out what is to be done with these nodes; what they need joins the frontier.
+    pub(super) async fn expand(
+        &mut self,
+        inner: &Inner,
+        batch: Range<usize>,
+        known: &Known,
+    ) -> Result<()> {
+        let first = batch.start as NodeId;
+        let addrs = self.plan.addrs[batch].to_vec();
+        let landings = inner.flights.landings();
+        let survey = survey(&*inner.dag, &*inner.blobs, &addrs, known).await?;
+        let open = |i: &usize| known.of(&addrs[*i]).is_none() && survey.is_open(*i);
+        let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
+        let joined = inner.flights.claim(open.iter().map(|i| addrs[*i]));
+        let mut joins: HashMap<usize, oneshot::Receiver<Landing>> = joined
+            .into_iter()
+            .map(|(place, landing)| (open[place], landing))
+            .collect();
+        if !joins.is_empty() {
+            open.retain(|i| !joins.contains_key(i));
+        }
+        let before = self.claims.addrs.len();
+        self.claims.addrs.extend(open.iter().map(|i| addrs[*i]));
+        // A flight that landed between look-up and claim may have recorded what is now claimed. What is
+        // owned cannot be recorded by others any more, so one repetition is enough.
+        let mut anew = HashMap::new();
+        if landings != inner.flights.landings() {
+            anew = self.look_again(inner, &addrs, &open, before, known).await?;
+        }
+        for (i, found) in survey.found().enumerate() {
+            let node = first + i as NodeId;
+            if let Some(landing) = joins.remove(&i) {
+                self.plan.joins.push((node, landing));
+            } else if let Some(seen) = known.of(&addrs[i]) {
+                self.plan.tasks[node as usize] = match seen {
+                    Seen::Held(..) => Task::Held,
+                    Seen::Failed(_) => Task::Failed,
+                };
+            } else {
+                self.settle(inner, node, addrs[i], anew.remove(&i).unwrap_or(found));
+            }
+            self.plan.inputs_at.push(self.plan.inputs.len() as u32);
+        }
+        Ok(())
+    }
+
+    /// Looks up again what was claimed; what is there by now is given back at once.
+    async fn look_again(
+        &mut self,
+        inner: &Inner,
+        addrs: &[CAddr],
+        owned: &[usize],
+        claimed_before: usize,
+        known: &Known,
+    ) -> Result<HashMap<usize, Found>> {
+        let asked: Vec<CAddr> = owned.iter().map(|i| addrs[*i]).collect();
+        let survey = survey(&*inner.dag, &*inner.blobs, &asked, known).await?;
+        let anew: HashMap<usize, Found> = owned.iter().copied().zip(survey.found()).collect();
+        let done = |addr: &CAddr, i: &usize| match &anew[i] {
+            Found::Present(_, output) => Some((*addr, *output)),
+            _ => None,
+        };
+        let done: HashMap<CAddr, _> = asked
+            .iter()
+            .zip(owned)
+            .filter_map(|(addr, i)| done(addr, i))
+            .collect();
+        if !done.is_empty() {
+            let batch = self.claims.addrs.split_off(claimed_before);
+            let kept = batch.into_iter().filter(|addr| !done.contains_key(addr));
+            self.claims.addrs.extend(kept);
+            inner.flights.land(done, |output| Landing::Done {
+                output,
+                blob: None,
+                stored: true,
+            });
+        }
+        Ok(anew)
+    }
+
+    fn settle(&mut self, inner: &Inner, node: NodeId, addr: CAddr, found: Found) {
+        match found {
+            Found::Leaf(stat) => self.plan.set_stored(node, stat, false),
+            Found::Missing => self.missing.push(node),
+            Found::Present(_, output) => {
+                self.plan.reused.push((addr, output));
+                self.plan.set_stored(node, output.stat(), true);
+            }
+            Found::Lost(recipe, output) => {
+                self.plan.expected.insert(node, output);
+                self.compute(inner, node, recipe);
+            }
+            Found::Absent(recipe) => self.compute(inner, node, recipe),
+        }
+    }
+}

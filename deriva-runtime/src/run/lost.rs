@@ -1,0 +1,44 @@
+//! Inputs that were there when the plan was made, and could not be read.
+
+use deriva_api::{Error, ErrorKind};
+
+use super::Run;
+use crate::plan::{NodeId, Task};
+
+/// An input of a node that could not be read, and why.
+pub(super) struct Unread {
+    pub(super) input: NodeId,
+    pub(super) error: Error,
+}
+
+impl Run {
+    /// Inputs of a node could not be read. Where all of them are damaged or gone and recipes can make
+    /// them again, that is left to a new plan.
+    pub(super) async fn lost(&mut self, node: NodeId, inputs: Vec<Unread>) {
+        let mut gone = Vec::new();
+        let mut damaged = Vec::new();
+        for Unread { input, error } in inputs {
+            let made = matches!(self.plan.task(input), Task::Stored { made: true, .. });
+            let stat = self.plan.content(input).filter(|_| made);
+            match (stat, error.kind()) {
+                (Some(stat), ErrorKind::Corrupt) => damaged.push(stat.addr),
+                (Some(stat), ErrorKind::NotFound) => gone.push(stat.addr),
+                (None, ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    let error = error
+                        .with("leaf", self.plan.addr(input))
+                        .hint("no recipe can make this blob: put it again");
+                    return self.fail(node, error);
+                }
+                _ => return self.fail(node, error),
+            }
+        }
+        match self.inner.discard_damaged(&damaged).await {
+            Ok(()) => {
+                let lost = gone.into_iter().chain(damaged);
+                self.known.distrusted.extend(lost);
+                self.replan = true;
+            }
+            Err(error) => self.fail(node, error),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A request from its beginning to its end: planned and run, in stages where the graph is larger than
+//! there is room for.
+//!
+//! A plan holds a number of recipes that the memory budget allows. Where a request needs more, the
+//! planner answers with the frontier that it came to. That frontier is a stage of its own, and is
+//! materialized first, by the same rule; then the request is planned again, and finds it done. What is
+//! remembered of a stage meanwhile is the addresses of its frontier, so memory grows with the frontiers
+//! of the graph and not with the graph, at the price of planning each part twice.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
+use futures::TryStreamExt;
+
+use crate::event::{Event, Materialized, Reuse, Summary};
+use crate::inner::Inner;
+use crate::known::Known;
+use crate::plan::{NodeId, Plan, Planned, plan};
+use crate::request::Options;
+use crate::run::{End, Run};
+
+/// New plans that lost blobs may force in one stage, before the disk is taken for broken.
+const MAX_LOST_ROUNDS: usize = 16;
+/// The share of the memory budget that a plan may take.
+const SHARE: u64 = 4;
+/// What a recipe takes in a plan and in its run, in bytes, with some inputs.
+const RECIPE_BYTES: u64 = 320;
+/// Recipes that a plan holds however small the budget is.
+const MIN_RECIPES: u64 = 1024;
+
+struct Stages {
+    inner: Arc<Inner>,
+    options: Options,
+    /// What is to be materialized: last what all before it waits for.
+    stages: Vec<Vec<CAddr>>,
+    /// What earlier stages of this request made: to find it is no reuse.
+    ours: HashSet<CAddr, BuildAddrHasher>,
+    known: Known,
+    summary: Summary,
+    /// Plans of this stage so far, and how many of them lost blobs forced.
+    plans: usize,
+    lost_rounds: usize,
+}
+
+/// Makes the bytes of `targets` available.
+pub(crate) async fn materialize(
+    inner: Arc<Inner>,
+    targets: Vec<CAddr>,
+    options: Options,
+) -> Result<Materialized> {
+    let mut stages = Stages {
+        inner,
+        options,
+        stages: vec![targets],
+        ours: HashSet::default(),
+        known: Known::default(),
+        summary: Summary::default(),
+        plans: 0,
+        lost_rounds: 0,
+    };
+    loop {
+        if let Some(done) = stages.round().await? {
+            return Ok(done);
+        }
+    }
+}
+
+impl Stages {
+    /// Plans the last stage and runs it, or learns that others must go before.
+    async fn round(&mut self) -> Result<Option<Materialized>> {
+        let targets = self.stages.last().map_or(&[][..], Vec::as_slice);
+        let room = room(&self.inner);
+        let (plan, claims) = match plan(&self.inner, targets, &self.known, room).await? {
+            Planned::Whole(plan, claims) => (plan, claims),
+            Planned::TooMany(frontier) => {
+                let stages = frontier.chunks((room / 4).max(1)).rev();
+                self.stages.extend(stages.map(<[CAddr]>::to_vec));
+                self.plans = 0;
+                return Ok(None);
+            }
+        };
+        self.announce(&plan);
+        let roots = self.roots_in(&plan).await?;
+        let is_stage = self.stages.len() > 1;
+        let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
+        let known = std::mem::take(&mut self.known);
+        let mut run = Run::new(inner, options, plan, known, roots, is_stage);
+        // The run lands what it does not finish.
+        drop(claims.disarm());
+        let end = run.drive().await;
+        self.summary.add(&run.summary);
+        self.known = std::mem::take(&mut run.known);
+        drop(run);
+        match end? {
+            End::Finished(results) if !is_stage => {
+                let now = self.inner.clock.now();
+                self.summary.seconds = now.saturating_sub(self.options.began).as_secs_f64();
+                let (results, held) = results.into_iter().unzip();
+                let summary = self.summary;
+                return Ok(Some(Materialized {
+                    results,
+                    summary,
+                    held,
+                }));
+            }
+            End::Finished(_) => {
+                self.ours.extend(self.stages.pop().into_iter().flatten());
+                (self.plans, self.lost_rounds) = (0, 0);
+                self.known.distrusted.clear();
+            }
+            End::Replan => {
+                self.plans += 1;
+                self.lost_rounds += usize::from(!self.known.distrusted.is_empty());
+                if self.lost_rounds > MAX_LOST_ROUNDS {
+                    let what = "blobs are lost as fast as they are computed";
+                    return Err(Error::new(ErrorKind::Corrupt, what)
+                        .hint("check the disk that the blob store lies on"));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells what was planned. A later plan finds what an earlier one computed: that is no reuse.
+    fn announce(&mut self, plan: &Plan) {
+        let first = self.plans == 0;
+        let found = |(addr, _): &&(CAddr, _)| first && !self.ours.contains(addr);
+        let reused = plan.reused.iter().filter(found).count() as u64;
+        if let Some(progress) = &self.options.progress {
+            progress(&Event::Planned {
+                compute: plan.computes(),
+                reused,
+            });
+            for (addr, output) in plan.reused.iter().filter(found) {
+                progress(&Event::Reused {
+                    addr: *addr,
+                    output: *output,
+                    how: Reuse::Recorded,
+                });
+            }
+        }
+        self.summary.reused += reused;
+        self.summary.planned += if first { plan.computes() } else { 0 };
+    }
+
+    /// The nodes that are named roots, where results are kept by that.
+    async fn roots_in(&self, plan: &Plan) -> Result<HashSet<NodeId>> {
+        let results = |function: &_| self.options.results_of(&self.inner, function);
+        let mut functions = plan.functions.iter();
+        if !functions.any(|function| results(function.id()).asks_for_roots()) {
+            return Ok(HashSet::new());
+        }
+        let mut roots: HashSet<CAddr, BuildAddrHasher> = HashSet::default();
+        let mut named = self.inner.dag.roots(None);
+        while let Some((_, addr)) = named.try_next().await? {
+            roots.insert(addr);
+        }
+        let nodes = 0..plan.len() as NodeId;
+        Ok(nodes
+            .filter(|node| roots.contains(&plan.addr(*node)))
+            .collect())
+    }
+}
+
+/// How many recipes a plan may hold.
+fn room(inner: &Inner) -> usize {
+    let recipes = inner.memory.limit() / SHARE / RECIPE_BYTES;
+    recipes.clamp(MIN_RECIPES, u64::from(u32::MAX / 8)) as usize
+}
