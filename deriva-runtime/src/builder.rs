@@ -10,6 +10,7 @@ use deriva_api::{
 
 use crate::Deriva;
 use crate::cache::BlobCache;
+use crate::costs::Costs;
 use crate::executor::PoolExecutor;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
@@ -209,9 +210,13 @@ impl DerivaBuilder {
                 jobs,
             )?),
         };
+        let blobs =
+            blobs.ok_or_else(|| missing("blob", ".store(\"sled:./data\") or .blobs(..)"))?;
+        let dag = dag.ok_or_else(|| missing("DAG", ".store(\"sled:./data\") or .dag(..)"))?;
         Ok(Deriva::new(Inner {
-            blobs: blobs.ok_or_else(|| missing("blob", ".store(\"sled:./data\") or .blobs(..)"))?,
-            dag: dag.ok_or_else(|| missing("DAG", ".store(\"sled:./data\") or .dag(..)"))?,
+            costs: Costs::new(dag.capabilities().durability),
+            blobs,
+            dag,
             functions,
             executor,
             clock,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
 use crate::cache::BlobCache;
+use crate::costs::Costs;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 
@@ -22,6 +23,8 @@ pub(crate) struct Inner {
     /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
     pub(crate) gate: tokio::sync::RwLock<()>,
     pub(crate) cache: BlobCache,
+    /// What functions and the stores have cost so far.
+    pub(crate) costs: Costs,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }

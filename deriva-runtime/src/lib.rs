@@ -18,6 +18,7 @@
 mod builder;
 mod cache;
 mod call;
+mod costs;
 mod deriva;
 mod digest;
 mod event;
@@ -35,6 +36,7 @@ mod run;
 mod survey;
 
 pub use builder::{DerivaBuilder, StoreSource};
+pub use costs::{Basis, CutoffDecision, Estimate};
 pub use deriva::{Deriva, Shown, Status};
 pub use event::{Event, Materialized, Reuse, Summary};
 pub use executor::{InlineExecutor, PoolExecutor};

@@ -212,7 +212,10 @@ impl Planner {
             .map(|node| self.plan.nodes[*node as usize].addr)
             .collect();
         let landings = inner.flights.landings();
+        let began = inner.clock.now();
         let mut found = survey(&*inner.dag, &*inner.blobs, &addrs, distrusted).await?;
+        let took = inner.clock.now().saturating_sub(began);
+        inner.costs.observe_lookup(addrs.len() as u64, took);
         let claimed: Vec<usize> = (0..batch.len())
             .filter(|i| matches!(found[*i], Found::Absent(_) | Found::Lost(..)))
             .collect();

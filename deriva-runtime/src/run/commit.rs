@@ -145,9 +145,13 @@ async fn write(inner: &Inner, blobs: &[Blob], records: &[Record]) -> Result<Vec<
         if !blobs.is_empty() {
             inner.blobs.put(blobs).await?;
         }
-        inner.dag.record(records).await
+        let began = inner.clock.now();
+        let divergences = inner.dag.record(records).await?;
+        let took = inner.clock.now().saturating_sub(began);
+        inner.costs.observe_write(records.len() as u64, took);
+        Ok(divergences)
     };
-    written.await.map_err(|error| error.during("commit"))
+    written.await.map_err(|error: Error| error.during("commit"))
 }
 
 fn divergent(divergence: &Divergence) -> Error {

@@ -56,7 +56,10 @@ impl Run {
             }
         }
         let addrs: Vec<CAddr> = owned.iter().map(|(_, addr)| *addr).collect();
+        let began = self.inner.clock.now();
         let outputs = self.inner.dag.outputs(&addrs).await?;
+        let took = self.inner.clock.now().saturating_sub(began);
+        self.inner.costs.observe_lookup(addrs.len() as u64, took);
         let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
         let mut stats = if contents.is_empty() {
             Vec::new()
@@ -134,6 +137,12 @@ impl Run {
     }
 
     pub(super) fn executed(&mut self, node: NodeId, result: Result<Executed>) {
+        if let Ok(executed) = &result
+            && !executed.reused
+        {
+            let len = executed.output.stat().len;
+            self.observe_costs([(node, len)].into_iter(), executed.cost);
+        }
         match result {
             Ok(Executed {
                 output: Operand::Held(blob),

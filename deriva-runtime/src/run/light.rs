@@ -45,7 +45,7 @@ impl Run {
             let light = self.is_light(node);
             match self.options.cutoff {
                 Cutoff::Always => self.cutoff.push(node),
-                Cutoff::Auto if !light => self.cutoff.push(node),
+                Cutoff::Auto if self.cutoff_pays(node, light) => self.cutoff.push(node),
                 Cutoff::Auto | Cutoff::Never => self.queue(node, light),
             }
         }
@@ -108,6 +108,9 @@ impl Run {
     pub(super) fn chunk_done(&mut self, done: ChunkDone) {
         self.light_cost = done.cost;
         self.busy += done.cost * done.results.len() as u32;
+        let computed = done.results.iter();
+        let computed = computed.filter_map(|(node, blob)| Some((*node, blob.as_ref().ok()?.len())));
+        self.observe_costs(computed, done.cost);
         for (node, result) in done.results {
             match result {
                 Ok(blob) => self.computed(node, blob, done.cost),

@@ -10,8 +10,10 @@
 //! | early cutoff, heavy functions on the executor | `heavy.rs` |
 //! | results, failures, flights of others | `settle.rs` |
 //! | writing behind | `commit.rs` |
+//! | what calls cost, and where a look-up before them pays | `costs.rs` |
 
 mod commit;
+mod costs;
 mod heavy;
 mod light;
 mod settle;
@@ -96,6 +98,8 @@ pub(crate) struct Run {
     light_cost: Duration,
     /// Time spent in light nodes since this task last let others run.
     busy: Duration,
+    /// Of each function of the plan, whether it is looked up under its resolved address.
+    cutoff_pays: Vec<bool>,
     committing: bool,
     batch: Batch,
     failure: Option<Error>,
@@ -134,6 +138,7 @@ impl Run {
             chunks: 0,
             light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
+            cutoff_pays: costs::cutoff_pays(&inner, &plan),
             committing: false,
             batch: Batch::default(),
             failure: None,
