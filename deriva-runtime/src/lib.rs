@@ -10,6 +10,7 @@
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | stores that retry, time out, copy to a faster store | [`layers`] |
 //! | where functions run | [`executor`] |
+//! | in what order, and how long a graph would take | [`schedule`] |
 //! | the functions that come with deriva | [`functions`] |
 //!
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
@@ -33,6 +34,7 @@ mod reader;
 mod recipe_builder;
 mod request;
 mod run;
+pub mod schedule;
 mod survey;
 
 pub use builder::{DerivaBuilder, StoreSource};
