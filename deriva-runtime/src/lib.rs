@@ -10,6 +10,7 @@
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | stores that retry, time out, copy to a faster store | [`layers`] |
 //! | where functions run | [`executor`] |
+//! | in what order, and how long a graph would take | [`schedule`] |
 //! | the functions that come with deriva | [`functions`] |
 //!
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
@@ -38,12 +39,13 @@ mod reader;
 mod recipe_builder;
 mod request;
 mod run;
-mod schedule;
+pub mod schedule;
 mod slots;
 mod stages;
 mod survey;
 
 pub use builder::{DerivaBuilder, StoreSource};
+pub use costs::{Basis, CutoffDecision, Estimate};
 pub use deriva::{Deriva, Shown, Status};
 pub use event::{Event, Materialized, Reuse, Summary};
 pub use executor::{InlineExecutor, PoolExecutor};

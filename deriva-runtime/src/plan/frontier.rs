@@ -51,7 +51,10 @@ impl Planner {
         let first = batch.start as NodeId;
         let addrs = self.plan.addrs[batch].to_vec();
         let landings = inner.flights.landings();
+        let began = inner.clock.now();
         let survey = survey(&*inner.dag, &*inner.blobs, &addrs, known).await?;
+        let took = inner.clock.now().saturating_sub(began);
+        inner.costs.observe_lookup(addrs.len() as u64, took);
         let open = |i: &usize| known.of(&addrs[*i]).is_none() && survey.is_open(*i);
         let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
         let joined = inner.flights.claim(open.iter().map(|i| addrs[*i]));

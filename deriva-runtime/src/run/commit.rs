@@ -194,17 +194,17 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<D
 
 async fn write(inner: &Inner, batch: &Batch) -> Result<Vec<Divergence>> {
     let _together = inner.gate.read().await;
-    let began = inner.clock.now();
     let written = async {
         if !batch.blobs.is_empty() {
             inner.blobs.put(&batch.blobs).await?;
         }
-        inner.dag.record(&batch.records).await
+        let began = inner.clock.now();
+        let divergences = inner.dag.record(&batch.records).await?;
+        let took = inner.clock.now().saturating_sub(began);
+        inner.costs.observe_write(batch.records.len() as u64, took);
+        Ok(divergences)
     };
-    let written = written.await.map_err(|error| error.during("commit"))?;
-    let took = inner.clock.now().saturating_sub(began);
-    inner.costs.observe_write(batch.records.len() as u64, took);
-    Ok(written)
+    written.await.map_err(|error: Error| error.during("commit"))
 }
 
 fn divergent(divergence: &Divergence) -> Error {
