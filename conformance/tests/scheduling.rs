@@ -59,9 +59,11 @@ async fn the_longest_remaining_path_comes_first() {
     assert_eq!(request.await.unwrap().summary.computed, 7);
     let order = log.take();
     assert_eq!(order[0], "long");
-    let last = order.iter().rposition(|text| text == "long").unwrap();
     let short = order.iter().position(|text| text == "short").unwrap();
-    assert!(last < 5 && short >= 3, "{order:?}");
+    assert!(
+        short >= 3,
+        "what is left of the others is as short by then: {order:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,11 +185,13 @@ async fn a_function_may_call_back_also_where_the_pool_has_one_thread() {
 #[tokio::test]
 async fn a_deadline_is_measured_by_the_clock() {
     let (clock, gate) = (ManualClock::new(), Arc::new(Barrier::new(2)));
-    let held = Arc::clone(&gate);
+    let (held, started) = (Arc::clone(&gate), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&started);
     let deriva = deriva::builder()
         .store("memory:")
         .clock(Arc::new(clock.clone()))
         .function("wait", "1", move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
             held.wait();
             Ok(Bytes::new())
         })
@@ -197,7 +201,7 @@ async fn a_deadline_is_measured_by_the_clock() {
     let top = recipe(&deriva, "wait", []).await;
     let request = deriva.materialize(top).deadline(Duration::from_secs(60));
     let request = tokio::spawn(request.into_future());
-    while clock.next_wake().is_none() {
+    while started.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     clock.advance(Duration::from_secs(59));

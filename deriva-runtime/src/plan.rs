@@ -29,7 +29,7 @@ pub(crate) use frontier::Claims;
 pub(crate) type NodeId = u32;
 
 /// How many addresses one look-up asks for: few enough that the answer stays in the processor's cache.
-const BATCH: usize = 512;
+pub(crate) const BATCH: usize = 512;
 
 /// What is to be done with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

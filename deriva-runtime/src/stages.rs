@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
 use crate::known::Known;
-use crate::plan::{NodeId, Plan, Planned, plan};
+use crate::plan::{BATCH, NodeId, Plan, Planned, plan};
 use crate::request::Options;
 use crate::run::{End, Run};
 
@@ -33,7 +33,7 @@ struct Stages {
     inner: Arc<Inner>,
     options: Options,
     /// What is to be materialized: last what all before it waits for.
-    stages: Vec<Vec<CAddr>>,
+    stages: Vec<Stage>,
     /// What earlier stages of this request made: to find it is no reuse.
     ours: HashSet<CAddr, BuildAddrHasher>,
     known: Known,
@@ -41,6 +41,22 @@ struct Stages {
     /// Plans of this stage so far, and how many of them lost blobs forced.
     plans: usize,
     lost_rounds: usize,
+}
+
+/// A part of a request that is planned and run on its own.
+struct Stage {
+    targets: Vec<CAddr>,
+    /// How often it had to wait for others. It needs room for what it came to then, and a look beyond.
+    deferred: usize,
+}
+
+impl Stage {
+    fn new(targets: impl Into<Vec<CAddr>>) -> Self {
+        Self {
+            targets: targets.into(),
+            deferred: 0,
+        }
+    }
 }
 
 /// Makes the bytes of `targets` available.
@@ -52,7 +68,7 @@ pub(crate) async fn materialize(
     let mut stages = Stages {
         inner,
         options,
-        stages: vec![targets],
+        stages: vec![Stage::new(targets)],
         ours: HashSet::default(),
         known: Known::default(),
         summary: Summary::default(),
@@ -69,13 +85,17 @@ pub(crate) async fn materialize(
 impl Stages {
     /// Plans the last stage and runs it, or learns that others must go before.
     async fn round(&mut self) -> Result<Option<Materialized>> {
-        let targets = self.stages.last().map_or(&[][..], Vec::as_slice);
         let room = room(&self.inner);
-        let (plan, claims) = match plan(&self.inner, targets, &self.known, room).await? {
+        let Some(Stage { targets, deferred }) = self.stages.last_mut() else {
+            return Ok(None);
+        };
+        let more = *deferred * 2 * BATCH;
+        let (plan, claims) = match plan(&self.inner, targets, &self.known, room + more).await? {
             Planned::Whole(plan, claims) => (plan, claims),
             Planned::TooMany(frontier) => {
-                let stages = frontier.chunks((room / 4).max(1)).rev();
-                self.stages.extend(stages.map(<[CAddr]>::to_vec));
+                *deferred += 1;
+                let stages = frontier.chunks(room / 4).rev();
+                self.stages.extend(stages.map(Stage::new));
                 self.plans = 0;
                 return Ok(None);
             }
@@ -105,7 +125,8 @@ impl Stages {
                 }));
             }
             End::Finished(_) => {
-                self.ours.extend(self.stages.pop().into_iter().flatten());
+                let done = self.stages.pop().map(|stage| stage.targets);
+                self.ours.extend(done.into_iter().flatten());
                 (self.plans, self.lost_rounds) = (0, 0);
                 self.known.distrusted.clear();
             }

@@ -276,9 +276,11 @@ impl Run {
                 break;
             }
             self.relieve();
-            self.start_heavy();
             // What is being written makes room: for results that wait behind it, or for values.
             let blocked = self.committing && (self.batch.is_backlog() || self.values.excess(0) > 0);
+            if !blocked {
+                self.start_heavy();
+            }
             if !blocked && !self.light.is_empty() {
                 self.run_light().await;
                 self.commit(false);
