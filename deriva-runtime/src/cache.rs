@@ -44,6 +44,10 @@ impl BlobCache {
         }
     }
 
+    pub(crate) fn remove(&self, addr: CAddr) {
+        self.cache.remove(&addr);
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
     }

@@ -24,6 +24,7 @@ mod event;
 pub mod executor;
 mod explain;
 mod flights;
+mod forget;
 pub mod functions;
 mod inner;
 pub mod layers;
