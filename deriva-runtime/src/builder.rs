@@ -14,6 +14,7 @@ use crate::executor::PoolExecutor;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
+use crate::invalidations::Invalidations;
 use crate::layers::Layers;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
@@ -218,6 +219,7 @@ impl DerivaBuilder {
             tokio,
             flights: Flights::default(),
             gate: tokio::sync::RwLock::default(),
+            invalidations: Invalidations::default(),
             cache: BlobCache::new(self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES)),
             jobs,
         }))

@@ -17,6 +17,7 @@ use deriva_api::{BuildAddrHasher, CAddr, Recipe, Result};
 use futures::TryStreamExt;
 
 use crate::inner::Inner;
+use crate::invalidations::Barred;
 
 /// Addresses that are looked up or forgotten at a time.
 const BATCH: usize = 512;
@@ -46,17 +47,37 @@ impl std::ops::AddAssign for Forgotten {
 /// Nothing that relies on these outputs may be recorded meanwhile: the caller holds [`Inner::gate`] alone.
 /// Resolved rows go first, outputs last: wherever this ends, the same call again does the rest. Memory is
 /// bounded by a batch, also where an output has many dependents.
+#[allow(dead_code, reason = "for collection, which holds the gate alone")]
 pub(crate) async fn forget_outputs(inner: &Inner, addrs: &[CAddr]) -> Result<Forgotten> {
+    forget(inner, addrs, None).await
+}
+
+/// As [`forget_outputs`], but beside others who record: `addrs` are in `barred`, an invalidation that is under
+/// way, which the resolved rows join before they go.
+pub(crate) async fn forget_barred(
+    inner: &Inner,
+    addrs: &[CAddr],
+    barred: &Barred,
+) -> Result<Forgotten> {
+    forget(inner, addrs, Some(barred)).await
+}
+
+async fn forget(inner: &Inner, addrs: &[CAddr], barred: Option<&Barred>) -> Result<Forgotten> {
     let mut forgotten = Forgotten::default();
     for batch in addrs.chunks(BATCH) {
-        forgotten += forget_batch(inner, batch).await?;
+        forgotten += forget_batch(inner, batch, barred).await?;
+        tokio::task::consume_budget().await;
     }
     Ok(forgotten)
 }
 
-async fn forget_batch(inner: &Inner, batch: &[CAddr]) -> Result<Forgotten> {
+async fn forget_batch(
+    inner: &Inner,
+    batch: &[CAddr],
+    barred: Option<&Barred>,
+) -> Result<Forgotten> {
     let mut forgotten = Forgotten {
-        resolved: forget_resolved(inner, batch).await?,
+        resolved: forget_resolved(inner, batch, barred).await?,
         ..Forgotten::default()
     };
     let mut page = Vec::with_capacity(BATCH);
@@ -65,12 +86,12 @@ async fn forget_batch(inner: &Inner, batch: &[CAddr]) -> Result<Forgotten> {
         while let Some(dependent) = dependents.try_next().await? {
             page.push(dependent);
             if page.len() == BATCH {
-                forgotten.resolved += forget_resolved(inner, &page).await?;
+                forgotten.resolved += forget_resolved(inner, &page, barred).await?;
                 page.clear();
             }
         }
     }
-    forgotten.resolved += forget_resolved(inner, &page).await?;
+    forgotten.resolved += forget_resolved(inner, &page, barred).await?;
     for output in inner.dag.outputs(batch).await?.into_iter().flatten() {
         forgotten.outputs += 1;
         forgotten.bytes += output.len;
@@ -83,10 +104,14 @@ async fn forget_batch(inner: &Inner, batch: &[CAddr]) -> Result<Forgotten> {
 }
 
 /// Drops the resolved rows of those recipes that have an output, and counts them.
-async fn forget_resolved(inner: &Inner, addrs: &[CAddr]) -> Result<u64> {
+async fn forget_resolved(inner: &Inner, addrs: &[CAddr], barred: Option<&Barred>) -> Result<u64> {
     let rows = resolved_rows(inner, addrs).await?;
     if rows.is_empty() {
         return Ok(0);
+    }
+    if let Some(barred) = barred {
+        barred.write().extend(rows.iter().copied());
+        inner.drain_writes().await;
     }
     inner.dag.forget(&rows).await
 }
@@ -116,7 +141,7 @@ async fn resolved_rows(inner: &Inner, addrs: &[CAddr]) -> Result<Vec<CAddr>> {
 
 /// The resolved addresses of recipes, where they differ from the recipes' own. An input without an output
 /// counts as a blob; should it be a recipe, what comes out is an address without a row.
-async fn resolve(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+pub(crate) async fn resolve(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
     let inputs: HashSet<CAddr, BuildAddrHasher> =
         recipes.iter().flat_map(|recipe| recipe.inputs()).collect();
     let inputs: Vec<CAddr> = inputs.into_iter().collect();

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
+use deriva_api::{Blob, BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
 use crate::cache::BlobCache;
-use crate::flights::Flights;
+use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
+use crate::invalidations::{Invalidations, Moment};
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -21,12 +22,43 @@ pub(crate) struct Inner {
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
     /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
     pub(crate) gate: tokio::sync::RwLock<()>,
+    pub(crate) invalidations: Invalidations,
     pub(crate) cache: BlobCache,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }
 
 impl Inner {
+    /// Lands flights whose results are not recorded. Where anything was forgotten since, they may rely on it
+    /// and are abandoned: who waits for them may have asked later.
+    pub(crate) fn land_unrecorded(
+        &self,
+        since: Moment,
+        landings: impl IntoIterator<Item = (CAddr, Landing)>,
+    ) {
+        self.invalidations.with_moved(since, |moved| {
+            let landing = |landing| if moved { Landing::Abandoned } else { landing };
+            let landings = landings.into_iter();
+            self.flights
+                .land(landings.map(|(addr, landed)| (addr, landing(landed))));
+        });
+    }
+
+    /// Keeps a blob in the memory cache under the address through which it was found, unless anything was
+    /// forgotten since the search for it began.
+    pub(crate) fn cache_found(&self, since: Moment, addr: CAddr, blob: &Blob) {
+        self.invalidations.with_moved(since, |moved| {
+            if !moved {
+                self.cache.insert(addr, blob);
+            }
+        });
+    }
+
+    /// Waits for the writes that have been let through the gate.
+    pub(crate) async fn drain_writes(&self) {
+        drop(self.gate.write().await);
+    }
+
     /// Removes blobs that are damaged, so that putting them again stores them: a damaged copy would be
     /// taken for the blob. What was healed or put meanwhile stays.
     pub(crate) async fn discard_damaged(&self, addrs: &[CAddr]) -> Result<()> {

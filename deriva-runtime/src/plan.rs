@@ -211,6 +211,7 @@ impl Planner {
             .iter()
             .map(|node| self.plan.nodes[*node as usize].addr)
             .collect();
+        let since = inner.invalidations.now();
         let landings = inner.flights.landings();
         let mut found = survey(&*inner.dag, &*inner.blobs, &addrs, distrusted).await?;
         let claimed: Vec<usize> = (0..batch.len())
@@ -281,7 +282,7 @@ impl Planner {
             let batch = self.claims.addrs.split_off(claimed_before);
             let kept = batch.into_iter().filter(|addr| !done.contains(addr));
             self.claims.addrs.extend(kept);
-            inner.flights.land(released);
+            inner.land_unrecorded(since, released);
         }
         Ok(())
     }

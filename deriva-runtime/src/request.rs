@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
+use crate::invalidations::Watch;
 use crate::plan::plan;
 use crate::run::{End, Run};
 use crate::survey::Distrusted;
@@ -166,7 +167,8 @@ async fn perform(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Re
         })
 }
 
-/// Plans and runs until everything is there: once, unless a blob is lost or another request gives up.
+/// Plans and runs until everything is there: once, unless a blob is lost, another request gives up, or
+/// outputs are forgotten that it relied on.
 async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
     let began = inner.clock.now();
     let mut summary = Summary::default();
@@ -174,6 +176,7 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
     let mut lost_rounds = 0;
     let mut first_round = true;
     loop {
+        let watch = Watch::new(&inner);
         let (plan, claims) = plan(&inner, &targets, &distrusted).await?;
         let reused = plan.reused.len() as u64;
         let first = std::mem::take(&mut first_round);
@@ -191,13 +194,20 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
                 });
             }
         }
-        let mut run = Run::new(Arc::clone(&inner), options.clone(), plan, distrusted);
+        let mut run = Run::new(
+            Arc::clone(&inner),
+            options.clone(),
+            plan,
+            distrusted,
+            &watch,
+        );
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;
         add(&mut summary, run.summary);
         summary.reused += if first { reused } else { 0 };
         let lost = std::mem::take(&mut run.distrusted);
+        drop(run);
         match end? {
             End::Finished(results) => {
                 summary.seconds = inner.clock.now().saturating_sub(began).as_secs_f64();
@@ -209,6 +219,9 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
                 });
             }
             End::Replan => {
+                if watch.is_refused() {
+                    inner.invalidations.settled().await;
+                }
                 lost_rounds += usize::from(!lost.is_empty());
                 if lost_rounds > MAX_LOST_ROUNDS {
                     return Err(Error::new(

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::{Done, Run};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::invalidations::Watch;
 use crate::plan::Claims;
 
 /// Records that are worth a commit while there is other work to do.
@@ -25,7 +26,19 @@ pub(super) struct Batch {
     blobs: Vec<Blob>,
     records: Vec<Record>,
     pub(super) landings: Vec<(CAddr, Output)>,
+    /// What the records rely on beside their inputs.
+    pub(super) also: Vec<CAddr>,
+    /// Not all that the records rely on is known: anything forgotten refuses them.
+    pub(super) strict: bool,
     bytes: u64,
+}
+
+/// What came of a batch.
+pub(super) enum Written {
+    /// It is recorded.
+    Recorded(Vec<Divergence>),
+    /// It relies on outputs that were forgotten meanwhile; nothing of it is recorded.
+    Refused,
 }
 
 impl Batch {
@@ -60,7 +73,7 @@ impl Run {
         if self.committing || !due {
             return;
         }
-        let work = spawn(&self.inner, std::mem::take(&mut self.batch));
+        let work = spawn(&self.inner, std::mem::take(&mut self.batch), &self.watch);
         self.committing = true;
         self.running.push(Box::pin(async move {
             Done::Committed(work.await.unwrap_or_else(|source| {
@@ -70,10 +83,14 @@ impl Run {
         }));
     }
 
-    pub(super) fn committed(&mut self, result: Result<Vec<Divergence>>) {
+    pub(super) fn committed(&mut self, result: Result<Written>) {
         self.committing = false;
         let error = match result {
-            Ok(divergences) => match divergences.first() {
+            Ok(Written::Refused) => {
+                self.replan = true;
+                return;
+            }
+            Ok(Written::Recorded(divergences)) => match divergences.first() {
                 None => return,
                 Some(first) => divergent(first),
             },
@@ -106,30 +123,45 @@ impl Run {
 
 /// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
 /// even when the request is dropped.
-pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<Divergence>>> {
+pub(super) fn spawn(
+    inner: &Arc<Inner>,
+    batch: Batch,
+    watch: &Arc<Watch>,
+) -> JoinHandle<Result<Written>> {
     let Batch {
         blobs,
         records,
         landings,
+        also,
+        strict,
         ..
     } = batch;
     // Made before the task, which may never run when the async runtime shuts down.
     let addrs = landings.iter().map(|(addr, _)| *addr).collect();
     let claims = Claims::new(inner, addrs);
-    let owned = Arc::clone(inner);
+    let (owned, watch) = (Arc::clone(inner), Arc::clone(watch));
     inner.tokio.spawn(async move {
-        let result = write(&owned, &blobs, &records).await;
+        // Until the flights have landed: who asks after an invalidation must not join them.
+        let _together = owned.gate.read().await;
+        let result = match watch.refuses(&records, &also, strict).await {
+            Ok(false) => write(&owned, &blobs, &records).await.map(Written::Recorded),
+            Ok(true) => Ok(Written::Refused),
+            Err(error) => Err(error.during("commit")),
+        };
         drop(claims.disarm());
         let landing = |addr: CAddr, output: Output| match &result {
             Err(error) => Landing::Failed(error.clone()),
-            Ok(divergences) => match divergences.iter().find(|other| other.addr == addr) {
-                Some(other) => Landing::Failed(divergent(other)),
-                None => Landing::Done {
-                    output,
-                    blob: None,
-                    stored: true,
-                },
-            },
+            Ok(Written::Refused) => Landing::Abandoned,
+            Ok(Written::Recorded(divergences)) => {
+                match divergences.iter().find(|other| other.addr == addr) {
+                    Some(other) => Landing::Failed(divergent(other)),
+                    None => Landing::Done {
+                        output,
+                        blob: None,
+                        stored: true,
+                    },
+                }
+            }
         };
         let landed = landings.into_iter();
         owned
@@ -140,7 +172,6 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<D
 }
 
 async fn write(inner: &Inner, blobs: &[Blob], records: &[Record]) -> Result<Vec<Divergence>> {
-    let _together = inner.gate.read().await;
     let written = async {
         if !blobs.is_empty() {
             inner.blobs.put(blobs).await?;

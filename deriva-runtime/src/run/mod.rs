@@ -20,7 +20,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, BlobStat, CAddr, Divergence, Error, ErrorKind, Executed, Result};
+use deriva_api::{Blob, BlobStat, CAddr, Error, ErrorKind, Executed, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -28,18 +28,19 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use crate::event::{Event, Summary};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::invalidations::Watch;
 use crate::plan::{NodeId, Plan, Task};
 use crate::request::Options;
 use crate::survey::Distrusted;
 
-use commit::Batch;
+use commit::{Batch, Written};
 use light::{CHUNK_TIME, ChunkDone};
 
 /// How a run ended, if not with an error.
 pub(crate) enum End {
     /// Every requested address is there or has failed.
     Finished(Vec<(Result<BlobStat>, Option<Blob>)>),
-    /// A blob was lost, or another request gave up: what is left needs a new plan.
+    /// A blob was lost, another request gave up, or outputs were forgotten: what is left needs a new plan.
     Replan,
 }
 
@@ -49,7 +50,7 @@ enum Done {
     Unread(NodeId, Vec<Unread>),
     Chunk(ChunkDone),
     /// A batch was written, or it was not.
-    Committed(Result<Vec<Divergence>>),
+    Committed(Result<Written>),
     /// A flight of another ended; with an address where it is that of the resolved recipe.
     Landed(NodeId, Option<CAddr>, Landing),
 }
@@ -73,6 +74,7 @@ enum State {
 pub(crate) struct Run {
     inner: Arc<Inner>,
     options: Options,
+    watch: Arc<Watch>,
     plan: Plan,
     state: Vec<State>,
     is_target: Vec<bool>,
@@ -113,6 +115,7 @@ impl Run {
         options: Options,
         mut plan: Plan,
         distrusted: Distrusted,
+        watch: &Arc<Watch>,
     ) -> Self {
         let count = plan.nodes.len();
         let joins = std::mem::take(&mut plan.joins);
@@ -147,6 +150,7 @@ impl Run {
             distrusted,
             inner,
             options,
+            watch: Arc::clone(watch),
             plan,
         };
         for target in &run.plan.targets {
@@ -184,7 +188,7 @@ impl Run {
     /// Runs until nothing is left to do or something failed. Whatever was computed is committed.
     pub(crate) async fn drive(&mut self) -> Result<End> {
         let mut turns = 0u32;
-        while self.failure.is_none() {
+        while self.failure.is_none() && !self.watch.is_refused() {
             while let Some(Some(done)) = self.poll_done() {
                 self.absorb(done).await;
             }
@@ -312,9 +316,11 @@ impl Drop for Run {
     /// Gives up what is still claimed, so that whoever waits for it can claim it anew; what was
     /// computed is written all the same.
     fn drop(&mut self) {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
-            commit::spawn(&self.inner, batch);
+            // The batch before may still be refused, so this one is not judged by itself.
+            batch.strict = true;
+            commit::spawn(&self.inner, batch, &self.watch);
         }
         let open = self
             .plan

@@ -7,6 +7,7 @@ use deriva_api::{Blob, CAddr, Error, ErrorKind, Output, Record};
 use super::{Run, State, Unread};
 use crate::event::{Event, Reuse};
 use crate::flights::Landing;
+use crate::needs::name_needs;
 use crate::plan::{NodeId, Task};
 use crate::request::StoreResults;
 
@@ -63,6 +64,11 @@ impl Run {
     pub(super) fn landed(&mut self, node: NodeId, resolved: Option<CAddr>, landing: Landing) {
         if self.state[node as usize] != State::Open {
             return;
+        }
+        if let Landing::Done { stored, .. } = &landing {
+            // Whoever had it may have found it under that address, too.
+            self.batch.also.extend(resolved);
+            self.batch.strict |= !stored;
         }
         match (landing, resolved) {
             (
@@ -129,9 +135,8 @@ impl Run {
                 (Task::Stored { stat, made: true }, ErrorKind::Corrupt) => damaged.push(stat.addr),
                 (Task::Stored { stat, made: true }, ErrorKind::NotFound) => made.push(stat.addr),
                 (_, ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                    let error = error
-                        .with("leaf", self.addr(input))
-                        .hint("no recipe can make this blob: put it again");
+                    let leaf = self.addr(input);
+                    let error = name_needs(&self.inner, leaf, error.with("leaf", leaf)).await;
                     return self.fail(node, error);
                 }
                 _ => return self.fail(node, error),
@@ -155,6 +160,11 @@ impl Run {
             .get(&node)
             .filter(|expected| !expected.same_bytes(&output))
         {
+            if self.watch.refuse_if_moved() {
+                // What was recorded may have been forgotten since; or what this was computed from.
+                self.replan = true;
+                return false;
+            }
             let error = Error::new(ErrorKind::Nondeterministic, "computing a lost output again gave different bytes")
                 .with("recorded", expected.addr)
                 .with("offered", output.addr)
@@ -199,8 +209,7 @@ impl Run {
                 stored: blob.is_none(),
             };
             self.inner
-                .flights
-                .land(landed.map(|addr| (addr, landing())));
+                .land_unrecorded(self.watch.since(), landed.map(|addr| (addr, landing())));
         }
         self.release_inputs(node);
         if self.is_target[node as usize] {
@@ -246,9 +255,10 @@ impl Run {
             ErrorKind::Timeout | ErrorKind::Cancelled => Landing::Abandoned,
             _ => Landing::Failed(error.clone()),
         };
-        self.inner
-            .flights
-            .land(ended.map(|addr| (addr, landing.clone())));
+        self.inner.land_unrecorded(
+            self.watch.since(),
+            ended.map(|addr| (addr, landing.clone())),
+        );
     }
 
     fn addr(&self, node: NodeId) -> CAddr {
