@@ -20,7 +20,8 @@ pub(crate) struct Inner {
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) flights: Flights,
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
-    /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
+    /// to rely on passes alone. Held for one batch at the most, until its flights have landed; never while a
+    /// function runs.
     pub(crate) gate: tokio::sync::RwLock<()>,
     pub(crate) invalidations: Invalidations,
     pub(crate) cache: BlobCache,

@@ -1,8 +1,8 @@
 //! Invalidation: forgetting what recipes were found to produce, and what was made from it.
 //!
 //! Breadth-first over the dependents, each barred when it is met (see `invalidations`); then the outputs are
-//! forgotten dependents first, what was asked for last. So a process that dies in between leaves no recipe
-//! with an output whose input's output was forgotten by this call, and the same call does the rest.
+//! forgotten dependents first, what was asked for last. So a process that dies in the middle of a cascade leaves
+//! nothing that was made from an output that it forgot, and the same call does the rest.
 //!
 //! For each address a traversal holds about 80 bytes, and 4 for each edge between them.
 

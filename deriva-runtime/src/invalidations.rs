@@ -240,3 +240,106 @@ impl Drop for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DerivaBuilder;
+    use deriva_api::{Blob, BlobStore, DagStore, Output};
+    use deriva_testkit::ModelStore;
+    use futures::FutureExt;
+
+    async fn inner() -> Arc<Inner> {
+        let store = ModelStore::new();
+        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
+            (Arc::new(store.clone()), Arc::new(store));
+        let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+        builder.build().await.unwrap().inner
+    }
+
+    fn addr(n: u8) -> CAddr {
+        CAddr::of_blob(&[n])
+    }
+
+    fn barring(addrs: &[CAddr]) -> Barred {
+        Arc::new(RwLock::new(addrs.iter().copied().collect()))
+    }
+
+    fn record(n: u8) -> Record {
+        let output = Blob::new(vec![n]).stat();
+        Record {
+            addr: addr(n),
+            resolved: None,
+            output: Output {
+                addr: output.addr,
+                len: output.len,
+                cost: Default::default(),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_refused_while_or_after_what_it_relies_on_is_barred_and_so_are_later_ones() {
+        let inner = inner().await;
+        let (early, other) = (Watch::new(&inner), Watch::new(&inner));
+        let under_way = inner.invalidations.begin(&barring(&[addr(1)]));
+        let during = Watch::new(&inner);
+        assert!(!other.refuses(&[record(2)], &[], false).await.unwrap());
+        assert!(during.refuses(&[record(1)], &[], false).await.unwrap());
+        drop(under_way);
+        assert!(
+            early
+                .refuses(&[record(2)], &[addr(1)], false)
+                .await
+                .unwrap()
+        );
+        assert!(early.refuses(&[record(2)], &[], false).await.unwrap());
+        assert!(other.refuses(&[record(2)], &[], true).await.unwrap());
+        let late = Watch::new(&inner);
+        assert!(!late.refuses(&[record(1)], &[addr(1)], true).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_invalidation_is_held_no_longer_than_somebody_may_ask_for_it() {
+        let inner = inner().await;
+        let held = || inner.invalidations.state.read().entries.len();
+        drop(inner.invalidations.begin(&barring(&[addr(1)])));
+        assert_eq!(held(), 0);
+        let first = Watch::new(&inner);
+        drop(inner.invalidations.begin(&barring(&[addr(1)])));
+        let second = Watch::new(&inner);
+        drop(inner.invalidations.begin(&barring(&[addr(2)])));
+        assert_eq!(held(), 2);
+        drop(first);
+        assert_eq!(held(), 1);
+        drop(second);
+        assert_eq!(held(), 0);
+        assert!(inner.invalidations.state.read().watches.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
+        let inner = inner().await;
+        let blob = Blob::new("old");
+        let since = inner.invalidations.now();
+        let under_way = inner.invalidations.begin(&barring(&[]));
+        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        drop(under_way);
+        inner.cache_found(since, addr(1), &blob);
+        assert!(inner.cache.get(addr(1)).is_none());
+        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        assert!(inner.cache.get(addr(1)).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_end_waits_for_those_under_way_and_no_later_ones() {
+        let inner = inner().await;
+        assert!(inner.invalidations.settled().now_or_never().is_some());
+        let first = inner.invalidations.begin(&barring(&[]));
+        let mut settled = std::pin::pin!(inner.invalidations.settled());
+        assert!(settled.as_mut().now_or_never().is_none());
+        let _second = inner.invalidations.begin(&barring(&[]));
+        drop(first);
+        settled.await;
+    }
+}

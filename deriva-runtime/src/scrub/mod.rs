@@ -186,3 +186,40 @@ impl Work<'_> {
         self.done.bytes >= self.request.limit_bytes || self.request.limit_time.is_some_and(late)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DerivaBuilder;
+    use deriva_api::{Blob, BlobStore, DagStore};
+    use deriva_testkit::{ManualClock, ModelStore};
+
+    /// Scrubs 20 blobs of 1 MiB at this rate and lets the clock jump to where it is waited for; answers
+    /// with the seconds that it took.
+    async fn seconds(rate: u64) -> f64 {
+        let (store, clock) = (ModelStore::new(), ManualClock::new());
+        let blobs: Arc<dyn BlobStore> = Arc::new(store.clone());
+        let dag: Arc<dyn DagStore> = Arc::new(store);
+        let many: Vec<Blob> = (0..20u8).map(|n| Blob::new(vec![n; 1 << 20])).collect();
+        blobs.put(&many).await.unwrap();
+        let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+        let deriva = builder
+            .clock(Arc::new(clock.clone()))
+            .build()
+            .await
+            .unwrap();
+        let scrub = deriva.scrub().bytes_per_second(rate).into_future();
+        let done = clock.skip_through(scrub).await.unwrap();
+        assert_eq!((done.blobs, done.bytes), (20, 20 << 20));
+        done.seconds
+    }
+
+    #[tokio::test]
+    async fn reading_is_as_slow_as_asked() {
+        for rate in [1 << 20, 5 << 20] {
+            let expected = (20 << 20) as f64 / rate as f64;
+            let took = seconds(rate).await;
+            assert!((took - expected).abs() < 0.001, "{took} at {rate}");
+        }
+    }
+}

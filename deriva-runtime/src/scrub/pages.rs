@@ -83,3 +83,50 @@ impl<'a, T> Pages<'a, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream::{self, StreamExt};
+
+    /// A list of numbers, where those that `bad` names are damaged.
+    async fn read(count: u8, bad: &'static [u8], nameless: bool) -> Result<usize> {
+        let mut addrs: Vec<CAddr> = (0..count).map(|n| CAddr::of_blob(&[n])).collect();
+        addrs.sort_unstable();
+        let bad: Vec<CAddr> = bad.iter().map(|at| addrs[*at as usize]).collect();
+        let open = |after| {
+            let item = |addr: &CAddr| match (bad.contains(addr), nameless) {
+                (false, _) => Ok(*addr),
+                (true, false) => Err(Error::new(ErrorKind::Corrupt, "bad").with("addr", addr)),
+                (true, true) => Err(Error::new(ErrorKind::Corrupt, "bad")),
+            };
+            let behind = addrs.iter().filter(move |addr| Some(**addr) > after);
+            stream::iter(behind.map(item).collect::<Vec<_>>()).boxed()
+        };
+        let mut pages = Pages::new(open, |addr| *addr, None);
+        let (mut whole, mut damaged) = (Vec::new(), Vec::new());
+        while let Some(page) = pages.next(|_| false).await? {
+            match page {
+                Page::Items(items) => whole.extend(items),
+                Page::Damaged(addr, _) => damaged.push(addr),
+            }
+        }
+        assert_eq!(damaged, bad);
+        Ok(whole.len())
+    }
+
+    #[tokio::test]
+    async fn everything_but_the_damaged_ones_is_read() {
+        let all: [&'static [u8]; 5] = [&[], &[0], &[4, 5], &[253, 254], &[0, 1, 7, 254]];
+        for bad in all {
+            let whole = read(255, bad, false).await.unwrap();
+            assert_eq!(whole, 255 - bad.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn damage_without_an_address_is_an_error() {
+        let error = read(5, &[2], true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+}
