@@ -32,6 +32,20 @@ where
     .boxed()
 }
 
+/// The items before the first one that is damaged; its error only where there are none, so that who lists
+/// gets everything before it, and can go on behind it.
+pub(crate) fn until_damage<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut whole = Vec::new();
+    for item in items {
+        match item {
+            Ok(item) => whole.push(item),
+            Err(error) if whole.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(whole)
+}
+
 /// A stream over keys that `keys` collects when it is first polled, each turned into an item by
 /// `item`; keys whose item is gone by then are left out.
 pub(crate) fn snapshot<'a, K, T>(

@@ -218,3 +218,61 @@ async fn a_database_damaged_anywhere_gives_no_wrong_bytes_and_no_panic(#[case] u
         }
     }
 }
+
+#[rstest]
+#[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
+#[tokio::test]
+async fn a_list_names_what_is_damaged_and_goes_on_behind_it(#[case] uri: &str) {
+    use deriva_api::{BoxStream, CAddr, Result};
+    use futures::{StreamExt, TryStreamExt};
+
+    /// All addresses of a list, and those that it named as damaged.
+    async fn read<'a>(
+        list: impl Fn(Option<CAddr>) -> BoxStream<'a, Result<CAddr>>,
+    ) -> (Vec<CAddr>, Vec<CAddr>) {
+        let (mut whole, mut damaged, mut after) = (Vec::new(), Vec::new(), None);
+        loop {
+            let mut stream = list(after);
+            let error = loop {
+                match stream.try_next().await {
+                    Ok(Some(addr)) => whole.push(addr),
+                    Ok(None) => return (whole, damaged),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let addr: CAddr = error.context("addr").unwrap().parse().unwrap();
+            after = Some(addr);
+            damaged.push(addr);
+        }
+    }
+
+    let mut store = Store::open(uri).await;
+    let recipes: Vec<_> = (0..40).map(|i| recipe("f/1", &[leaf(i)])).collect();
+    store.dag().insert(&recipes).await.unwrap();
+    let made = recipes[7].addr();
+    store
+        .dag()
+        .record(&[record(made, output("x"))])
+        .await
+        .unwrap();
+    store.close();
+    let spoiled = recipes[21].addr();
+    common::raw::edit(&store, |key, value| {
+        let row = &key[1..];
+        if row.starts_with(spoiled.as_bytes()) && key[0] == b'r'
+            || row.starts_with(made.as_bytes()) && key[0] == b'o'
+        {
+            *value.last_mut().unwrap() ^= 1;
+        }
+    });
+    store.reopen().await;
+    let dag = store.dag();
+    let (whole, mut damaged) = read(|after| dag.list(after).map_ok(|(addr, _)| addr).boxed()).await;
+    damaged.sort_unstable();
+    let mut expected = vec![made, spoiled];
+    expected.sort_unstable();
+    assert_eq!((whole.len(), damaged), (38, expected));
+}

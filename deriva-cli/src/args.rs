@@ -6,6 +6,7 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use deriva::ScrubCursor;
 use deriva::api::{AddrPrefix, Error, FunctionId, Params};
 
 use crate::exit;
@@ -97,6 +98,10 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: RootVerb,
     },
+    /// Forget outputs, so that they are computed again; recipes and blobs stay
+    Invalidate(InvalidateArgs),
+    /// Read and verify everything stored; compute again what is damaged or lost
+    Scrub(ScrubArgs),
     /// Run a pipeline file, reusing what was computed before
     Run(RunArgs),
     /// Print one hash over recipes, outputs, roots and blobs
@@ -175,6 +180,43 @@ pub(crate) struct RunArgs {
     /// Draw what ran to this SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) graph: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvalidateArgs {
+    /// A recipe, or a blob with `--cascade`; or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>, required_unless_present = "function")]
+    pub(crate) addr: Option<AddrPrefix>,
+    /// Forget all outputs of this function instead
+    #[arg(long, value_name = "NAME/VERSION", value_parser = parsed::<FunctionId>, conflicts_with = "addr")]
+    pub(crate) function: Option<FunctionId>,
+    /// Forget what was made from them, too
+    #[arg(long)]
+    pub(crate) cascade: bool,
+    /// Tell what would be forgotten; forgets nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScrubArgs {
+    /// Read at most so much in a second
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bytes)]
+    pub(crate) rate: u64,
+    /// Continue where an earlier scrub ended
+    #[arg(long, value_name = "CURSOR", value_parser = parsed::<ScrubCursor>)]
+    pub(crate) resume: Option<ScrubCursor>,
+    /// Stop after reading so much, and print where to continue
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) limit: Option<u64>,
+}
+
+/// Parses a size of at least a byte.
+fn bytes(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        _ => Err("a size is a number with a unit, such as 64MiB".to_owned()),
+    }
 }
 
 /// Parses a value of deriva's; clap puts it into a sentence that names it already.

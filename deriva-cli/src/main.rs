@@ -63,16 +63,20 @@ async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {
             let pipeline = run::load(&args.file)?;
             let deriva = open(cli).await?;
             let work = run::run(&deriva, &cli.store, pipeline, args, out);
-            interruptible(
-                &deriva,
-                work,
-                Some("run the same command again: what was computed is kept"),
-            )
+            interruptible(&deriva, work, || {
+                Some("run the same command again: what was computed is kept".to_owned())
+            })
             .await
+        }
+        Verb::Scrub(args) => {
+            let deriva = open(cli).await?;
+            let reached = verbs::scrub::Reached::default();
+            let work = verbs::scrub::scrub(&deriva, args, &reached, out);
+            interruptible(&deriva, work, || reached.next()).await
         }
         verb => {
             let deriva = open(cli).await?;
-            interruptible(&deriva, verbs::perform(&deriva, verb, out), None).await
+            interruptible(&deriva, verbs::perform(&deriva, verb, out), || None).await
         }
     }
 }
@@ -96,7 +100,7 @@ async fn open(cli: &Cli) -> Outcome<Deriva> {
 async fn interruptible(
     deriva: &Deriva,
     work: impl Future<Output = Outcome>,
-    next: Option<&str>,
+    next: impl FnOnce() -> Option<String>,
 ) -> Outcome {
     let ended = tokio::select! {
         ended = work => Some(ended),
@@ -112,7 +116,7 @@ async fn interruptible(
         if let Err(error) = flushed {
             Failure::from(error).report(Style::stderr());
         }
-        if let Some(next) = next {
+        if let Some(next) = next() {
             note(format!("{} {next}", Style::stderr().accent("next:")));
         }
         // Functions cannot be stopped from outside; their threads end with the process.

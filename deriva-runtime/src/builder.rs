@@ -16,6 +16,7 @@ use crate::executor::PoolExecutor;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
+use crate::invalidations::Invalidations;
 use crate::layers::Layers;
 use crate::memory::{Memory, default_limit};
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
@@ -266,6 +267,7 @@ impl DerivaBuilder {
             tokio,
             flights: Flights::default(),
             gate: tokio::sync::RwLock::default(),
+            invalidations: Invalidations::default(),
             jobs,
         }))
     }

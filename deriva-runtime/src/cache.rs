@@ -48,6 +48,10 @@ impl BlobCache {
         self.cache.clear();
     }
 
+    pub(crate) fn remove(&self, addr: CAddr) {
+        self.cache.remove(&addr);
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.cache.weight()
     }

@@ -14,6 +14,7 @@ use crate::digest::state_digest;
 use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
+use crate::needs::name_needs;
 use crate::reader::BlobReader;
 use crate::recipe_builder::RecipeBuilder;
 use crate::request::Materialize;
@@ -178,18 +179,24 @@ impl Deriva {
         if let Some(blob) = self.inner.cache.get(addr) {
             return Ok(blob.into_bytes());
         }
+        let since = self.inner.invalidations.now();
         let blob = match self.stored(addr).await? {
             Some(blob) => blob,
             None => self.compute(addr).await?,
         };
-        self.inner.cache.insert(addr, &blob);
+        self.inner.cache_found(since, addr, &blob);
         Ok(blob.into_bytes())
     }
 
     /// The blob of an address where nothing needs to be computed.
     async fn stored(&self, addr: CAddr) -> Result<Option<Blob>> {
         let Some(node) = self.inner.dag.get_one(addr).await? else {
-            return self.inner.blobs.get(addr).await;
+            return match self.inner.blobs.get(addr).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    Err(name_needs(&self.inner, addr, error).await)
+                }
+                other => other,
+            };
         };
         let Some(output) = node.output else {
             return Ok(None);
@@ -417,7 +424,7 @@ fn only(results: Vec<Result<BlobStat>>) -> Result<BlobStat> {
     results.into_iter().next().unwrap_or_else(none)
 }
 
-fn unknown(what: impl std::fmt::Display) -> Error {
+pub(crate) fn unknown(what: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::NotFound,
         "neither a blob nor a recipe is stored under this address",

@@ -11,7 +11,7 @@ use serde::Serialize;
 #[non_exhaustive]
 pub enum Event {
     /// The plan is made: so many recipes to compute, so many recorded outputs to reuse. Comes again
-    /// when a lost blob or a cancelled request forces a new plan.
+    /// when a lost blob, a cancelled request or an invalidation forces a new plan.
     Planned {
         /// Recipes to be computed by this request.
         compute: u64,

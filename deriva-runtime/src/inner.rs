@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
+use deriva_api::{Blob, BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
 use crate::cache::BlobCache;
 use crate::costs::Costs;
-use crate::flights::Flights;
+use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
+use crate::invalidations::{Invalidations, Moment};
 use crate::memory::Memory;
 use crate::policy::Policies;
 use crate::slots::Slots;
@@ -23,8 +24,10 @@ pub(crate) struct Inner {
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) flights: Flights,
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
-    /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
+    /// to rely on passes alone. Held for one batch at the most, until its flights have landed; never while a
+    /// function runs.
     pub(crate) gate: tokio::sync::RwLock<()>,
+    pub(crate) invalidations: Invalidations,
     pub(crate) cache: BlobCache,
     pub(crate) memory: Memory,
     pub(crate) costs: Costs,
@@ -35,6 +38,34 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// Lands flights whose results are not recorded. Where anything was forgotten since, they may rely on it
+    /// and are abandoned: who waits for them may have asked later.
+    pub(crate) fn land_unrecorded(
+        &self,
+        since: Moment,
+        landings: impl IntoIterator<Item = (CAddr, Landing)>,
+    ) {
+        self.invalidations.with_moved(since, |moved| {
+            let how = |landing| if moved { Landing::Abandoned } else { landing };
+            self.flights.land(landings, how);
+        });
+    }
+
+    /// Keeps a blob in the memory cache under the address through which it was found, unless anything was
+    /// forgotten since the search for it began.
+    pub(crate) fn cache_found(&self, since: Moment, addr: CAddr, blob: &Blob) {
+        self.invalidations.with_moved(since, |moved| {
+            if !moved {
+                self.cache.insert(addr, blob);
+            }
+        });
+    }
+
+    /// Waits for the writes that have been let through the gate.
+    pub(crate) async fn drain_writes(&self) {
+        drop(self.gate.write().await);
+    }
+
     /// Removes blobs that are damaged, so that putting them again stores them: a damaged copy would be
     /// taken for the blob. What was healed or put meanwhile stays.
     pub(crate) async fn discard_damaged(&self, addrs: &[CAddr]) -> Result<()> {

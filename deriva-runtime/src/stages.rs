@@ -15,6 +15,7 @@ use futures::TryStreamExt;
 
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
+use crate::invalidations::{Moment, Watch};
 use crate::known::Known;
 use crate::plan::{BATCH, NodeId, Plan, Planned, plan};
 use crate::request::Options;
@@ -37,6 +38,8 @@ struct Stages {
     /// What earlier stages of this request made: to find it is no reuse.
     ours: HashSet<CAddr, BuildAddrHasher>,
     known: Known,
+    /// When the last plan began to watch for invalidations.
+    watched: Option<Moment>,
     summary: Summary,
     /// Plans of this stage so far, and how many of them lost blobs forced.
     plans: usize,
@@ -71,6 +74,7 @@ pub(crate) async fn materialize(
         stages: vec![Stage::new(targets)],
         ours: HashSet::default(),
         known: Known::default(),
+        watched: None,
         summary: Summary::default(),
         plans: 0,
         lost_rounds: 0,
@@ -85,6 +89,13 @@ pub(crate) async fn materialize(
 impl Stages {
     /// Plans the last stage and runs it, or learns that others must go before.
     async fn round(&mut self) -> Result<Option<Materialized>> {
+        let watch = Watch::new(&self.inner);
+        // What is carried over may have been made from what was forgotten since.
+        if let Some(before) = self.watched.replace(watch.since()) {
+            let known = &mut self.known;
+            let drop_if = |moved: bool| moved.then(|| known.drop_results());
+            self.inner.invalidations.with_moved(before, drop_if);
+        }
         let room = room(&self.inner);
         let Some(Stage { targets, deferred }) = self.stages.last_mut() else {
             return Ok(None);
@@ -105,7 +116,7 @@ impl Stages {
         let is_stage = self.stages.len() > 1;
         let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
         let known = std::mem::take(&mut self.known);
-        let mut run = Run::new(inner, options, plan, known, roots, is_stage);
+        let mut run = Run::new(inner, options, plan, known, roots, is_stage, &watch);
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;
@@ -131,6 +142,9 @@ impl Stages {
                 self.known.distrusted.clear();
             }
             End::Replan => {
+                if watch.is_refused() {
+                    self.inner.invalidations.settled().await;
+                }
                 self.plans += 1;
                 self.lost_rounds += usize::from(!self.known.distrusted.is_empty());
                 if self.lost_rounds > MAX_LOST_ROUNDS {

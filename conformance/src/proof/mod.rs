@@ -12,6 +12,7 @@
 //! | `damage` | damages files |
 //! | `reader`, `child` | the child that reads everything, and how it is run |
 //! | `trace`, `durability` | which system calls an acknowledgement waited for, and what that proves |
+//! | `upkeep` | the child that invalidates or scrubs until it is killed |
 //! | `verb` | the command line |
 
 mod child;
@@ -22,6 +23,7 @@ mod item;
 mod oracle;
 mod reader;
 mod trace;
+mod upkeep;
 mod verb;
 mod writer;
 
@@ -35,6 +37,7 @@ pub use child::{fill, read_all};
 pub use crash::{Crash, CrashReport};
 pub use damage::{Damage, DamageReport};
 pub use durability::{Proved, Waits, prove, waits};
+pub use upkeep::{Upkeep, UpkeepArgs};
 pub use verb::Verb;
 
 /// An option that makes the larger blobs of the proofs files of their own, in stores that have both.

@@ -150,7 +150,7 @@ fn tell(line: &str) {
     }
 }
 
-fn die_at(name: &str, passes: u64) {
+pub(super) fn die_at(name: &str, passes: u64) {
     let left = AtomicU64::new(passes);
     let reached = move || {
         let passed = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));

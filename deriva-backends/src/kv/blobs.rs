@@ -139,13 +139,12 @@ impl<E: Engine> BlobStore for KvStore<E> {
                 let after = after.map(|addr| layout::blob_key(&addr));
                 let rows = shared.engine.scan(layout::BLOBS, after.as_deref(), PAGE)?;
                 let stat = |(key, row): (Vec<u8>, E::Value)| {
-                    let (addr, len) = (
-                        layout::addr_of(&key)?,
-                        layout::blob_len(&key, row.as_ref())?,
-                    );
+                    let addr = layout::addr_of(&key)?;
+                    let len = layout::blob_len(&key, row.as_ref());
+                    let len = len.map_err(|error| error.with("addr", addr))?;
                     Ok((Some(addr), BlobStat { addr, len }))
                 };
-                rows.into_iter().map(stat).collect()
+                paging::until_damage(rows.into_iter().map(stat))
             })
         })
     }

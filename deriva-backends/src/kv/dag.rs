@@ -96,10 +96,12 @@ impl<E: Engine> DagStore for KvStore<E> {
         paging::pages(after, move |after| {
             self.read(PAGE, move |shared| {
                 let node = |recipe: Recipe| {
-                    let (addr, output) = (recipe.addr(), shared.output(&recipe.addr())?);
+                    let addr = recipe.addr();
+                    let output = shared.output(&addr);
+                    let output = output.map_err(|error| error.with("addr", addr))?;
                     Ok((Some(addr), (addr, Node { recipe, output })))
                 };
-                shared.recipes(after)?.into_iter().map(node).collect()
+                paging::until_damage(shared.recipes(after)?.into_iter().map(node))
             })
         })
     }
@@ -165,7 +167,11 @@ impl<E: Engine> Shared<E> {
     fn recipes(&self, after: Option<CAddr>) -> Result<Vec<Recipe>> {
         let after = after.map(|addr| layout::recipe_key(&addr));
         let rows = self.engine.scan(layout::RECIPES, after.as_deref(), PAGE)?;
-        let recipe = |(key, row): (Vec<u8>, E::Value)| self.recipe(layout::addr_of(&key)?, row);
-        rows.into_iter().map(recipe).collect()
+        let recipe = |(key, row): (Vec<u8>, E::Value)| {
+            let addr = layout::addr_of(&key)?;
+            let recipe = self.recipe(addr, row);
+            recipe.map_err(|error| error.with("addr", addr))
+        };
+        paging::until_damage(rows.into_iter().map(recipe))
     }
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod graph;
 pub(crate) mod info;
+pub(crate) mod invalidate;
 pub(crate) mod put;
 pub(crate) mod read;
+pub(crate) mod scrub;
 pub(crate) mod shell;
 
 use deriva::Deriva;
@@ -42,6 +44,7 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
         }
         Verb::Status => info::status(deriva, out).await,
         Verb::Root { verb } => root(deriva, verb, out).await,
+        Verb::Invalidate(args) => invalidate::invalidate(deriva, args, out).await,
         Verb::StateDigest => {
             let digest = deriva.state_digest().await?;
             match out.json() {
@@ -49,8 +52,10 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
                 false => out.line(digest),
             }
         }
-        // These need no store and were performed without one.
-        Verb::Functions | Verb::Run(_) | Verb::Completions { .. } | Verb::Man => Ok(()),
+        // These were performed before: without a store, or as they can be interrupted and continued.
+        Verb::Functions | Verb::Run(_) | Verb::Scrub(_) | Verb::Completions { .. } | Verb::Man => {
+            Ok(())
+        }
     }
 }
 

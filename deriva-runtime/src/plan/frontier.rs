@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{NodeId, Planner, Task};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::invalidations::Moment;
 use crate::known::{Known, Seen};
 use crate::survey::{Found, survey};
 
@@ -40,6 +41,17 @@ impl Drop for Claims {
     }
 }
 
+/// What was claimed of a batch.
+struct Claimed<'a> {
+    addrs: &'a [CAddr],
+    /// Places in `addrs`.
+    places: &'a [usize],
+    /// Claims of earlier batches.
+    before: usize,
+    /// When the batch was looked up.
+    since: Moment,
+}
+
 impl Planner {
     /// Finds out what is to be done with these nodes; what they need joins the frontier.
     pub(super) async fn expand(
@@ -50,6 +62,7 @@ impl Planner {
     ) -> Result<()> {
         let first = batch.start as NodeId;
         let addrs = self.plan.addrs[batch].to_vec();
+        let since = inner.invalidations.now();
         let landings = inner.flights.landings();
         let began = inner.clock.now();
         let survey = survey(&*inner.dag, &*inner.blobs, &addrs, known).await?;
@@ -71,7 +84,13 @@ impl Planner {
         // owned cannot be recorded by others any more, so one repetition is enough.
         let mut anew = HashMap::new();
         if landings != inner.flights.landings() {
-            anew = self.look_again(inner, &addrs, &open, before, known).await?;
+            let claimed = Claimed {
+                addrs: &addrs,
+                places: &open,
+                before,
+                since,
+            };
+            anew = self.look_again(inner, claimed, known).await?;
         }
         for (i, found) in survey.found().enumerate() {
             let node = first + i as NodeId;
@@ -94,12 +113,11 @@ impl Planner {
     async fn look_again(
         &mut self,
         inner: &Inner,
-        addrs: &[CAddr],
-        owned: &[usize],
-        claimed_before: usize,
+        claimed: Claimed<'_>,
         known: &Known,
     ) -> Result<HashMap<usize, Found>> {
-        let asked: Vec<CAddr> = owned.iter().map(|i| addrs[*i]).collect();
+        let owned = claimed.places;
+        let asked: Vec<CAddr> = owned.iter().map(|i| claimed.addrs[*i]).collect();
         let survey = survey(&*inner.dag, &*inner.blobs, &asked, known).await?;
         let anew: HashMap<usize, Found> = owned.iter().copied().zip(survey.found()).collect();
         let done = |addr: &CAddr, i: &usize| match &anew[i] {
@@ -112,14 +130,18 @@ impl Planner {
             .filter_map(|(addr, i)| done(addr, i))
             .collect();
         if !done.is_empty() {
-            let batch = self.claims.addrs.split_off(claimed_before);
+            let batch = self.claims.addrs.split_off(claimed.before);
             let kept = batch.into_iter().filter(|addr| !done.contains_key(addr));
             self.claims.addrs.extend(kept);
-            inner.flights.land(done, |output| Landing::Done {
+            let stored = |output| Landing::Done {
                 output,
                 blob: None,
                 stored: true,
-            });
+            };
+            let done = done
+                .into_iter()
+                .map(|(addr, output)| (addr, stored(output)));
+            inner.land_unrecorded(claimed.since, done);
         }
         Ok(anew)
     }

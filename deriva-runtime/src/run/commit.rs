@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::{Done, Run};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::invalidations::Watch;
 use crate::plan::NodeId;
 
 /// Records that are worth a commit while there is other work to do.
@@ -29,6 +30,10 @@ pub(super) struct Batch {
     nodes: Vec<NodeId>,
     /// Which records end a flight of this request.
     lands: Vec<bool>,
+    /// What the records rely on beside their inputs.
+    pub(super) also: Vec<CAddr>,
+    /// Not all that the records rely on is known: anything forgotten refuses them.
+    pub(super) strict: bool,
     bytes: u64,
     /// Bytes that may wait.
     room: u64,
@@ -37,7 +42,15 @@ pub(super) struct Batch {
 /// What came of writing a batch.
 pub(super) struct Committed {
     nodes: Vec<NodeId>,
-    result: Result<Vec<Divergence>>,
+    result: Result<Written>,
+}
+
+/// How writing a batch ended.
+pub(super) enum Written {
+    /// It is recorded.
+    Recorded(Vec<Divergence>),
+    /// It relies on outputs that were forgotten meanwhile; nothing of it is recorded.
+    Refused,
 }
 
 impl Batch {
@@ -99,7 +112,7 @@ impl Run {
         let next = Batch::new(self.inner.memory.limit());
         let mut batch = std::mem::replace(&mut self.batch, next);
         let nodes = std::mem::take(&mut batch.nodes);
-        let work = spawn(&self.inner, batch);
+        let work = spawn(&self.inner, batch, &self.watch);
         self.committing = true;
         self.running.push(Box::pin(async move {
             let result = work.await.unwrap_or_else(|source| {
@@ -113,7 +126,11 @@ impl Run {
     pub(super) fn committed(&mut self, committed: Committed) {
         self.committing = false;
         let error = match committed.result {
-            Ok(divergences) => match divergences.first() {
+            Ok(Written::Refused) => {
+                self.replan = true;
+                return;
+            }
+            Ok(Written::Recorded(divergences)) => match divergences.first() {
                 None => return self.may_go(committed.nodes),
                 Some(first) => divergent(first),
             },
@@ -161,19 +178,37 @@ impl Drop for Flying {
 
 /// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
 /// even when the request is dropped.
-pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<Divergence>>> {
+pub(super) fn spawn(
+    inner: &Arc<Inner>,
+    batch: Batch,
+    watch: &Arc<Watch>,
+) -> JoinHandle<Result<Written>> {
     // Made before the task, which may never run when the async runtime shuts down.
     let mut flying = Flying {
         inner: Arc::clone(inner),
         batch,
     };
+    let watch = Arc::clone(watch);
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
-        let result = write(&inner, &flying.batch).await;
+        // Until the flights have landed: who asks after an invalidation must not join them.
+        let _together = inner.gate.read().await;
+        let Batch {
+            records,
+            also,
+            strict,
+            ..
+        } = &flying.batch;
+        let result = match watch.refuses(records, also, *strict).await {
+            Ok(false) => write(&inner, &flying.batch).await.map(Written::Recorded),
+            Ok(true) => Ok(Written::Refused),
+            Err(error) => Err(error.during("commit")),
+        };
         let batch = std::mem::take(&mut flying.batch);
         let landing = |record: &Record| match &result {
             Err(error) => Landing::Failed(error.clone()),
-            Ok(divergences) => {
+            Ok(Written::Refused) => Landing::Abandoned,
+            Ok(Written::Recorded(divergences)) => {
                 let of_it = |other: &&Divergence| {
                     other.addr == record.addr || Some(other.addr) == record.resolved
                 };
@@ -193,7 +228,6 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<D
 }
 
 async fn write(inner: &Inner, batch: &Batch) -> Result<Vec<Divergence>> {
-    let _together = inner.gate.read().await;
     let written = async {
         if !batch.blobs.is_empty() {
             inner.blobs.put(&batch.blobs).await?;

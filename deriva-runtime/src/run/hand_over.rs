@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use deriva_api::{BlobStat, CAddr, ErrorKind, Executed, Operand, Output, Record};
+use deriva_api::{BlobStat, ErrorKind, Executed, Operand, Output, Record};
 
 use super::commit::{self, Batch};
 use super::heavy::{Ended, Outcome};
@@ -19,9 +19,11 @@ use crate::plan::NodeId;
 impl Drop for Run {
     fn drop(&mut self) {
         self.share_costs();
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
-            commit::spawn(&self.inner, batch);
+            // The batch before may still be refused, so this one is not judged by itself.
+            batch.strict = true;
+            commit::spawn(&self.inner, batch, &self.watch);
         }
         let handed_over = self.hand_over_steps();
         let left = |node: &NodeId| !handed_over.contains(node);
@@ -72,12 +74,12 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
         node,
         addr,
         resolved,
+        watch,
         results,
         is_root,
         ended,
     } = outcome;
     let claims = Some(addr).into_iter().chain(resolved);
-    let claims = claims.map(|addr| (addr, ()));
     let landing = match ended {
         Ended::Executed(Ok(Executed { output, cost, .. })) => {
             let BlobStat { addr: content, len } = output.stat();
@@ -91,7 +93,18 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
                 Operand::Stored(_) => None,
             };
             if results.keeps(&output_row, is_root) {
-                return keep(inner, node, addr, resolved, output_row, blob).await;
+                let record = Record {
+                    addr,
+                    resolved,
+                    output: output_row,
+                };
+                let mut batch = Batch::new(u64::MAX);
+                batch.add(node, record, blob, true);
+                // What it was computed from is known to its run alone, which is gone.
+                batch.strict = true;
+                // The task lands what it holds, also when it is not waited for.
+                drop(commit::spawn(inner, batch, &watch).await);
+                return;
             }
             Landing::Done {
                 output: output_row,
@@ -106,24 +119,6 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
         }
         Ended::Executed(Err(_)) | Ended::Unread(_) => Landing::Abandoned,
     };
-    inner.flights.land(claims, |()| landing.clone());
-}
-
-async fn keep(
-    inner: &Arc<Inner>,
-    node: NodeId,
-    addr: CAddr,
-    resolved: Option<CAddr>,
-    output: Output,
-    blob: Option<deriva_api::Blob>,
-) {
-    let mut batch = Batch::new(u64::MAX);
-    let record = Record {
-        addr,
-        resolved,
-        output,
-    };
-    batch.add(node, record, blob, true);
-    // The task lands what it holds, also when it is not waited for.
-    drop(commit::spawn(inner, batch).await);
+    let ended = claims.map(|addr| (addr, landing.clone()));
+    inner.land_unrecorded(watch.since(), ended);
 }

@@ -16,6 +16,7 @@ use super::lost::Unread;
 use super::{Done, Run, hand_over};
 use crate::event::Event;
 use crate::inner::Inner;
+use crate::invalidations::Watch;
 use crate::nesting::Nesting;
 use crate::plan::NodeId;
 use crate::policy::StoreResults;
@@ -45,6 +46,7 @@ pub(super) struct Outcome {
     pub(super) addr: CAddr,
     /// The resolved address, where it was claimed too.
     pub(super) resolved: Option<CAddr>,
+    pub(super) watch: Arc<Watch>,
     pub(super) results: StoreResults,
     pub(super) is_root: bool,
     pub(super) ended: Ended,
@@ -156,6 +158,7 @@ impl Run {
             node,
             addr: step.addr,
             resolved: self.resolved.get(&node).copied(),
+            watch: Arc::clone(&self.watch),
             results: self.treatments[function as usize].results,
             is_root: self.roots.contains(&node),
             ended: Ended::Unread(Vec::new()),

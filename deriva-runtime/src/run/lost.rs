@@ -3,6 +3,7 @@
 use deriva_api::{Error, ErrorKind};
 
 use super::Run;
+use crate::needs::name_needs;
 use crate::plan::{NodeId, Task};
 
 /// An input of a node that could not be read, and why.
@@ -24,9 +25,8 @@ impl Run {
                 (Some(stat), ErrorKind::Corrupt) => damaged.push(stat.addr),
                 (Some(stat), ErrorKind::NotFound) => gone.push(stat.addr),
                 (None, ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                    let error = error
-                        .with("leaf", self.plan.addr(input))
-                        .hint("no recipe can make this blob: put it again");
+                    let leaf = self.plan.addr(input);
+                    let error = name_needs(&self.inner, leaf, error.with("leaf", leaf)).await;
                     return self.fail(node, error);
                 }
                 _ => return self.fail(node, error),

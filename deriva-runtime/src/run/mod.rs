@@ -41,6 +41,7 @@ use crate::costs::Calls;
 use crate::event::{Event, Summary};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::invalidations::Watch;
 use crate::known::{Known, Seen};
 use crate::plan::{NodeId, Plan, Task};
 use crate::policy::{Cutoff, StoreResults};
@@ -57,7 +58,7 @@ use values::Values;
 pub(crate) enum End {
     /// Every requested address is there or has failed.
     Finished(Vec<(Result<BlobStat>, Option<Blob>)>),
-    /// A blob was lost, or another request gave up: what is left needs a new plan.
+    /// A blob was lost, another request gave up, or outputs were forgotten: what is left needs a new plan.
     Replan,
 }
 
@@ -113,6 +114,7 @@ struct Treatment {
 pub(crate) struct Run {
     inner: Arc<Inner>,
     options: Options,
+    watch: Arc<Watch>,
     plan: Plan,
     nodes: Vec<NodeState>,
     treatments: Vec<Treatment>,
@@ -161,6 +163,7 @@ impl Run {
         known: Known,
         roots: HashSet<NodeId>,
         is_stage: bool,
+        watch: &Arc<Watch>,
     ) -> Self {
         let joins = std::mem::take(&mut plan.joins);
         let mut run = Self {
@@ -195,6 +198,7 @@ impl Run {
             known,
             inner,
             options,
+            watch: Arc::clone(watch),
             plan,
         };
         run.prioritize();
@@ -267,7 +271,7 @@ impl Run {
     /// Runs until nothing is left to do or something failed. Whatever was computed is committed.
     pub(crate) async fn drive(&mut self) -> Result<End> {
         let mut turns = 0u32;
-        while self.failure.is_none() {
+        while self.failure.is_none() && !self.watch.is_refused() {
             while let Some(done) = self.poll_done() {
                 self.absorb(done).await;
             }

@@ -83,6 +83,11 @@ impl Run {
         if self.nodes[node as usize].state != State::Open {
             return;
         }
+        if let Landing::Done { stored, .. } = &landing {
+            // Whoever had it may have found it under that address, too.
+            self.batch.also.extend(resolved);
+            self.batch.strict |= !stored;
+        }
         let how = match resolved {
             Some(_) => Reuse::Cutoff,
             None => Reuse::Joined,
@@ -140,6 +145,11 @@ impl Run {
         let addr = self.plan.addr(node);
         let expected = self.plan.expected.get(&node);
         if let Some(expected) = expected.filter(|expected| !expected.same_bytes(&output)) {
+            if self.watch.refuse_if_moved() {
+                // What was recorded may have been forgotten since; or what this was computed from.
+                self.replan = true;
+                return false;
+            }
             let what = "computing a lost output again gave different bytes";
             let error = Error::new(ErrorKind::Nondeterministic, what)
                 .with("recorded", expected.addr)
@@ -178,15 +188,14 @@ impl Run {
             };
             self.batch.add(node, record, blob.clone(), lands);
         } else {
-            let landing = |()| Landing::Done {
+            let landing = Landing::Done {
                 output,
                 blob: blob.clone(),
                 stored: blob.is_none(),
             };
             let landed = lands.then_some(addr).into_iter().chain(resolved);
-            self.inner
-                .flights
-                .land(landed.map(|addr| (addr, ())), landing);
+            let landed = landed.map(|addr| (addr, landing.clone()));
+            self.inner.land_unrecorded(self.watch.since(), landed);
         }
         self.release_inputs(node);
         if self.nodes[at].is_target {
@@ -225,7 +234,7 @@ impl Run {
             ErrorKind::Timeout | ErrorKind::Cancelled => Landing::Abandoned,
             _ => Landing::Failed(error.clone()),
         };
-        let ended = ended.map(|addr| (addr, ()));
-        self.inner.flights.land(ended, |()| landing.clone());
+        let ended = ended.map(|addr| (addr, landing.clone()));
+        self.inner.land_unrecorded(self.watch.since(), ended);
     }
 }

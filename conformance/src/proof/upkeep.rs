@@ -1,0 +1,91 @@
+//! The child that invalidates or scrubs a store until it is killed.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::{Args, ValueEnum};
+use deriva_api::{Error, Result};
+use deriva_runtime::{DerivaBuilder, FunctionRegistry};
+
+use super::writer::die_at;
+use super::{Broken, Stores};
+
+/// What is done to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Upkeep {
+    /// All outputs of `bench.mix/1` are forgotten, with what was made from them.
+    Invalidate,
+    /// Everything is verified and healed.
+    Scrub,
+}
+
+/// How the process is called.
+#[derive(Args, Clone, Debug)]
+pub struct UpkeepArgs {
+    /// The store.
+    pub uri: String,
+    /// What to do.
+    pub work: Upkeep,
+    /// End the process, as if killed, at this failpoint.
+    #[arg(long)]
+    pub die_at: String,
+    /// How often the failpoint is passed before.
+    #[arg(long)]
+    pub passes: u64,
+}
+
+impl UpkeepArgs {
+    /// Runs `program` like this; answers whether it died at the failpoint.
+    ///
+    /// # Errors
+    /// A process that ended otherwise.
+    pub fn dies(&self, program: &Path) -> Result<bool, Broken> {
+        let work = self.work.to_possible_value();
+        let output = Command::new(program)
+            .arg("__upkeep")
+            .arg(&self.uri)
+            .args(work.iter().map(|work| work.get_name()))
+            .arg(format!("--die-at={}", self.die_at))
+            .arg(format!("--passes={}", self.passes))
+            .stdin(Stdio::null())
+            .output()?;
+        let died = output.stdout == b"died\n";
+        match died || output.status.success() {
+            true => Ok(died),
+            false => Err(Broken::new(format!(
+                "{:?} ended: {}, {}",
+                self.work,
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ))),
+        }
+    }
+}
+
+pub(super) fn run(args: &UpkeepArgs) -> Result<()> {
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .map_err(Error::io)?;
+    tokio.block_on(async {
+        let Stores { blobs, dag } = Stores::open(&args.uri).await?;
+        let mut builder = DerivaBuilder::new()
+            .blobs(blobs)
+            .functions(FunctionRegistry::builtin());
+        if let Some(dag) = dag {
+            builder = builder.dag(dag);
+        }
+        let deriva = builder.build().await?;
+        die_at(&args.die_at, args.passes);
+        match args.work {
+            Upkeep::Invalidate => {
+                let id = "bench.mix/1".parse()?;
+                deriva.invalidate_function(&id).cascade().await?;
+            }
+            Upkeep::Scrub => {
+                deriva.scrub().bytes_per_second(u64::MAX).await?;
+            }
+        }
+        deriva.flush().await
+    })
+}

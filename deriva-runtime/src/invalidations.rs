@@ -1,0 +1,345 @@
+//! Forgetting while others are at work.
+//!
+//! An invalidation takes time, and requests go on meanwhile that hold the very outputs that it forgets. These
+//! rules keep what they make of them from coming back:
+//!
+//! - An invalidation *bars* each address from when it meets it, before it looks for the dependents, until its
+//!   end. Then it waits once for the writes that were let through earlier, and only then forgets.
+//! - A request watches from before it plans. A batch of its results is recorded, under the shared gate, unless
+//!   one of them, or an input of one, was barred at any time since. A refused batch lands abandoned, and the
+//!   request plans anew. By induction over the batches nothing stale is recorded: an input is in the store,
+//!   and compared, or in an earlier or the same batch.
+//! - What is shared without being recorded (results of a request that keeps none, failures, entries of the
+//!   memory cache) is shared only if nothing at all was forgotten since.
+//!
+//! An invalidation is held, at about 60 bytes for each address, until the last request that began before its end
+//! is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deriva_api::{BuildAddrHasher, CAddr, Record, Result};
+use indexmap::IndexSet;
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use crate::inner::Inner;
+
+/// Addresses in the order in which they were met.
+pub(crate) type Barred = Arc<RwLock<IndexSet<CAddr, BuildAddrHasher>>>;
+
+/// Recipes that are looked up at a time.
+const BATCH: usize = 512;
+
+/// A point in the sequence of invalidations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+/// All invalidations that somebody may still have to know of.
+#[derive(Debug, Default)]
+pub(crate) struct Invalidations {
+    state: RwLock<State>,
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Counts ends of invalidations.
+    moment: u64,
+    /// Counts beginnings.
+    begun: u64,
+    entries: BTreeMap<u64, Entry>,
+    /// How many watches began at a moment.
+    watches: BTreeMap<u64, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    barred: Barred,
+    ended: Option<u64>,
+}
+
+impl Entry {
+    fn concerns(&self, since: u64) -> bool {
+        self.ended.is_none_or(|ended| ended > since)
+    }
+}
+
+impl State {
+    fn moved(&self, since: Moment) -> bool {
+        self.moment != since.0 || self.entries.values().any(|entry| entry.ended.is_none())
+    }
+
+    fn prune(&mut self) {
+        let oldest = self.watches.keys().next().copied();
+        self.entries
+            .retain(|_, entry| oldest.map_or(entry.ended.is_none(), |since| entry.concerns(since)));
+    }
+}
+
+impl Invalidations {
+    /// The moment now.
+    pub(crate) fn now(&self) -> Moment {
+        Moment(self.state.read().moment)
+    }
+
+    /// Begins an invalidation: what is in `barred`, now or later, is barred until the answer is dropped.
+    pub(crate) fn begin(&self, barred: &Barred) -> Invalidation<'_> {
+        let mut state = self.state.write();
+        let id = state.begun;
+        state.begun += 1;
+        let entry = Entry {
+            barred: Arc::clone(barred),
+            ended: None,
+        };
+        state.entries.insert(id, entry);
+        Invalidation { all: self, id }
+    }
+
+    /// Does something while no invalidation can begin or end, told whether anything may have been forgotten
+    /// since a moment.
+    pub(crate) fn with_moved<T>(&self, since: Moment, act: impl FnOnce(bool) -> T) -> T {
+        let state = self.state.read();
+        act(state.moved(since))
+    }
+
+    /// Waits for the end of the invalidations that are under way now.
+    pub(crate) async fn settled(&self) {
+        let before = self.state.read().begun;
+        loop {
+            let ended = self.ended.notified();
+            let open = |(id, entry): (&u64, &Entry)| *id < before && entry.ended.is_none();
+            if !self.state.read().entries.iter().any(open) {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// An invalidation under way; ends when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Invalidation<'a> {
+    all: &'a Invalidations,
+    id: u64,
+}
+
+impl Drop for Invalidation<'_> {
+    fn drop(&mut self) {
+        let mut state = self.all.state.write();
+        state.moment += 1;
+        let now = state.moment;
+        if let Some(entry) = state.entries.get_mut(&self.id) {
+            entry.ended = Some(now);
+        }
+        state.prune();
+        drop(state);
+        self.all.ended.notify_waiters();
+    }
+}
+
+/// A request's eye on invalidations, from its creation on.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    inner: Arc<Inner>,
+    since: Moment,
+    refused: AtomicBool,
+}
+
+impl Watch {
+    pub(crate) fn new(inner: &Arc<Inner>) -> Arc<Self> {
+        let mut state = inner.invalidations.state.write();
+        let since = state.moment;
+        *state.watches.entry(since).or_default() += 1;
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            since: Moment(since),
+            refused: AtomicBool::new(false),
+        })
+    }
+
+    /// When the watch began.
+    pub(crate) fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Whether a batch of results may not be recorded, as some rely on what was barred since, or as an
+    /// earlier batch was refused. `also` is what they rely on beside their inputs; `strict` says that not all
+    /// of that is known.
+    ///
+    /// The gate is held, shared, from before this call until the batch is recorded and its flights landed.
+    pub(crate) async fn refuses(
+        &self,
+        records: &[Record],
+        also: &[CAddr],
+        strict: bool,
+    ) -> Result<bool> {
+        if self.refused.load(Ordering::Acquire) {
+            return Ok(true);
+        }
+        if !self.inner.invalidations.state.read().moved(self.since) {
+            return Ok(false);
+        }
+        let refused = strict || self.relies_on_barred(records, also).await?;
+        self.refused.fetch_or(refused, Ordering::AcqRel);
+        Ok(refused)
+    }
+
+    async fn relies_on_barred(&self, records: &[Record], also: &[CAddr]) -> Result<bool> {
+        let named = records
+            .iter()
+            .flat_map(|record| [Some(record.addr), record.resolved]);
+        if self.any_barred(named.flatten().chain(also.iter().copied())) {
+            return Ok(true);
+        }
+        for batch in records.chunks(BATCH) {
+            let addrs: Vec<CAddr> = batch.iter().map(|record| record.addr).collect();
+            let nodes = self.inner.dag.get_many(&addrs).await?;
+            if self.any_barred(nodes.iter().flatten().flat_map(|node| node.recipe.inputs())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn any_barred(&self, addrs: impl Iterator<Item = CAddr> + Clone) -> bool {
+        let state = self.inner.invalidations.state.read();
+        let mut entries = state
+            .entries
+            .values()
+            .filter(|entry| entry.concerns(self.since.0));
+        entries.any(|entry| {
+            let barred = entry.barred.read();
+            addrs.clone().any(|addr| barred.contains(&addr))
+        })
+    }
+
+    /// Refuses whatever the request would still record, where anything was forgotten since; tells whether.
+    pub(crate) fn refuse_if_moved(&self) -> bool {
+        let moved = self.inner.invalidations.state.read().moved(self.since);
+        self.refused.fetch_or(moved, Ordering::AcqRel);
+        moved
+    }
+
+    /// Whether a batch of this request was refused.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut state = self.inner.invalidations.state.write();
+        if let Some(count) = state.watches.get_mut(&self.since.0) {
+            *count -= 1;
+            if *count == 0 {
+                state.watches.remove(&self.since.0);
+                state.prune();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DerivaBuilder;
+    use deriva_api::{Blob, BlobStore, DagStore, Output};
+    use deriva_testkit::ModelStore;
+    use futures::FutureExt;
+
+    async fn inner() -> Arc<Inner> {
+        let store = ModelStore::new();
+        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
+            (Arc::new(store.clone()), Arc::new(store));
+        let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+        builder.build().await.unwrap().inner
+    }
+
+    fn addr(n: u8) -> CAddr {
+        CAddr::of_blob(&[n])
+    }
+
+    fn barring(addrs: &[CAddr]) -> Barred {
+        Arc::new(RwLock::new(addrs.iter().copied().collect()))
+    }
+
+    fn record(n: u8) -> Record {
+        let output = Blob::new(vec![n]).stat();
+        Record {
+            addr: addr(n),
+            resolved: None,
+            output: Output {
+                addr: output.addr,
+                len: output.len,
+                cost: Default::default(),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_refused_while_or_after_what_it_relies_on_is_barred_and_so_are_later_ones() {
+        let inner = inner().await;
+        let (early, other) = (Watch::new(&inner), Watch::new(&inner));
+        let under_way = inner.invalidations.begin(&barring(&[addr(1)]));
+        let during = Watch::new(&inner);
+        assert!(!other.refuses(&[record(2)], &[], false).await.unwrap());
+        assert!(during.refuses(&[record(1)], &[], false).await.unwrap());
+        drop(under_way);
+        assert!(
+            early
+                .refuses(&[record(2)], &[addr(1)], false)
+                .await
+                .unwrap()
+        );
+        assert!(early.refuses(&[record(2)], &[], false).await.unwrap());
+        assert!(other.refuses(&[record(2)], &[], true).await.unwrap());
+        let late = Watch::new(&inner);
+        assert!(!late.refuses(&[record(1)], &[addr(1)], true).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_invalidation_is_held_no_longer_than_somebody_may_ask_for_it() {
+        let inner = inner().await;
+        let held = || inner.invalidations.state.read().entries.len();
+        drop(inner.invalidations.begin(&barring(&[addr(1)])));
+        assert_eq!(held(), 0);
+        let first = Watch::new(&inner);
+        drop(inner.invalidations.begin(&barring(&[addr(1)])));
+        let second = Watch::new(&inner);
+        drop(inner.invalidations.begin(&barring(&[addr(2)])));
+        assert_eq!(held(), 2);
+        drop(first);
+        assert_eq!(held(), 1);
+        drop(second);
+        assert_eq!(held(), 0);
+        assert!(inner.invalidations.state.read().watches.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
+        let inner = inner().await;
+        let blob = Blob::new("old");
+        let since = inner.invalidations.now();
+        let under_way = inner.invalidations.begin(&barring(&[]));
+        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        drop(under_way);
+        inner.cache_found(since, addr(1), &blob);
+        assert!(inner.cache.get(addr(1)).is_none());
+        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        assert!(inner.cache.get(addr(1)).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_end_waits_for_those_under_way_and_no_later_ones() {
+        let inner = inner().await;
+        assert!(inner.invalidations.settled().now_or_never().is_some());
+        let first = inner.invalidations.begin(&barring(&[]));
+        let mut settled = std::pin::pin!(inner.invalidations.settled());
+        assert!(settled.as_mut().now_or_never().is_none());
+        let _second = inner.invalidations.begin(&barring(&[]));
+        drop(first);
+        settled.await;
+    }
+}
