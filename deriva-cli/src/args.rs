@@ -56,7 +56,7 @@ pub(crate) enum Verb {
         #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
     },
-    /// Tell what is there for an address and what would be computed; computes nothing
+    /// Tell what is there for an address, what would be computed, and what that would take; computes nothing
     Explain {
         /// A blob or recipe, or the first digits of its address
         #[arg(value_parser = parsed::<AddrPrefix>)]
@@ -64,6 +64,9 @@ pub(crate) enum Verb {
         /// List all nodes, not only the first 50
         #[arg(long)]
         all: bool,
+        /// Foretell the time for so many recipes at a time; default: one per core
+        #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        jobs: Option<u16>,
     },
     /// Draw the graph below an address: DOT on stdout, or an SVG file
     Graph {

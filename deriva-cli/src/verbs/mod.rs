@@ -1,5 +1,6 @@
 //! The verbs, but for `run`.
 
+pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod info;
 pub(crate) mod put;
@@ -27,8 +28,8 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
             .await
         }
         Verb::Show { addr } => read::show(deriva, deriva.find(addr).await?, out).await,
-        Verb::Explain { addr, all } => {
-            read::explain(deriva, deriva.find(addr).await?, *all, out).await
+        Verb::Explain { addr, all, .. } => {
+            explain::explain(deriva, deriva.find(addr).await?, *all, out).await
         }
         Verb::Graph { addr, svg, limit } => {
             graph::graph(
