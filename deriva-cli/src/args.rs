@@ -68,6 +68,27 @@ pub(crate) enum Verb {
         #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         jobs: Option<u16>,
     },
+    /// Tell what differs between the graphs of two addresses
+    Diff {
+        /// A blob or recipe as it was before, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        before: AddrPrefix,
+        /// A blob or recipe as it is now, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        after: AddrPrefix,
+        /// Stop after so many differences
+        #[arg(long, value_name = "N", default_value_t = deriva::Deriva::DIFFERENCES)]
+        limit: usize,
+    },
+    /// Tell why an address would be computed, or would not
+    Why {
+        /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        addr: AddrPrefix,
+        /// Tell also what differs from this earlier one
+        #[arg(long, value_name = "ADDR", value_parser = parsed::<AddrPrefix>)]
+        than: Option<AddrPrefix>,
+    },
     /// Draw the graph below an address: DOT on stdout, or an SVG file
     Graph {
         /// A recipe, or the first digits of its address

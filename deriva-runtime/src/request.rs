@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use deriva_api::{CAddr, Error, ErrorKind, Result};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
@@ -137,7 +139,9 @@ impl IntoFuture for Materialize {
             } = self;
             let tokio = inner.tokio.clone();
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
-            let task = AbortOnDropHandle::new(tokio.spawn(perform(inner, targets, options)));
+            let span = span(&targets);
+            let work = perform(inner, targets, options, span.clone()).instrument(span);
+            let task = AbortOnDropHandle::new(tokio.spawn(work));
             task.await.unwrap_or_else(|source| {
                 let kind = if source.is_cancelled() {
                     ErrorKind::Cancelled
@@ -150,20 +154,59 @@ impl IntoFuture for Materialize {
     }
 }
 
-async fn perform(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
-    let Some(deadline) = options.deadline else {
-        return rounds(inner, targets, options).await;
+/// The span of a request: what was asked for and, at the end, what was done.
+fn span(targets: &[CAddr]) -> tracing::Span {
+    tracing::info_span!(
+        "materialize",
+        addr = targets.first().map(tracing::field::display),
+        targets = targets.len(),
+        computed = Empty,
+        reused = Empty,
+        cutoff = Empty,
+        healed = Empty,
+        failed = Empty,
+        error = Empty,
+    )
+}
+
+fn record(span: &tracing::Span, done: &Result<Materialized>) {
+    match done {
+        Ok(Materialized { summary, .. }) => {
+            span.record("computed", summary.computed)
+                .record("reused", summary.reused)
+                .record("cutoff", summary.cutoff)
+                .record("healed", summary.healed)
+                .record("failed", summary.failed);
+        }
+        Err(error) => {
+            span.record("error", tracing::field::display(error));
+        }
+    }
+}
+
+async fn perform(
+    inner: Arc<Inner>,
+    targets: Vec<CAddr>,
+    options: Options,
+    span: tracing::Span,
+) -> Result<Materialized> {
+    let deadline = options.deadline;
+    let work = rounds(inner, targets, options);
+    let done = match deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout(deadline, work)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::new(
+                    ErrorKind::Timeout,
+                    "the request was not done by its deadline",
+                )
+                .with("deadline", format!("{deadline:?}"))
+                .hint("what was computed is kept: the same request continues from there"))
+            }),
     };
-    tokio::time::timeout(deadline, rounds(inner, targets, options))
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                "the request was not done by its deadline",
-            )
-            .with("deadline", format!("{deadline:?}"))
-            .hint("what was computed is kept: the same request continues from there"))
-        })
+    record(&span, &done);
+    done
 }
 
 /// Plans and runs until everything is there: once, unless a blob is lost or another request gives up.

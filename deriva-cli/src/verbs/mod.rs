@@ -1,5 +1,6 @@
 //! The verbs, but for `run`.
 
+pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod info;
@@ -30,6 +31,21 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
         Verb::Show { addr } => read::show(deriva, deriva.find(addr).await?, out).await,
         Verb::Explain { addr, all, .. } => {
             explain::explain(deriva, deriva.find(addr).await?, *all, out).await
+        }
+        Verb::Diff {
+            before,
+            after,
+            limit,
+        } => {
+            let (before, after) = (deriva.find(before).await?, deriva.find(after).await?);
+            diff::diff(deriva, before, after, *limit, out).await
+        }
+        Verb::Why { addr, than } => {
+            let than = match than {
+                Some(than) => Some(deriva.find(than).await?),
+                None => None,
+            };
+            diff::why(deriva, deriva.find(addr).await?, than, out).await
         }
         Verb::Graph { addr, svg, limit } => {
             graph::graph(

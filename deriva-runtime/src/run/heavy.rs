@@ -7,6 +7,7 @@ use deriva_api::{
 };
 use futures::FutureExt;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use super::light::read;
 use super::{Done, Run, Unread};
@@ -119,11 +120,12 @@ impl Run {
                 fresh: false,
                 deadline: self.options.deadline,
             };
-            let addr = step.addr;
+            let (addr, reason) = (step.addr, self.reason(node));
+            debug!(%addr, function = %recipe.function(), %reason, "compute");
             let work = execute(Arc::clone(&self.inner), node, step, sources.collect());
             let handle = AbortOnDropHandle::new(self.inner.tokio.spawn(work));
             self.executing += 1;
-            self.emit(Event::Started { addr });
+            self.emit(Event::Started { addr, reason });
             self.running.push(Box::pin(async move {
                 handle.await.unwrap_or_else(|source| {
                     let error = Error::new(

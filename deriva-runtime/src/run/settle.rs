@@ -9,6 +9,7 @@ use crate::event::{Event, Reuse};
 use crate::flights::Landing;
 use crate::plan::{NodeId, Task};
 use crate::request::StoreResults;
+use crate::why::Reason;
 
 impl Run {
     /// A node was computed here.
@@ -146,6 +147,14 @@ impl Run {
         }
     }
 
+    /// Why a node is computed.
+    pub(super) fn reason(&self, node: NodeId) -> Reason {
+        match self.plan.expected.contains_key(&node) {
+            true => Reason::Lost,
+            false => Reason::New,
+        }
+    }
+
     /// Counts a computed node, and checks it against what was recorded before its blob was lost.
     fn count_computed(&mut self, node: NodeId, output: Output) -> bool {
         let addr = self.addr(node);
@@ -164,8 +173,13 @@ impl Run {
         }
         self.summary.computed += 1;
         self.summary.bytes += output.len;
-        self.emit(Event::Computed { addr, output });
-        if self.plan.expected.contains_key(&node) {
+        let reason = self.reason(node);
+        self.emit(Event::Computed {
+            addr,
+            output,
+            reason,
+        });
+        if reason == Reason::Lost {
             self.summary.healed += 1;
             self.emit(Event::Healed { addr });
         }
