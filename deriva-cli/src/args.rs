@@ -49,6 +49,9 @@ pub(crate) enum Verb {
         /// Write to this file, which appears complete or not at all
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
+        /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        timeline: Option<PathBuf>,
     },
     /// Show what an address is
     Show {
@@ -185,6 +188,9 @@ pub(crate) struct RunArgs {
     /// Recipes computed at a time; default: one per core
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) timeline: Option<PathBuf>,
     /// Draw what ran to this SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) graph: Option<PathBuf>,

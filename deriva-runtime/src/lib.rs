@@ -38,6 +38,7 @@ mod request;
 mod run;
 pub mod schedule;
 mod survey;
+mod timeline;
 mod why;
 
 pub use builder::{DerivaBuilder, StoreSource};
@@ -52,4 +53,5 @@ pub use functions::FunctionRegistry;
 pub use reader::BlobReader;
 pub use recipe_builder::RecipeBuilder;
 pub use request::{Cutoff, Materialize, StoreResults};
+pub use timeline::Timeline;
 pub use why::{Reason, Standing, Why};

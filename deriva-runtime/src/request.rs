@@ -15,6 +15,7 @@ use crate::inner::Inner;
 use crate::plan::plan;
 use crate::run::{End, Run};
 use crate::survey::Distrusted;
+use crate::timeline::{Timeline, Work};
 
 /// Which results a request writes to the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub(crate) struct Options {
     pub(crate) store_results: StoreResults,
     pub(crate) cutoff: Cutoff,
     pub(crate) progress: Option<Progress>,
+    pub(crate) timeline: Option<Timeline>,
 }
 
 /// A request for the bytes of one or more addresses. `.await` it; dropping it cancels what nobody
@@ -73,6 +75,7 @@ impl Materialize {
             store_results: StoreResults::default(),
             cutoff: Cutoff::default(),
             progress: None,
+            timeline: None,
         };
         Self {
             inner,
@@ -114,6 +117,12 @@ impl Materialize {
     /// Calls `handler` for everything that happens. Default: nobody is told.
     pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.options.progress = Some(Arc::new(handler));
+        self
+    }
+
+    /// Records what ran when, and what waited for what. Default: nothing is recorded.
+    pub fn timeline(mut self, timeline: Timeline) -> Self {
+        self.options.timeline = Some(timeline);
         self
     }
 }
@@ -217,7 +226,12 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
     let mut lost_rounds = 0;
     let mut first_round = true;
     loop {
+        let planning = inner.clock.now();
         let (plan, claims) = plan(&inner, &targets, &distrusted).await?;
+        if let Some(timeline) = &options.timeline {
+            let computes = plan.computes;
+            timeline.add(Work::Plan { computes }, None, planning, inner.clock.now());
+        }
         let reused = plan.reused.len() as u64;
         let first = std::mem::take(&mut first_round);
         if let Some(progress) = &options.progress {

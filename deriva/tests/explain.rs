@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deriva::backends::memory::MemoryStore;
 use deriva::prelude::*;
-use deriva::{Basis, Clock, DagLayer, Explanation, NodeState, Weight};
+use deriva::{Basis, DagLayer, Explanation, NodeState, Weight};
 use deriva_testkit::{FaultLayer, ManualClock, Operation};
 
 /// Functions that move the clock on by as many milliseconds as their param says, one at a time.

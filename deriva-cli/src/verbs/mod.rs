@@ -20,13 +20,19 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
     match verb {
         Verb::Put { paths } => put::put(deriva, paths, out).await,
         Verb::Recipe(args) => recipe(deriva, args, out).await,
-        Verb::Get { addr, output } => {
+        Verb::Get {
+            addr,
+            output,
+            timeline,
+        } => {
             let addr = deriva.find(addr).await?;
-            with_path(
-                deriva,
-                read::get(deriva, addr, output.as_deref(), out).await,
-            )
-            .await
+            let got = async {
+                if let Some(path) = timeline {
+                    read::timed(deriva, addr, path).await?;
+                }
+                read::get(deriva, addr, output.as_deref(), out).await
+            };
+            with_path(deriva, got.await).await
         }
         Verb::Show { addr } => read::show(deriva, deriva.find(addr).await?, out).await,
         Verb::Explain { addr, all, .. } => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use deriva::api::{CAddr, Value};
-use deriva::{Deriva, Shown};
+use deriva::{Deriva, Shown, Timeline};
 use serde_json::json;
 
 use crate::exit::Outcome;
@@ -38,6 +38,15 @@ pub(crate) async fn get(
         out.bytes(&chunk)?;
     }
     out.flush()
+}
+
+/// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
+pub(crate) async fn timed(deriva: &Deriva, addr: CAddr, path: &Path) -> Outcome {
+    let timeline = Timeline::new();
+    let done = deriva.materialize(addr).timeline(timeline.clone()).await;
+    files::write_timeline(path, &timeline)?;
+    done?;
+    Ok(())
 }
 
 /// Tells what an address is.

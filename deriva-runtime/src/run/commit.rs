@@ -60,6 +60,7 @@ impl Run {
         if self.committing || !due {
             return;
         }
+        self.commit_begins(self.batch.records.len());
         let work = spawn(&self.inner, std::mem::take(&mut self.batch));
         self.committing = true;
         self.running.push(Box::pin(async move {
@@ -72,6 +73,7 @@ impl Run {
 
     pub(super) fn committed(&mut self, result: Result<Vec<Divergence>>) {
         self.committing = false;
+        self.commit_ends();
         let error = match result {
             Ok(divergences) => match divergences.first() {
                 None => return,

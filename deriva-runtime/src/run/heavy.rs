@@ -123,6 +123,7 @@ impl Run {
             let (addr, reason) = (step.addr, self.reason(node));
             debug!(%addr, function = %recipe.function(), %reason, "compute");
             let work = execute(Arc::clone(&self.inner), node, step, sources.collect());
+            let work = self.sliced(node, work);
             let handle = AbortOnDropHandle::new(self.inner.tokio.spawn(work));
             self.executing += 1;
             self.emit(Event::Started { addr, reason });

@@ -32,6 +32,8 @@ struct Chunk {
 pub(super) struct ChunkDone {
     results: Vec<(NodeId, Result<Blob>)>,
     cost: Duration,
+    began: Duration,
+    took: Duration,
 }
 
 impl Run {
@@ -111,6 +113,10 @@ impl Run {
         let computed = done.results.iter();
         let computed = computed.filter_map(|(node, blob)| Some((*node, blob.as_ref().ok()?.len())));
         self.observe_costs(computed, done.cost);
+        if self.slices.is_some() {
+            let nodes: Vec<NodeId> = done.results.iter().map(|(node, _)| *node).collect();
+            self.chunk_slice(&nodes, done.began, done.took);
+        }
         for (node, result) in done.results {
             match result {
                 Ok(blob) => self.computed(node, blob, done.cost),
@@ -231,6 +237,8 @@ fn run_chunk(
     ChunkDone {
         cost: took / results.len().max(1) as u32,
         results,
+        began,
+        took,
     }
 }
 
@@ -243,5 +251,7 @@ fn broken_chunk(nodes: Vec<NodeId>, source: &tokio::task::JoinError) -> ChunkDon
             .map(|node| (node, Err(error.clone())))
             .collect(),
         cost: Duration::ZERO,
+        began: Duration::ZERO,
+        took: Duration::ZERO,
     }
 }

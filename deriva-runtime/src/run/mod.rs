@@ -10,6 +10,7 @@
 //! | early cutoff, heavy functions on the executor | `heavy.rs` |
 //! | results, failures, flights of others | `settle.rs` |
 //! | writing behind | `commit.rs` |
+//! | what is told to a timeline | `timeline.rs` |
 //! | what calls cost, and where a look-up before them pays | `costs.rs` |
 
 mod commit;
@@ -17,6 +18,7 @@ mod costs;
 mod heavy;
 mod light;
 mod settle;
+mod timeline;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use crate::survey::Distrusted;
 
 use commit::Batch;
 use light::{CHUNK_TIME, ChunkDone};
+use timeline::Slices;
 
 /// How a run ended, if not with an error.
 pub(crate) enum End {
@@ -100,6 +103,7 @@ pub(crate) struct Run {
     busy: Duration,
     /// Of each function of the plan, whether it is looked up under its resolved address.
     cutoff_pays: Vec<bool>,
+    slices: Option<Slices>,
     committing: bool,
     batch: Batch,
     failure: Option<Error>,
@@ -138,6 +142,10 @@ impl Run {
             chunks: 0,
             light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
+            slices: options
+                .timeline
+                .clone()
+                .map(|timeline| Slices::new(timeline, count)),
             cutoff_pays: costs::cutoff_pays(&inner, &plan),
             committing: false,
             batch: Batch::default(),
