@@ -42,3 +42,8 @@ impl DerivaExt for Deriva {}
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct RepositoryReadme;
+
+/// Compiles the examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/why.md")]
+struct GuideWhy;
