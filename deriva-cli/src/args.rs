@@ -61,6 +61,9 @@ pub(crate) enum Verb {
         /// Write to this file, which appears complete or not at all
         #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
+        /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        timeline: Option<PathBuf>,
     },
     /// Show what an address is
     Show {
@@ -68,7 +71,7 @@ pub(crate) enum Verb {
         #[arg(value_parser = parsed::<AddrPrefix>)]
         addr: AddrPrefix,
     },
-    /// Tell what is there for an address and what would be computed; computes nothing
+    /// Tell what is there for an address, what would be computed, and what that would take; computes nothing
     Explain {
         /// A blob or recipe, or the first digits of its address
         #[arg(value_parser = parsed::<AddrPrefix>)]
@@ -76,6 +79,30 @@ pub(crate) enum Verb {
         /// List all nodes, not only the first 50
         #[arg(long)]
         all: bool,
+        /// Foretell the time for so many recipes at a time; default: one per core
+        #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        jobs: Option<u16>,
+    },
+    /// Tell what differs between the graphs of two addresses
+    Diff {
+        /// A blob or recipe as it was before, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        before: AddrPrefix,
+        /// A blob or recipe as it is now, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        after: AddrPrefix,
+        /// Stop after so many differences
+        #[arg(long, value_name = "N", default_value_t = deriva::Deriva::DIFFERENCES)]
+        limit: usize,
+    },
+    /// Tell why an address would be computed, or would not
+    Why {
+        /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        addr: AddrPrefix,
+        /// Tell also what differs from this earlier one
+        #[arg(long, value_name = "ADDR", value_parser = parsed::<AddrPrefix>)]
+        than: Option<AddrPrefix>,
     },
     /// Draw the graph below an address: DOT on stdout, or an SVG file
     Graph {
@@ -177,6 +204,9 @@ pub(crate) struct RunArgs {
     /// Recipes computed at a time; default: one per core
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) timeline: Option<PathBuf>,
     /// Draw what ran to this SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) graph: Option<PathBuf>,

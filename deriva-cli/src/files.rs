@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use deriva::Deriva;
 use deriva::api::{Blob, BlobHasher, BlobStat, CAddr, Error, ErrorKind, Result};
+use deriva::{Deriva, Timeline};
 use tokio::sync::mpsc;
 
 use crate::run::at;
@@ -239,11 +239,15 @@ impl AtomicFile {
 
     /// Appends bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = match &mut self.to {
-            To::Temp(temp) => temp.write_all(bytes),
-            To::Stream(stream) => stream.write_all(bytes),
-        };
+        let written = self.raw().write_all(bytes);
         written.map_err(|error| at(error, &self.path))
+    }
+
+    fn raw(&mut self) -> &mut dyn Write {
+        match &mut self.to {
+            To::Temp(temp) => temp,
+            To::Stream(stream) => stream,
+        }
     }
 
     /// Gives the file its name, in place of one that has it.
@@ -263,5 +267,13 @@ impl AtomicFile {
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write(text.as_bytes())?;
+    file.commit()
+}
+
+/// Writes what ran when so, for a trace viewer.
+pub(crate) fn write_timeline(path: &Path, timeline: &Timeline) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    let written = timeline.write(file.raw());
+    written.map_err(|error| error.with("path", path.display()))?;
     file.commit()
 }

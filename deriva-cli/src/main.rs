@@ -85,7 +85,10 @@ async fn open(cli: &Cli) -> Outcome<Deriva> {
     let mut builder = deriva::builder().store(&cli.store);
     if let Verb::Run(args::RunArgs {
         jobs: Some(jobs), ..
-    }) = &cli.verb
+    })
+    | Verb::Explain {
+        jobs: Some(jobs), ..
+    } = &cli.verb
     {
         builder = builder.jobs((*jobs).into());
     }

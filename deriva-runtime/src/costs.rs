@@ -44,7 +44,7 @@ pub struct Estimate {
     pub time: Duration,
     /// Bytes of one output, where calls were seen.
     pub bytes: Option<u64>,
-    /// Calls of this very function that were seen.
+    /// Calls of this very function that were seen, or sampled.
     pub calls: u64,
     /// Where the figures come from.
     pub basis: Basis,
@@ -57,6 +57,8 @@ pub struct Estimate {
 pub enum Basis {
     /// Calls of the function.
     Function,
+    /// Calls of the function whose cost the store recorded: a sample of them.
+    Recorded,
     /// Calls of other functions: this one was not seen.
     OtherFunctions,
     /// The weight that its author gave it: nothing was seen.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use deriva_api::{Blob, BlobStat, CAddr, Error, Output, Result};
 use serde::Serialize;
 
+use crate::why::Reason;
+
 /// Something that happened during a materialization. Handlers are called in order, one at a time,
 /// by the request itself: they should be quick.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub enum Event {
     Started {
         /// The recipe.
         addr: CAddr,
+        /// Why it is computed.
+        reason: Reason,
     },
     /// A recipe was computed by this request.
     Computed {
@@ -40,6 +44,8 @@ pub enum Event {
         addr: CAddr,
         /// What it produced.
         output: Output,
+        /// Why it was computed.
+        reason: Reason,
     },
     /// A recipe was not computed because its output is known.
     Reused {

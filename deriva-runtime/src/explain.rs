@@ -1,10 +1,14 @@
 //! Explaining a request without running it.
+//!
+//! The walk holds every node that it meets, with its inputs: memory is linear in the nodes and edges of
+//! the plan (about 250 bytes a node and 32 an input), as the answer itself is.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
 use serde::Serialize;
 
+use crate::forecast::{Forecast, forecast};
 use crate::inner::Inner;
 use crate::known::Known;
 use crate::survey::{Found, survey};
@@ -22,6 +26,8 @@ pub struct Explanation {
     pub missing: Vec<CAddr>,
     /// Functions that are needed but not registered.
     pub unknown_functions: Vec<FunctionId>,
+    /// What the request would take.
+    pub forecast: Forecast,
 }
 
 /// One address of an [`Explanation`].
@@ -39,7 +45,13 @@ pub struct ExplainedNode {
     pub output: Option<Output>,
     /// Length of the bytes in bytes, where it is known.
     pub len: Option<u64>,
+    /// What computing it is likely to take, in seconds, where the request would: what it took before its
+    /// bytes were lost, else what its function takes.
+    pub seconds: Option<f64>,
 }
+
+/// The place of each address among the nodes.
+pub(crate) type Places = HashMap<CAddr, u32, BuildAddrHasher>;
 
 /// What is known of an address, and so what a request would do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -73,24 +85,34 @@ impl NodeState {
 pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanation> {
     let mut explanation = Explanation::default();
     let mut unknown = BTreeSet::new();
-    let mut seen: HashSet<CAddr, BuildAddrHasher> = HashSet::default();
-    let mut addrs: Vec<CAddr> = targets
-        .iter()
-        .copied()
-        .filter(|addr| seen.insert(*addr))
-        .collect();
+    let mut places = Places::default();
+    let mut addrs: Vec<CAddr> = Vec::new();
+    let meet = |addrs: &mut Vec<CAddr>, places: &mut Places, addr: CAddr| {
+        let next = addrs.len() as u32;
+        if *places.entry(addr).or_insert(next) == next {
+            addrs.push(addr);
+        }
+    };
+    for target in targets {
+        meet(&mut addrs, &mut places, *target);
+    }
     let mut next = 0;
     while next < addrs.len() {
         let batch = addrs[next..addrs.len().min(next + BATCH)].to_vec();
         next += batch.len();
+        let began = inner.clock.now();
         let found = survey(&*inner.dag, &*inner.blobs, &batch, &Known::default()).await?;
+        let took = inner.clock.now().saturating_sub(began);
+        inner.costs.observe_lookup(batch.len() as u64, took);
         for (addr, found) in batch.into_iter().zip(found.found()) {
             let node = describe(inner, addr, found);
             match node.state {
                 NodeState::Missing => explanation.missing.push(addr),
                 NodeState::UnknownFunction => unknown.extend(node.function.clone()),
                 state if state.is_computed() => {
-                    addrs.extend(node.inputs.iter().filter(|input| seen.insert(**input)))
+                    for input in &node.inputs {
+                        meet(&mut addrs, &mut places, *input);
+                    }
                 }
                 _ => {}
             }
@@ -98,6 +120,7 @@ pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanat
         }
     }
     explanation.unknown_functions = unknown.into_iter().collect();
+    explanation.forecast = forecast(inner, &mut explanation.nodes, &places).await?;
     Ok(explanation)
 }
 
@@ -120,16 +143,14 @@ fn describe(inner: &Inner, addr: CAddr, found: Found) -> ExplainedNode {
         ),
         Found::Absent(recipe) => (NodeState::Absent, Some(recipe), None, None),
     };
-    let known = recipe.as_ref().is_none_or(|recipe| {
-        inner
-            .functions
-            .lookup(recipe.name(), recipe.version())
-            .is_some()
+    let registered = recipe.as_ref().and_then(|recipe| {
+        let function = inner.functions.lookup(recipe.name(), recipe.version())?;
+        Some(function.id().clone())
     });
     let state = match state {
         state if !state.is_computed() => state,
         _ if inner.flights.contains(addr) => NodeState::InFlight,
-        _ if !known => NodeState::UnknownFunction,
+        _ if registered.is_none() => NodeState::UnknownFunction,
         state => state,
     };
     let inputs = recipe
@@ -139,9 +160,11 @@ fn describe(inner: &Inner, addr: CAddr, found: Found) -> ExplainedNode {
     ExplainedNode {
         addr,
         state,
-        function: recipe.map(|recipe| recipe.function()),
+        // The registry's own name is shared by all nodes.
+        function: registered.or_else(|| recipe.map(|recipe| recipe.function())),
         inputs,
         output,
         len,
+        seconds: None,
     }
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use deriva_api::{CAddr, Clock, Error, ErrorKind, FunctionId, Result};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::event::{Event, Materialized};
 use crate::inner::Inner;
 use crate::nesting::Nesting;
 use crate::policy::{Cutoff, StoreResults};
 use crate::stages::materialize;
+use crate::timeline::Timeline;
 
 type Handler = Arc<dyn Fn(&Event) + Send + Sync>;
 
@@ -28,6 +31,7 @@ pub(crate) struct Options {
     /// When the request was made, by the clock.
     pub(crate) began: Duration,
     pub(crate) nesting: Nesting,
+    pub(crate) timeline: Option<Timeline>,
 }
 
 impl Options {
@@ -76,6 +80,7 @@ impl Materialize {
             progress: None,
             began: inner.clock.now(),
             nesting: Nesting::here(),
+            timeline: None,
         };
         Self {
             inner,
@@ -134,6 +139,12 @@ impl Materialize {
         });
         self
     }
+
+    /// Records what ran when, and what waited for what. Default: nothing is recorded.
+    pub fn timeline(mut self, timeline: Timeline) -> Self {
+        self.options.timeline = Some(timeline);
+        self
+    }
 }
 
 impl std::fmt::Debug for Materialize {
@@ -157,7 +168,9 @@ impl IntoFuture for Materialize {
             } = self;
             let tokio = inner.tokio.clone();
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
-            let task = AbortOnDropHandle::new(tokio.spawn(perform(inner, targets, options)));
+            let span = span(&targets);
+            let work = perform(inner, targets, options, span.clone()).instrument(span);
+            let task = AbortOnDropHandle::new(tokio.spawn(work));
             task.await.unwrap_or_else(|source| {
                 let kind = if source.is_cancelled() {
                     ErrorKind::Cancelled
@@ -170,21 +183,60 @@ impl IntoFuture for Materialize {
     }
 }
 
-async fn perform(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
-    let Some(deadline) = options.deadline else {
-        return materialize(inner, targets, options).await;
-    };
+/// The span of a request: what was asked for and, at the end, what was done.
+fn span(targets: &[CAddr]) -> tracing::Span {
+    tracing::info_span!(
+        "materialize",
+        addr = targets.first().map(tracing::field::display),
+        targets = targets.len(),
+        computed = Empty,
+        reused = Empty,
+        cutoff = Empty,
+        healed = Empty,
+        failed = Empty,
+        error = Empty,
+    )
+}
+
+fn record(span: &tracing::Span, done: &Result<Materialized>) {
+    match done {
+        Ok(Materialized { summary, .. }) => {
+            span.record("computed", summary.computed)
+                .record("reused", summary.reused)
+                .record("cutoff", summary.cutoff)
+                .record("healed", summary.healed)
+                .record("failed", summary.failed);
+        }
+        Err(error) => {
+            span.record("error", tracing::field::display(error));
+        }
+    }
+}
+
+async fn perform(
+    inner: Arc<Inner>,
+    targets: Vec<CAddr>,
+    options: Options,
+    span: tracing::Span,
+) -> Result<Materialized> {
     let clock = Arc::clone(&inner.clock);
-    let remaining = options.remaining(&*clock).unwrap_or_default();
-    let late = async move { clock.sleep(remaining).await };
-    tokio::select! {
+    let (deadline, remaining) = (options.deadline, options.remaining(&*clock));
+    let late = async move {
+        match remaining {
+            Some(remaining) => clock.sleep(remaining).await,
+            None => std::future::pending().await,
+        }
+    };
+    let done = tokio::select! {
         biased;
         done = materialize(inner, targets, options) => done,
         () = late => Err(Error::new(
             ErrorKind::Timeout,
             "the request was not done by its deadline",
         )
-        .with("deadline", format!("{deadline:?}"))
+        .with("deadline", format!("{:?}", deadline.unwrap_or_default()))
         .hint("what was computed is kept: the same request continues from there")),
-    }
+    };
+    record(&span, &done);
+    done
 }

@@ -20,6 +20,7 @@ use crate::known::Known;
 use crate::plan::{BATCH, NodeId, Plan, Planned, plan};
 use crate::request::Options;
 use crate::run::{End, Run};
+use crate::timeline::Work;
 
 /// New plans that lost blobs may force in one stage, before the disk is taken for broken.
 const MAX_LOST_ROUNDS: usize = 16;
@@ -100,6 +101,7 @@ impl Stages {
         let Some(Stage { targets, deferred }) = self.stages.last_mut() else {
             return Ok(None);
         };
+        let planning = self.inner.clock.now();
         let more = *deferred * 2 * BATCH;
         let (plan, claims) = match plan(&self.inner, targets, &self.known, room + more).await? {
             Planned::Whole(plan, claims) => (plan, claims),
@@ -111,6 +113,11 @@ impl Stages {
                 return Ok(None);
             }
         };
+        if let Some(timeline) = &self.options.timeline {
+            let computes = plan.computes();
+            let now = self.inner.clock.now();
+            timeline.add(Work::Plan { computes }, None, planning, now);
+        }
         self.announce(&plan);
         let roots = self.roots_in(&plan).await?;
         let is_stage = self.stages.len() > 1;

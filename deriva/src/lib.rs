@@ -47,3 +47,8 @@ struct RepositoryReadme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/invalidate-and-scrub.md")]
 struct InvalidateAndScrub;
+
+/// Compiles the examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/why.md")]
+struct GuideWhy;

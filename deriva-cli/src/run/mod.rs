@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva::Deriva;
 use deriva::api::{CAddr, Clock, Error, ErrorKind, Result, StoreUri, SystemClock};
+use deriva::{Deriva, Materialize, Timeline};
 
 use crate::args::RunArgs;
 use crate::exit::{self, Failure, Outcome};
@@ -89,8 +89,17 @@ pub(crate) async fn run(
     let expansion = Arc::new(expand::expand(&pipeline, files, Some(deriva)).await?);
     let wanted = outputs::wanted(&pipeline, &expansion);
     let tally = Arc::new(Tally::new(Arc::clone(&expansion)));
-    let finished = materialize(deriva, &wanted, args, &tally, &progress).await;
+    let timeline = args.timeline.as_ref().map(|_| Timeline::new());
+    let request = deriva.materialize_many(wanted.iter().copied());
+    let request = match &timeline {
+        Some(timeline) => request.timeline(timeline.clone()),
+        None => request,
+    };
+    let finished = materialize(request, args, &tally, &progress).await;
     progress.clear();
+    if let (Some(path), Some(timeline)) = (&args.timeline, &timeline) {
+        files::write_timeline(path, timeline)?;
+    }
     let tally = tally.take();
     if let Some(path) = &args.graph {
         draw::draw(&pipeline, &expansion, &tally, finished.is_ok(), path)?;
@@ -192,16 +201,13 @@ fn name(file: &Path) -> String {
 }
 
 async fn materialize(
-    deriva: &Deriva,
-    wanted: &[CAddr],
+    request: Materialize,
     args: &RunArgs,
     tally: &Arc<Tally>,
     progress: &Progress,
 ) -> Result<deriva::Materialized> {
     let events = Arc::clone(tally);
-    let mut request = deriva
-        .materialize_many(wanted.iter().copied())
-        .progress(move |event| events.take_in(event));
+    let mut request = request.progress(move |event| events.take_in(event));
     if args.keep_going {
         request = request.keep_going();
     }

@@ -1,5 +1,7 @@
 //! The verbs, but for `run`.
 
+pub(crate) mod diff;
+pub(crate) mod explain;
 pub(crate) mod graph;
 pub(crate) mod info;
 pub(crate) mod invalidate;
@@ -20,17 +22,38 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
     match verb {
         Verb::Put { paths } => put::put(deriva, paths, out).await,
         Verb::Recipe(args) => recipe(deriva, args, out).await,
-        Verb::Get { addr, output } => {
+        Verb::Get {
+            addr,
+            output,
+            timeline,
+        } => {
             let addr = deriva.find(addr).await?;
-            with_path(
-                deriva,
-                read::get(deriva, addr, output.as_deref(), out).await,
-            )
-            .await
+            let got = async {
+                if let Some(path) = timeline {
+                    read::timed(deriva, addr, path).await?;
+                }
+                read::get(deriva, addr, output.as_deref(), out).await
+            };
+            with_path(deriva, got.await).await
         }
         Verb::Show { addr } => read::show(deriva, deriva.find(addr).await?, out).await,
-        Verb::Explain { addr, all } => {
-            read::explain(deriva, deriva.find(addr).await?, *all, out).await
+        Verb::Explain { addr, all, .. } => {
+            explain::explain(deriva, deriva.find(addr).await?, *all, out).await
+        }
+        Verb::Diff {
+            before,
+            after,
+            limit,
+        } => {
+            let (before, after) = (deriva.find(before).await?, deriva.find(after).await?);
+            diff::diff(deriva, before, after, *limit, out).await
+        }
+        Verb::Why { addr, than } => {
+            let than = match than {
+                Some(than) => Some(deriva.find(than).await?),
+                None => None,
+            };
+            diff::why(deriva, deriva.find(addr).await?, than, out).await
         }
         Verb::Graph { addr, svg, limit } => {
             graph::graph(

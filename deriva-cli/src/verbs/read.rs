@@ -1,17 +1,14 @@
-//! `deriva get`, `show` and `explain`.
+//! `deriva get` and `show`.
 
 use std::path::Path;
 
-use deriva::api::{CAddr, Error, ErrorKind, Value};
-use deriva::{Deriva, NodeState, Shown};
+use deriva::api::{CAddr, Value};
+use deriva::{Deriva, Shown, Timeline};
 use serde_json::json;
 
 use crate::exit::Outcome;
 use crate::files;
-use crate::term::{Out, Style, counted, lines, size, table, time};
-
-/// Rows of `explain` without `--all`.
-const ROWS: usize = 50;
+use crate::term::{Out, Style, size, time};
 
 /// Writes the bytes of an address to stdout or to a file.
 pub(crate) async fn get(
@@ -41,6 +38,15 @@ pub(crate) async fn get(
         out.bytes(&chunk)?;
     }
     out.flush()
+}
+
+/// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
+pub(crate) async fn timed(deriva: &Deriva, addr: CAddr, path: &Path) -> Outcome {
+    let timeline = Timeline::new();
+    let done = deriva.materialize(addr).timeline(timeline.clone()).await;
+    files::write_timeline(path, &timeline)?;
+    done?;
+    Ok(())
 }
 
 /// Tells what an address is.
@@ -96,85 +102,6 @@ pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome
             time(output.cost)
         )),
         None => out.line(format!("{} not computed yet", style.dim("output  "))),
-    }
-}
-
-/// Tells what is there and what a `get` would compute.
-pub(crate) async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut Out) -> Outcome {
-    let explanation = deriva.explain(addr).await?;
-    let compute = explanation
-        .nodes
-        .iter()
-        .filter(|node| node.state.is_computed())
-        .count();
-    if out.json() {
-        let mut value = serde_json::to_value(&explanation).map_err(|source| {
-            Error::new(
-                ErrorKind::Internal,
-                "an explanation could not be written as JSON",
-            )
-            .caused_by(source)
-        })?;
-        if let Some(object) = value.as_object_mut() {
-            object.insert("would_compute".into(), compute.into());
-        }
-        return out.value(&value);
-    }
-    let mut rows = table([
-        ("address", false),
-        ("function", false),
-        ("state", false),
-        ("inputs", true),
-        ("bytes", true),
-    ]);
-    let shown = if all { explanation.nodes.len() } else { ROWS };
-    for node in explanation.nodes.iter().take(shown) {
-        rows.add_row([
-            node.addr.short(),
-            node.function
-                .as_ref()
-                .map_or_else(|| "-".to_owned(), ToString::to_string),
-            words(node.state).to_owned(),
-            node.inputs.len().to_string(),
-            node.len.map_or_else(|| "-".to_owned(), size),
-        ]);
-    }
-    out.line(lines(&rows))?;
-    let hidden = explanation.nodes.len().saturating_sub(shown);
-    if hidden > 0 {
-        out.line(format!(
-            "... and {} (--all lists them)",
-            counted(hidden as u64, "more node")
-        ))?;
-    }
-    for addr in &explanation.missing {
-        out.line(format!(
-            "missing: {addr} is neither a blob nor a recipe here"
-        ))?;
-    }
-    for id in &explanation.unknown_functions {
-        out.line(format!("unknown function: {id}"))?;
-    }
-    let verdict = match compute {
-        0 if explanation.missing.is_empty() => "nothing would be computed".to_owned(),
-        _ if !explanation.missing.is_empty() || !explanation.unknown_functions.is_empty() => {
-            "a request would fail before any work".to_owned()
-        }
-        n => format!("{} would be computed", counted(n as u64, "recipe")),
-    };
-    out.line(format!("\n{}", Style::stdout().accent(&verdict)))
-}
-
-fn words(state: NodeState) -> &'static str {
-    match state {
-        NodeState::Leaf => "stored blob",
-        NodeState::Present => "output is there: reused",
-        NodeState::Lost => "output recorded, bytes gone: computed again",
-        NodeState::Absent => "never computed: computed",
-        NodeState::InFlight => "being computed by another request",
-        NodeState::UnknownFunction => "function not known here",
-        NodeState::Missing => "missing",
-        _ => "unknown",
     }
 }
 

@@ -109,6 +109,7 @@ impl Run {
         if self.committing || !due {
             return;
         }
+        self.commit_begins(self.batch.records.len());
         let next = Batch::new(self.inner.memory.limit());
         let mut batch = std::mem::replace(&mut self.batch, next);
         let nodes = std::mem::take(&mut batch.nodes);
@@ -125,6 +126,7 @@ impl Run {
 
     pub(super) fn committed(&mut self, committed: Committed) {
         self.committing = false;
+        self.commit_ends();
         let error = match committed.result {
             Ok(Written::Refused) => {
                 self.replan = true;

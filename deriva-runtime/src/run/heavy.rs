@@ -11,6 +11,7 @@ use deriva_api::{
 use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tracing::debug;
 
 use super::lost::Unread;
 use super::{Done, Run, hand_over};
@@ -163,7 +164,9 @@ impl Run {
             is_root: self.roots.contains(&node),
             ended: Ended::Unread(Vec::new()),
         };
-        self.emit(Event::Started { addr: step.addr });
+        let (addr, reason) = (step.addr, self.reason(node));
+        debug!(%addr, function = %recipe.function(), %reason, "compute");
+        self.emit(Event::Started { addr, reason });
         let is_handed_over = Arc::new(AtomicBool::new(false));
         let work = execute(
             Arc::clone(&self.inner),
@@ -171,6 +174,7 @@ impl Run {
             sources,
             self.options.nesting.clone(),
         );
+        let work = self.sliced(node, work);
         let (inner, sender) = (Arc::clone(&self.inner), self.executing.sender.clone());
         let handed_over = Arc::clone(&is_handed_over);
         let task = self.inner.tokio.spawn(async move {

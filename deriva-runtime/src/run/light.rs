@@ -37,6 +37,8 @@ struct Step {
 pub(super) struct ChunkDone {
     results: Vec<(NodeId, Result<Blob>)>,
     cost: Duration,
+    began: Duration,
+    took: Duration,
 }
 
 impl Run {
@@ -77,6 +79,10 @@ impl Run {
     pub(super) fn chunk_done(&mut self, done: ChunkDone) {
         self.light_cost = done.cost;
         self.busy += done.cost * done.results.len() as u32;
+        if self.slices.is_some() {
+            let nodes: Vec<NodeId> = done.results.iter().map(|(node, _)| *node).collect();
+            self.chunk_slice(&nodes, done.began, done.took);
+        }
         for (node, result) in done.results {
             match result {
                 Ok(blob) => self.computed(node, blob, done.cost),
@@ -151,6 +157,8 @@ fn run_chunk(
     ChunkDone {
         cost: took / results.len().max(1) as u32,
         results,
+        began,
+        took,
     }
 }
 
@@ -161,5 +169,7 @@ fn broken_chunk(nodes: Vec<NodeId>, source: &tokio::task::JoinError) -> ChunkDon
     ChunkDone {
         results: failed.collect(),
         cost: Duration::ZERO,
+        began: Duration::ZERO,
+        took: Duration::ZERO,
     }
 }

@@ -14,6 +14,7 @@
 //! | writing behind | `commit.rs` |
 //! | longest remaining path first | `order.rs` |
 //! | how far it is | `progress.rs` |
+//! | what is told to a timeline | `timeline.rs` |
 //! | what a dropped request leaves to others | `hand_over.rs` |
 
 mod commit;
@@ -26,6 +27,7 @@ mod lost;
 mod order;
 mod progress;
 mod settle;
+mod timeline;
 mod values;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -52,6 +54,7 @@ use crate::slots::Slot;
 use commit::{Batch, Committed};
 use heavy::Executing;
 use light::{CHUNK_TIME, ChunkDone};
+use timeline::Slices;
 use values::Values;
 
 /// How a run ended, if not with an error.
@@ -142,6 +145,7 @@ pub(crate) struct Run {
     failures: HashMap<NodeId, Error>,
     finished: HashMap<NodeId, BlobStat>,
     replan: bool,
+    slices: Option<Slices>,
     /// What was computed of each function.
     calls: Vec<Calls>,
     /// How many recipes of each function are to be computed.
@@ -188,6 +192,7 @@ impl Run {
             finished: HashMap::new(),
             replan: false,
             calls: vec![Calls::default(); plan.functions.len()],
+            slices: (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len())),
             planned_of: planned_of(&plan),
             reported: inner.clock.now(),
             is_stage,

@@ -8,6 +8,7 @@ use super::{Run, State, saturated};
 use crate::event::{Event, Reuse};
 use crate::flights::Landing;
 use crate::plan::NodeId;
+use crate::why::Reason;
 
 impl Run {
     /// A node was computed here.
@@ -140,6 +141,14 @@ impl Run {
         }
     }
 
+    /// Why a node is computed.
+    pub(super) fn reason(&self, node: NodeId) -> Reason {
+        match self.plan.expected.contains_key(&node) {
+            true => Reason::Lost,
+            false => Reason::New,
+        }
+    }
+
     /// Counts a computed node, and checks it against what was recorded before its blob was lost.
     fn count_computed(&mut self, node: NodeId, output: Output) -> bool {
         let addr = self.plan.addr(node);
@@ -158,12 +167,16 @@ impl Run {
             self.fail(node, error);
             return false;
         }
-        let healed = expected.is_some();
+        let reason = self.reason(node);
         self.summary.computed += 1;
         self.summary.bytes += output.len;
         self.observe(node, output.cost, output.len);
-        self.emit(Event::Computed { addr, output });
-        if healed {
+        self.emit(Event::Computed {
+            addr,
+            output,
+            reason,
+        });
+        if reason == Reason::Lost {
             self.summary.healed += 1;
             self.emit(Event::Healed { addr });
         }

@@ -1,0 +1,140 @@
+//! `deriva diff` and `why`: what differs between two recipes, and why one would be computed.
+
+use deriva::api::{CAddr, FunctionId, Value};
+use deriva::{Deriva, Diff, Difference, DifferenceKind, Standing};
+use serde_json::json;
+
+use crate::exit::Outcome;
+use crate::term::{Out, Style, counted};
+
+/// Tells what differs between two addresses.
+pub(crate) async fn diff(
+    deriva: &Deriva,
+    before: CAddr,
+    after: CAddr,
+    limit: usize,
+    out: &mut Out,
+) -> Outcome {
+    let diff = deriva.diff_up_to(before, after, limit).await?;
+    if out.json() {
+        return out.value(&json!({
+            "before": before,
+            "after": after,
+            "equal": diff.differences.is_empty() && !diff.truncated,
+            "differences": diff.differences,
+            "compared": diff.compared,
+            "truncated": diff.truncated,
+        }));
+    }
+    print(&diff, out)
+}
+
+/// Tells why an address would be computed, and what differs from another.
+pub(crate) async fn why(
+    deriva: &Deriva,
+    addr: CAddr,
+    than: Option<CAddr>,
+    out: &mut Out,
+) -> Outcome {
+    let why = deriva.why(addr, than).await?;
+    if out.json() {
+        return out.value(&json!({
+            "addr": why.addr,
+            "standing": why.standing,
+            "would_compute": why.standing.is_computed(),
+            "than": than,
+            "diff": why.diff,
+        }));
+    }
+    out.line(words(why.standing))?;
+    match &why.diff {
+        Some(diff) => print(diff, out),
+        None => Ok(()),
+    }
+}
+
+fn print(diff: &Diff, out: &mut Out) -> Outcome {
+    if diff.differences.is_empty() && !diff.truncated {
+        return out.line("no difference: the addresses are equal");
+    }
+    let style = Style::stdout();
+    for difference in &diff.differences {
+        out.line(format!("{}{}", way(difference, style), what(difference)))?;
+    }
+    if diff.truncated {
+        out.line("... and maybe more (--limit)")?;
+    }
+    let found = counted(diff.differences.len() as u64, "difference");
+    let compared = counted(diff.compared, "compared pair");
+    out.line(format!(
+        "\n{}",
+        style.accent(&format!("{found} in {compared}"))
+    ))
+}
+
+/// The recipes above a difference, as `function input N > ...`.
+fn way(difference: &Difference, style: Style) -> String {
+    let mut way = String::new();
+    if difference.above > 0 {
+        way += &format!("({}) > ", counted(difference.above, "recipe"));
+    }
+    for passed in &difference.path {
+        way += &format!("{} input {} > ", passed.function, passed.input);
+    }
+    style.dim(&way)
+}
+
+fn what(difference: &Difference) -> String {
+    let function = difference
+        .function
+        .as_ref()
+        .map_or_else(|| "blob".to_owned(), FunctionId::to_string);
+    let (before, after) = (difference.before.short(), difference.after.short());
+    match &difference.kind {
+        DifferenceKind::FunctionChanged { from, to } => format!("function changed: {from} -> {to}"),
+        DifferenceKind::VersionChanged { from, to } => format!("version changed: {from} -> {to}"),
+        DifferenceKind::ParamChanged { name, from, to } => {
+            format!(
+                "{function}: param {name} changed: {} -> {}",
+                plain(from),
+                plain(to)
+            )
+        }
+        DifferenceKind::InputAdded { input, addr } => {
+            format!("{function}: input {input} added: {}", addr.short())
+        }
+        DifferenceKind::InputRemoved { input, addr } => {
+            format!("{function}: input {input} removed: {}", addr.short())
+        }
+        DifferenceKind::InputsReordered => format!("{function}: the same inputs in another order"),
+        DifferenceKind::BlobChanged => format!("blob changed: {before} -> {after}"),
+        DifferenceKind::BlobBecameRecipe => {
+            format!("a blob became a recipe of {function}: {before} -> {after}")
+        }
+        DifferenceKind::RecipeBecameBlob => format!("a recipe became a blob: {before} -> {after}"),
+        _ => format!("{function}: {before} -> {after}"),
+    }
+}
+
+fn words(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Blob => "a stored blob: nothing is computed",
+        Standing::Present => "its output is there: nothing is computed",
+        Standing::NeverComputed => "would be computed: it never was, as far as the store tells",
+        Standing::OutputForgotten => {
+            "would be computed again: its output was forgotten (a recipe over it has one)"
+        }
+        Standing::BlobLost => {
+            "would be computed again: its output is recorded, but the bytes are gone"
+        }
+        Standing::Missing => "a request would fail: it is neither a blob nor a recipe here",
+        _ => "unknown",
+    }
+}
+
+fn plain(value: &Option<Value>) -> String {
+    match value {
+        Some(value) => serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}")),
+        None => "not given".to_owned(),
+    }
+}

@@ -1,0 +1,210 @@
+//! `deriva explain`: what is there, what would be computed, and what that would take.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use deriva::api::{CAddr, Error, ErrorKind, Weight};
+use deriva::{CutoffDecision, Deriva, Explanation, Forecast, FunctionForecast, NodeState};
+
+use crate::exit::Outcome;
+use crate::term::{Out, Style, counted, lines, size, table, time};
+
+/// Rows without `--all`.
+const ROWS: usize = 50;
+/// Recipes of the critical path without `--all`.
+const STEPS: usize = 8;
+
+/// Tells what is there and what a `get` would compute.
+pub(crate) async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut Out) -> Outcome {
+    let explanation = deriva.explain(addr).await?;
+    if out.json() {
+        let mut value = serde_json::to_value(&explanation).map_err(|source| {
+            Error::new(
+                ErrorKind::Internal,
+                "an explanation could not be written as JSON",
+            )
+            .caused_by(source)
+        })?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("would_compute".into(), explanation.forecast.computed.into());
+        }
+        return out.value(&value);
+    }
+    nodes(&explanation, all, out)?;
+    for addr in &explanation.missing {
+        out.line(format!(
+            "missing: {addr} is neither a blob nor a recipe here"
+        ))?;
+    }
+    for id in &explanation.unknown_functions {
+        out.line(format!("unknown function: {id}"))?;
+    }
+    if explanation.forecast.computed > 0 {
+        functions(&explanation.forecast.functions, out)?;
+        critical(&explanation, all, out)?;
+    }
+    let style = Style::stdout();
+    for line in verdict(&explanation) {
+        out.line(format!("\n{}", style.accent(&line)))?;
+    }
+    Ok(())
+}
+
+fn nodes(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
+    let critical: HashSet<&CAddr> = explanation.forecast.critical_path.iter().collect();
+    let mut rows = table([
+        ("address", false),
+        ("function", false),
+        ("state", false),
+        ("inputs", true),
+        ("bytes", true),
+        ("would take", true),
+        ("critical", false),
+    ]);
+    let shown = if all { explanation.nodes.len() } else { ROWS };
+    for node in explanation.nodes.iter().take(shown) {
+        rows.add_row([
+            node.addr.short(),
+            node.function
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), ToString::to_string),
+            words(node.state).to_owned(),
+            node.inputs.len().to_string(),
+            node.len.map_or_else(|| "-".to_owned(), size),
+            node.seconds.map_or_else(|| "-".to_owned(), seconds),
+            mark(critical.contains(&node.addr)).to_owned(),
+        ]);
+    }
+    out.line(lines(&rows))?;
+    let hidden = explanation.nodes.len().saturating_sub(shown);
+    if hidden > 0 {
+        out.line(format!(
+            "... and {} (--all lists them)",
+            counted(hidden as u64, "more node")
+        ))?;
+    }
+    Ok(())
+}
+
+fn functions(functions: &[FunctionForecast], out: &mut Out) -> Outcome {
+    let mut rows = table([
+        ("function", false),
+        ("recipes", true),
+        ("work", true),
+        ("a call", true),
+        ("known from", false),
+        ("looked up before it is computed", false),
+    ]);
+    for function in functions {
+        rows.add_row([
+            function.function.to_string(),
+            function.nodes.to_string(),
+            seconds(function.seconds),
+            time(function.estimate.time),
+            basis(function),
+            decision(&function.cutoff, function.weight),
+        ]);
+    }
+    out.line(format!("\n{}", lines(&rows)))
+}
+
+fn basis(function: &FunctionForecast) -> String {
+    use deriva::Basis;
+    let calls = counted(function.estimate.calls, "call");
+    match function.estimate.basis {
+        Basis::Function => calls,
+        Basis::Recorded => format!("{calls} recorded here"),
+        Basis::OtherFunctions => "other functions".to_owned(),
+        _ => "nothing yet: a guess".to_owned(),
+    }
+}
+
+fn decision(decision: &CutoffDecision, weight: Weight) -> String {
+    let answer = if decision.pays { "yes" } else { "no" };
+    if decision.measured {
+        let (lookup, write) = (time(decision.lookup), time(decision.write));
+        return format!("{answer}: a look-up takes {lookup} and a row {write}");
+    }
+    let weight = match weight {
+        Weight::Heavy => "heavy",
+        Weight::Light => "light",
+    };
+    format!("{answer}: it is {weight}, and was not measured yet")
+}
+
+fn critical(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
+    let forecast = &explanation.forecast;
+    let shown = if all { usize::MAX } else { STEPS };
+    let path = forecast.critical_path.iter().take(shown);
+    let mut steps: Vec<String> = path.map(CAddr::short).collect();
+    let hidden = forecast.critical_path.len() - steps.len();
+    if hidden > 0 {
+        steps.push(counted(hidden as u64, "more recipe"));
+    }
+    out.line(format!("\ncritical path: {}", steps.join(" -> ")))
+}
+
+fn verdict(explanation: &Explanation) -> Vec<String> {
+    let forecast = &explanation.forecast;
+    if !explanation.missing.is_empty() || !explanation.unknown_functions.is_empty() {
+        return vec!["a request would fail before any work".to_owned()];
+    }
+    if forecast.computed == 0 {
+        return vec!["nothing would be computed".to_owned()];
+    }
+    vec![
+        format!("{} would be computed", counted(forecast.computed, "recipe")),
+        takes(forecast),
+        bytes(forecast),
+    ]
+}
+
+fn takes(forecast: &Forecast) -> String {
+    let about = if forecast.simulated {
+        "about"
+    } else {
+        "at least"
+    };
+    format!(
+        "{} of work, {about} {} with {} at a time; the critical path takes {}",
+        seconds(forecast.work_seconds),
+        seconds(forecast.wall_seconds),
+        forecast.jobs,
+        seconds(forecast.critical_seconds),
+    )
+}
+
+fn bytes(forecast: &Forecast) -> String {
+    let bytes = &forecast.bytes;
+    let made = bytes.lost + bytes.estimated;
+    let unknown = match bytes.unknown_outputs {
+        0 => String::new(),
+        n => format!(", and {} of unknown length", counted(n, "output")),
+    };
+    format!(
+        "{} are there; about {} would be made{unknown}",
+        size(bytes.stored),
+        size(made)
+    )
+}
+
+fn mark(critical: bool) -> &'static str {
+    if critical { "*" } else { "" }
+}
+
+fn seconds(seconds: f64) -> String {
+    time(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+fn words(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Leaf => "stored blob",
+        NodeState::Present => "output is there: reused",
+        NodeState::Lost => "output recorded, bytes gone: computed again",
+        NodeState::Absent => "no output recorded: computed",
+        NodeState::InFlight => "being computed by another request",
+        NodeState::UnknownFunction => "function not known here",
+        NodeState::Missing => "missing",
+        _ => "unknown",
+    }
+}
