@@ -370,7 +370,8 @@ impl Run {
         };
         let treatment = self.treatments[function as usize];
         let is_light = self.is_light(node);
-        if treatment.cutoff || (treatment.cutoff_of_large && !is_light) {
+        let is_large = treatment.is_light && !is_light;
+        if treatment.cutoff || (treatment.cutoff_of_large && is_large) {
             self.cutoff.push(node);
         } else {
             self.queue(node, is_light);
