@@ -15,6 +15,7 @@ use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::layers::Layers;
+use crate::leases::Leases;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
 #[derive(Debug)]
@@ -217,7 +218,9 @@ impl DerivaBuilder {
             clock,
             tokio,
             flights: Flights::default(),
-            gate: tokio::sync::RwLock::default(),
+            gate: Arc::default(),
+            leases: Leases::default(),
+            sightings: Arc::default(),
             cache: BlobCache::new(self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES)),
             jobs,
         }))

@@ -7,6 +7,8 @@ use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result}
 use crate::cache::BlobCache;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
+use crate::leases::Leases;
+use crate::sightings::Sightings;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -20,7 +22,10 @@ pub(crate) struct Inner {
     pub(crate) flights: Flights,
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
     /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
-    pub(crate) gate: tokio::sync::RwLock<()>,
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) leases: Leases,
+    /// What earlier collections saw; the collection that runs holds it.
+    pub(crate) sightings: Arc<tokio::sync::Mutex<Sightings>>,
     pub(crate) cache: BlobCache,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,

@@ -9,6 +9,7 @@
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | stores that retry, time out, copy to a faster store | [`layers`] |
+//! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | where functions run | [`executor`] |
 //! | the functions that come with deriva | [`functions`] |
 //!
@@ -18,6 +19,7 @@
 mod builder;
 mod cache;
 mod call;
+mod collect;
 mod deriva;
 mod digest;
 mod event;
@@ -26,21 +28,26 @@ mod explain;
 mod flights;
 mod forget;
 pub mod functions;
+mod index;
 mod inner;
 pub mod layers;
+mod leases;
 mod plan;
 mod reader;
 mod recipe_builder;
 mod request;
 mod run;
+mod sightings;
 mod survey;
 
 pub use builder::{DerivaBuilder, StoreSource};
+pub use collect::{Collect, CollectEvent, CollectPolicy, Collected};
 pub use deriva::{Deriva, Shown, Status};
 pub use event::{Event, Materialized, Reuse, Summary};
 pub use executor::{InlineExecutor, PoolExecutor};
 pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use functions::FunctionRegistry;
+pub use leases::Lease;
 pub use reader::BlobReader;
 pub use recipe_builder::RecipeBuilder;
 pub use request::{Cutoff, Materialize, StoreResults};

@@ -169,6 +169,7 @@ async fn perform(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Re
 /// Plans and runs until everything is there: once, unless a blob is lost or another request gives up.
 async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
     let began = inner.clock.now();
+    let lease = Arc::new(inner.lease(targets.clone()).await);
     let mut summary = Summary::default();
     let mut distrusted = Distrusted::default();
     let mut lost_rounds = 0;
@@ -191,7 +192,13 @@ async fn rounds(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Res
                 });
             }
         }
-        let mut run = Run::new(Arc::clone(&inner), options.clone(), plan, distrusted);
+        let mut run = Run::new(
+            Arc::clone(&inner),
+            options.clone(),
+            plan,
+            distrusted,
+            Arc::clone(&lease),
+        );
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;

@@ -23,6 +23,8 @@ const BACKLOG_RECORDS: usize = 16 * FULL_RECORDS;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     blobs: Vec<Blob>,
+    /// Contents that are recorded without being brought: somebody stored them before.
+    found: Vec<CAddr>,
     records: Vec<Record>,
     pub(super) landings: Vec<(CAddr, Output)>,
     bytes: u64,
@@ -31,7 +33,10 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn add(&mut self, record: Record, blob: Option<Blob>) {
         self.bytes += blob.as_ref().map_or(0, Blob::len);
-        self.blobs.extend(blob);
+        match blob {
+            Some(blob) => self.blobs.push(blob),
+            None => self.found.push(record.output.addr),
+        }
         self.records.push(record);
     }
 
@@ -70,13 +75,17 @@ impl Run {
         }));
     }
 
-    pub(super) fn committed(&mut self, result: Result<Vec<Divergence>>) {
+    pub(super) fn committed(&mut self, result: Result<Written>) {
         self.committing = false;
         let error = match result {
-            Ok(divergences) => match divergences.first() {
-                None => return,
-                Some(first) => divergent(first),
-            },
+            Ok(written) => {
+                self.replan |= !written.gone.is_empty();
+                self.distrusted.extend(written.gone);
+                match written.divergences.first() {
+                    None => return,
+                    Some(first) => divergent(first),
+                }
+            }
             Err(error) => error,
         };
         self.failure.get_or_insert(error);
@@ -104,25 +113,33 @@ impl Run {
     }
 }
 
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    divergences: Vec<Divergence>,
+    /// Contents that were taken away before their records were written; these were left out.
+    gone: Vec<CAddr>,
+}
+
 /// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
 /// even when the request is dropped.
-pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<Divergence>>> {
-    let Batch {
-        blobs,
-        records,
-        landings,
-        ..
-    } = batch;
+pub(super) fn spawn(inner: &Arc<Inner>, mut batch: Batch) -> JoinHandle<Result<Written>> {
+    let landings = std::mem::take(&mut batch.landings);
     // Made before the task, which may never run when the async runtime shuts down.
     let addrs = landings.iter().map(|(addr, _)| *addr).collect();
     let claims = Claims::new(inner, addrs);
+    // Until they are written, where the request that leases them may end before.
+    let recorded = batch.records.iter();
+    let recorded = recorded.flat_map(|record| [record.addr, record.output.addr]);
+    let lease = inner.hold(recorded.collect());
     let owned = Arc::clone(inner);
     inner.tokio.spawn(async move {
-        let result = write(&owned, &blobs, &records).await;
+        let result = write(&owned, batch).await;
         drop(claims.disarm());
         let landing = |addr: CAddr, output: Output| match &result {
             Err(error) => Landing::Failed(error.clone()),
-            Ok(divergences) => match divergences.iter().find(|other| other.addr == addr) {
+            Ok(written) if written.gone.contains(&output.addr) => Landing::Abandoned,
+            Ok(written) => match written.divergences.iter().find(|other| other.addr == addr) {
                 Some(other) => Landing::Failed(divergent(other)),
                 None => Landing::Done {
                     output,
@@ -135,19 +152,41 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch) -> JoinHandle<Result<Vec<D
         owned
             .flights
             .land(landed.map(|(addr, output)| (addr, landing(addr, output))));
+        drop(lease);
         result
     })
 }
 
-async fn write(inner: &Inner, blobs: &[Blob], records: &[Record]) -> Result<Vec<Divergence>> {
+async fn write(inner: &Inner, batch: Batch) -> Result<Written> {
+    let Batch {
+        blobs,
+        found,
+        mut records,
+        ..
+    } = batch;
     let _together = inner.gate.read().await;
     let written = async {
         if !blobs.is_empty() {
-            inner.blobs.put(blobs).await?;
+            inner.blobs.put(&blobs).await?;
         }
-        inner.dag.record(records).await
+        let gone = absent(inner, found).await?;
+        records.retain(|record| !gone.contains(&record.output.addr));
+        let divergences = inner.dag.record(&records).await?;
+        Ok(Written { divergences, gone })
     };
-    written.await.map_err(|error| error.during("commit"))
+    written.await.map_err(|error: Error| error.during("commit"))
+}
+
+/// Those contents that are not stored any more: an output is never recorded without its blob.
+async fn absent(inner: &Inner, contents: Vec<CAddr>) -> Result<Vec<CAddr>> {
+    if contents.is_empty() {
+        return Ok(contents);
+    }
+    let stats = inner.blobs.stat(&contents).await?;
+    let contents = contents.into_iter().zip(stats);
+    Ok(contents
+        .filter_map(|(addr, stat)| stat.is_none().then_some(addr))
+        .collect())
 }
 
 fn divergent(divergence: &Divergence) -> Error {

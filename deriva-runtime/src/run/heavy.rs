@@ -13,6 +13,7 @@ use super::{Done, Run, Unread};
 use crate::event::{Event, Reuse};
 use crate::flights::{Claim, Landing};
 use crate::inner::Inner;
+use crate::leases::Lease;
 use crate::plan::NodeId;
 
 /// An input of a step: in hand, or to be read.
@@ -56,6 +57,9 @@ impl Run {
             }
         }
         let addrs: Vec<CAddr> = owned.iter().map(|(_, addr)| *addr).collect();
+        // From the look at a blob to the lease on it nobody takes it away.
+        let inner = Arc::clone(&self.inner);
+        let _together = inner.gate.read().await;
         let outputs = self.inner.dag.outputs(&addrs).await?;
         let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
         let mut stats = if contents.is_empty() {
@@ -117,7 +121,8 @@ impl Run {
                 deadline: self.options.deadline,
             };
             let addr = step.addr;
-            let work = execute(Arc::clone(&self.inner), node, step, sources.collect());
+            let (inner, lease) = (Arc::clone(&self.inner), Arc::clone(&self.lease));
+            let work = execute(inner, lease, node, step, sources.collect());
             let handle = AbortOnDropHandle::new(self.inner.tokio.spawn(work));
             self.executing += 1;
             self.emit(Event::Started { addr });
@@ -159,10 +164,16 @@ impl Run {
     }
 }
 
-async fn execute(inner: Arc<Inner>, node: NodeId, mut step: Step, sources: Vec<Source>) -> Done {
+async fn execute(
+    inner: Arc<Inner>,
+    lease: Arc<Lease>,
+    node: NodeId,
+    mut step: Step,
+    sources: Vec<Source>,
+) -> Done {
     let prepared = match inner.executor.operands() {
         Operands::Held => hold(&inner, sources).await,
-        Operands::Stored => store(&inner, sources).await,
+        Operands::Stored => store(&inner, &lease, sources).await,
     };
     match prepared {
         Ok(operands) => {
@@ -200,8 +211,12 @@ async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unrea
     }
 }
 
-/// Stores what is only in hand.
-async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unready> {
+/// Stores what is only in hand, under the lease, as the executor will read it there.
+async fn store(
+    inner: &Inner,
+    lease: &Lease,
+    sources: Vec<Source>,
+) -> Result<Vec<Operand>, Unready> {
     let held: Vec<Blob> = sources
         .iter()
         .filter_map(|source| match source {
@@ -209,6 +224,7 @@ async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unre
             Source::Read(..) => None,
         })
         .collect();
+    lease.note(held.iter().map(Blob::addr));
     let together = inner.gate.read().await;
     inner.blobs.put(&held).await.map_err(Unready::Failed)?;
     drop(together);

@@ -20,7 +20,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, BlobStat, CAddr, Divergence, Error, ErrorKind, Executed, Result};
+use deriva_api::{Blob, BlobStat, CAddr, Error, ErrorKind, Executed, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -28,11 +28,12 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use crate::event::{Event, Summary};
 use crate::flights::Landing;
 use crate::inner::Inner;
+use crate::leases::Lease;
 use crate::plan::{NodeId, Plan, Task};
 use crate::request::Options;
 use crate::survey::Distrusted;
 
-use commit::Batch;
+use commit::{Batch, Written};
 use light::{CHUNK_TIME, ChunkDone};
 
 /// How a run ended, if not with an error.
@@ -49,7 +50,7 @@ enum Done {
     Unread(NodeId, Vec<Unread>),
     Chunk(ChunkDone),
     /// A batch was written, or it was not.
-    Committed(Result<Vec<Divergence>>),
+    Committed(Result<Written>),
     /// A flight of another ended; with an address where it is that of the resolved recipe.
     Landed(NodeId, Option<CAddr>, Landing),
 }
@@ -104,6 +105,8 @@ pub(crate) struct Run {
     replan: bool,
     pub(crate) summary: Summary,
     pub(crate) distrusted: Distrusted,
+    /// Keeps what was asked for, and what was found elsewhere, from collection.
+    lease: Arc<Lease>,
 }
 
 impl Run {
@@ -113,6 +116,7 @@ impl Run {
         options: Options,
         mut plan: Plan,
         distrusted: Distrusted,
+        lease: Arc<Lease>,
     ) -> Self {
         let count = plan.nodes.len();
         let joins = std::mem::take(&mut plan.joins);
@@ -145,6 +149,7 @@ impl Run {
                 ..Summary::default()
             },
             distrusted,
+            lease,
             inner,
             options,
             plan,
