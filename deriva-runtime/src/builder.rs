@@ -18,6 +18,7 @@ use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::invalidations::Invalidations;
 use crate::layers::Layers;
+use crate::leases::Leases;
 use crate::memory::{Memory, default_limit};
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::slots::Slots;
@@ -266,7 +267,9 @@ impl DerivaBuilder {
             clock,
             tokio,
             flights: Flights::default(),
-            gate: tokio::sync::RwLock::default(),
+            gate: Arc::default(),
+            leases: Leases::default(),
+            sightings: Arc::default(),
             invalidations: Invalidations::default(),
             jobs,
         }))

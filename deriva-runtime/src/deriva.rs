@@ -89,7 +89,7 @@ impl Deriva {
     pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
         self.whole(&addrs).await?;
-        let _together = self.inner.gate.read().await;
+        let _adding = self.inner.adding(addrs).await;
         self.inner.blobs.put(blobs).await
     }
 
@@ -140,8 +140,10 @@ impl Deriva {
                 }
             }
             if piece.is_empty() {
-                let _together = self.inner.gate.read().await;
-                return writer.finish().await;
+                let adding = self.inner.adding(Vec::new()).await;
+                let stat = writer.finish().await?;
+                adding.note(stat.addr);
+                return Ok(stat);
             }
             writer.write(piece.freeze()).await?;
         }
@@ -160,6 +162,11 @@ impl Deriva {
     /// recipe is stored.
     pub async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
         recipes.iter().try_for_each(|recipe| self.check(recipe))?;
+        // The inputs too: what is there when a recipe that needs it is inserted stays there.
+        let named = recipes
+            .iter()
+            .flat_map(|recipe| recipe.inputs().chain([recipe.addr()]));
+        let _adding = self.inner.adding(named.collect()).await;
         self.inner.dag.insert(recipes).await
     }
 
@@ -212,6 +219,7 @@ impl Deriva {
     }
 
     async fn compute(&self, addr: CAddr) -> Result<Blob> {
+        let _lease = self.inner.hold(vec![addr]);
         let mut done = self.materialize(addr).await?;
         let stat = only(done.results)?;
         match done.held.pop().flatten() {
@@ -231,6 +239,7 @@ impl Deriva {
     /// # Errors
     /// As [`Deriva::materialize`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
+        let lease = self.inner.hold(vec![addr]);
         let mut stat = only(self.materialize(addr).await?.results)?;
         // Reading any part makes the store verify the whole: damage shows before the first piece is
         // given out, while a recipe can still make the blob again.
@@ -246,7 +255,8 @@ impl Deriva {
             }
             other => drop(other?),
         }
-        Ok(BlobReader::new(Arc::clone(&self.inner), stat))
+        lease.note([stat.addr]);
+        Ok(BlobReader::new(Arc::clone(&self.inner), stat, lease))
     }
 
     /// Requests that the bytes of an address be available: `.await` it, after setting options.
@@ -366,6 +376,7 @@ impl Deriva {
     /// `Invalid` for a name that is empty or longer than 512 bytes; `NotFound` when nothing is stored
     /// under the address; and what the store says.
     pub async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
+        let _adding = self.inner.adding(vec![addr]).await;
         self.show(addr).await?;
         self.inner.dag.set_root(name, addr).await
     }

@@ -9,8 +9,10 @@ use crate::costs::Costs;
 use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
 use crate::invalidations::{Invalidations, Moment};
+use crate::leases::Leases;
 use crate::memory::Memory;
 use crate::policy::Policies;
+use crate::sightings::Sightings;
 use crate::slots::Slots;
 
 #[derive(Debug)]
@@ -26,7 +28,10 @@ pub(crate) struct Inner {
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
     /// to rely on passes alone. Held for one batch at the most, until its flights have landed; never while a
     /// function runs.
-    pub(crate) gate: tokio::sync::RwLock<()>,
+    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) leases: Leases,
+    /// What earlier collections saw; the collection that runs holds it.
+    pub(crate) sightings: Arc<tokio::sync::Mutex<Sightings>>,
     pub(crate) invalidations: Invalidations,
     pub(crate) cache: BlobCache,
     pub(crate) memory: Memory,

@@ -9,6 +9,7 @@
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | stores that retry, time out, copy to a faster store | [`layers`] |
+//! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | where functions run | [`executor`] |
 //! | in what order, and how long a graph would take | [`schedule`] |
 //! | the functions that come with deriva | [`functions`] |
@@ -20,6 +21,7 @@ mod addr_index;
 mod builder;
 mod cache;
 mod call;
+mod collect;
 mod costs;
 mod deriva;
 mod diff;
@@ -31,11 +33,13 @@ mod flights;
 mod forecast;
 mod forget;
 pub mod functions;
+mod index;
 mod inner;
 mod invalidate;
 mod invalidations;
 mod known;
 pub mod layers;
+mod leases;
 mod memory;
 mod needs;
 mod nesting;
@@ -47,6 +51,7 @@ mod request;
 mod run;
 pub mod schedule;
 mod scrub;
+mod sightings;
 mod slots;
 mod stages;
 mod survey;
@@ -54,6 +59,7 @@ mod timeline;
 mod why;
 
 pub use builder::{DerivaBuilder, StoreSource};
+pub use collect::{Collect, CollectEvent, CollectPolicy, Collected};
 pub use costs::{Basis, CutoffDecision, Estimate};
 pub use deriva::{Deriva, Shown, Status};
 pub use diff::{Diff, Difference, DifferenceKind, Passed};
@@ -63,6 +69,7 @@ pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use forecast::{Forecast, ForecastBytes, FunctionForecast};
 pub use functions::FunctionRegistry;
 pub use invalidate::{Invalidate, Invalidated};
+pub use leases::Lease;
 pub use needs::Needs;
 pub use policy::{Cutoff, StoreResults};
 pub use reader::BlobReader;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deriva_api::{BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
 
 use crate::inner::Inner;
+use crate::leases::Lease;
 
 /// Bytes in a piece.
 const PIECE: u64 = 1 << 20;
@@ -16,14 +17,17 @@ pub struct BlobReader {
     inner: Arc<Inner>,
     stat: BlobStat,
     offset: u64,
+    /// Keeps the blob from collection while it is read.
+    _lease: Lease,
 }
 
 impl BlobReader {
-    pub(crate) fn new(inner: Arc<Inner>, stat: BlobStat) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, stat: BlobStat, lease: Lease) -> Self {
         Self {
             inner,
             stat,
             offset: 0,
+            _lease: lease,
         }
     }
 

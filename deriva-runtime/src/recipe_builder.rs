@@ -66,7 +66,7 @@ impl<'a> RecipeBuilder<'a> {
     pub async fn insert(self) -> Result<CAddr> {
         let deriva = self.deriva;
         let recipe = self.build()?;
-        deriva.dag().insert(std::slice::from_ref(&recipe)).await?;
+        deriva.insert(std::slice::from_ref(&recipe)).await?;
         Ok(recipe.addr())
     }
 }

@@ -17,9 +17,10 @@ use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
 use crate::invalidations::{Moment, Watch};
 use crate::known::Known;
+use crate::leases::Lease;
 use crate::plan::{BATCH, NodeId, Plan, Planned, plan};
 use crate::request::Options;
-use crate::run::{End, Run};
+use crate::run::{End, Guards, Run};
 use crate::timeline::Work;
 
 /// New plans that lost blobs may force in one stage, before the disk is taken for broken.
@@ -33,6 +34,7 @@ const MIN_RECIPES: u64 = 1024;
 
 struct Stages {
     inner: Arc<Inner>,
+    lease: Arc<Lease>,
     options: Options,
     /// What is to be materialized: last what all before it waits for.
     stages: Vec<Stage>,
@@ -69,8 +71,11 @@ pub(crate) async fn materialize(
     targets: Vec<CAddr>,
     options: Options,
 ) -> Result<Materialized> {
+    // What was asked for, and what it needs, is kept from collection until the end.
+    let lease = Arc::new(inner.lease(targets.clone()).await);
     let mut stages = Stages {
         inner,
+        lease,
         options,
         stages: vec![Stage::new(targets)],
         ours: HashSet::default(),
@@ -123,7 +128,11 @@ impl Stages {
         let is_stage = self.stages.len() > 1;
         let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
         let known = std::mem::take(&mut self.known);
-        let mut run = Run::new(inner, options, plan, known, roots, is_stage, &watch);
+        let guards = Guards {
+            lease: Arc::clone(&self.lease),
+            watch: Arc::clone(&watch),
+        };
+        let mut run = Run::new(inner, options, plan, known, roots, is_stage, guards);
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;

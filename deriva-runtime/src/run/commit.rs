@@ -26,6 +26,8 @@ const SHARE: u64 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     blobs: Vec<Blob>,
+    /// Contents that are recorded without being brought: somebody stored them before.
+    found: Vec<CAddr>,
     records: Vec<Record>,
     nodes: Vec<NodeId>,
     /// Which records end a flight of this request.
@@ -48,9 +50,16 @@ pub(super) struct Committed {
 /// How writing a batch ended.
 pub(super) enum Written {
     /// It is recorded.
-    Recorded(Vec<Divergence>),
+    Recorded(Recorded),
     /// It relies on outputs that were forgotten meanwhile; nothing of it is recorded.
     Refused,
+}
+
+/// What came of recording a batch.
+pub(super) struct Recorded {
+    divergences: Vec<Divergence>,
+    /// Contents that were taken away before their records were written; these were left out.
+    gone: Vec<CAddr>,
 }
 
 impl Batch {
@@ -66,7 +75,10 @@ impl Batch {
     /// belongs to this request, and ends when it is written.
     pub(super) fn add(&mut self, node: NodeId, record: Record, blob: Option<Blob>, lands: bool) {
         self.bytes += blob.as_ref().map_or(0, Blob::len);
-        self.blobs.extend(blob);
+        match blob {
+            Some(blob) => self.blobs.push(blob),
+            None => self.found.push(record.output.addr),
+        }
         self.records.push(record);
         self.nodes.push(node);
         self.lands.push(lands);
@@ -132,10 +144,14 @@ impl Run {
                 self.replan = true;
                 return;
             }
-            Ok(Written::Recorded(divergences)) => match divergences.first() {
-                None => return self.may_go(committed.nodes),
-                Some(first) => divergent(first),
-            },
+            Ok(Written::Recorded(recorded)) => {
+                self.replan |= !recorded.gone.is_empty();
+                self.known.distrusted.extend(recorded.gone);
+                match recorded.divergences.first() {
+                    None => return self.may_go(committed.nodes),
+                    Some(first) => divergent(first),
+                }
+            }
             Err(error) => error,
         };
         self.failure.get_or_insert(error);
@@ -191,6 +207,10 @@ pub(super) fn spawn(
         batch,
     };
     let watch = Arc::clone(watch);
+    // Until they are written, where the request that leases them may end before.
+    let recorded = flying.batch.records.iter();
+    let recorded = recorded.flat_map(|record| [record.addr, record.output.addr]);
+    let lease = inner.hold(recorded.collect());
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
         // Until the flights have landed: who asks after an invalidation must not join them.
@@ -210,7 +230,10 @@ pub(super) fn spawn(
         let landing = |record: &Record| match &result {
             Err(error) => Landing::Failed(error.clone()),
             Ok(Written::Refused) => Landing::Abandoned,
-            Ok(Written::Recorded(divergences)) => {
+            Ok(Written::Recorded(recorded)) if recorded.gone.contains(&record.output.addr) => {
+                Landing::Abandoned
+            }
+            Ok(Written::Recorded(Recorded { divergences, .. })) => {
                 let of_it = |other: &&Divergence| {
                     other.addr == record.addr || Some(other.addr) == record.resolved
                 };
@@ -225,22 +248,42 @@ pub(super) fn spawn(
             }
         };
         inner.flights.land(batch.landing(), landing);
+        drop(lease);
         result
     })
 }
 
-async fn write(inner: &Inner, batch: &Batch) -> Result<Vec<Divergence>> {
+async fn write(inner: &Inner, batch: &Batch) -> Result<Recorded> {
     let written = async {
         if !batch.blobs.is_empty() {
             inner.blobs.put(&batch.blobs).await?;
         }
+        let gone = absent(inner, &batch.found).await?;
         let began = inner.clock.now();
-        let divergences = inner.dag.record(&batch.records).await?;
+        let divergences = if gone.is_empty() {
+            inner.dag.record(&batch.records).await?
+        } else {
+            let there = |record: &&Record| !gone.contains(&record.output.addr);
+            let records: Vec<Record> = batch.records.iter().filter(there).copied().collect();
+            inner.dag.record(&records).await?
+        };
         let took = inner.clock.now().saturating_sub(began);
         inner.costs.observe_write(batch.records.len() as u64, took);
-        Ok(divergences)
+        Ok(Recorded { divergences, gone })
     };
     written.await.map_err(|error: Error| error.during("commit"))
+}
+
+/// Those contents that are not stored any more: an output is never recorded without its blob.
+async fn absent(inner: &Inner, contents: &[CAddr]) -> Result<Vec<CAddr>> {
+    if contents.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stats = inner.blobs.stat(contents).await?;
+    let contents = contents.iter().zip(stats);
+    Ok(contents
+        .filter_map(|(addr, stat)| stat.is_none().then_some(*addr))
+        .collect())
 }
 
 fn divergent(divergence: &Divergence) -> Error {

@@ -1,5 +1,7 @@
 //! Early cutoff: a look whether the work was done under another name.
 
+use std::sync::Arc;
+
 use deriva_api::{CAddr, Result};
 use futures::FutureExt;
 
@@ -35,6 +37,9 @@ impl Run {
         if addrs.is_empty() {
             return Ok(());
         }
+        // From the look at a blob to the lease on it nobody takes it away.
+        let inner = Arc::clone(&self.inner);
+        let _together = inner.gate.read().await;
         let began = self.inner.clock.now();
         let outputs = self.inner.dag.outputs(&addrs).await?;
         let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();

@@ -18,6 +18,7 @@ use super::{Done, Run, hand_over};
 use crate::event::Event;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
+use crate::leases::Lease;
 use crate::nesting::Nesting;
 use crate::plan::NodeId;
 use crate::policy::StoreResults;
@@ -170,6 +171,7 @@ impl Run {
         let is_handed_over = Arc::new(AtomicBool::new(false));
         let work = execute(
             Arc::clone(&self.inner),
+            Arc::clone(&self.lease),
             step,
             sources,
             self.options.nesting.clone(),
@@ -214,13 +216,14 @@ impl Run {
 
 async fn execute(
     inner: Arc<Inner>,
+    lease: Arc<Lease>,
     mut step: Step,
     sources: Vec<Source>,
     nesting: Nesting,
 ) -> Ended {
     let prepared = match inner.executor.operands() {
         Operands::Held => hold(&inner, sources).await,
-        Operands::Stored => store(&inner, sources).await,
+        Operands::Stored => store(&inner, &lease, sources).await,
     };
     let executed = match prepared {
         Ok(operands) => {
@@ -264,8 +267,12 @@ async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unrea
     }
 }
 
-/// Stores what is only in hand.
-async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unready> {
+/// Stores what is only in hand, under the lease, as the executor will read it there.
+async fn store(
+    inner: &Inner,
+    lease: &Lease,
+    sources: Vec<Source>,
+) -> Result<Vec<Operand>, Unready> {
     let held: Vec<Blob> = sources
         .iter()
         .filter_map(|source| match source {
@@ -273,6 +280,7 @@ async fn store(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unre
             Source::Read(..) => None,
         })
         .collect();
+    lease.note(held.iter().map(Blob::addr));
     let together = inner.gate.read().await;
     inner.blobs.put(&held).await.map_err(Unready::Failed)?;
     drop(together);

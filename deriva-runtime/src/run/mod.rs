@@ -45,6 +45,7 @@ use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
 use crate::known::{Known, Seen};
+use crate::leases::Lease;
 use crate::plan::{NodeId, Plan, Task};
 use crate::policy::{Cutoff, StoreResults};
 use crate::request::Options;
@@ -114,10 +115,19 @@ struct Treatment {
     results: StoreResults,
 }
 
+/// What keeps a run and those who take things away out of each other's way.
+pub(crate) struct Guards {
+    /// Keeps what was asked for, and what was found elsewhere, from collection.
+    pub(crate) lease: Arc<Lease>,
+    /// Hears of outputs that are forgotten.
+    pub(crate) watch: Arc<Watch>,
+}
+
 pub(crate) struct Run {
     inner: Arc<Inner>,
     options: Options,
     watch: Arc<Watch>,
+    lease: Arc<Lease>,
     plan: Plan,
     nodes: Vec<NodeState>,
     treatments: Vec<Treatment>,
@@ -167,7 +177,7 @@ impl Run {
         known: Known,
         roots: HashSet<NodeId>,
         is_stage: bool,
-        watch: &Arc<Watch>,
+        guards: Guards,
     ) -> Self {
         let joins = std::mem::take(&mut plan.joins);
         let mut run = Self {
@@ -203,7 +213,8 @@ impl Run {
             known,
             inner,
             options,
-            watch: Arc::clone(watch),
+            watch: guards.watch,
+            lease: guards.lease,
             plan,
         };
         run.prioritize();

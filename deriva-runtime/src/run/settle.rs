@@ -40,7 +40,11 @@ impl Run {
         stored: bool,
     ) {
         match how {
-            Reuse::Cutoff => self.summary.cutoff += 1,
+            Reuse::Cutoff => {
+                // Whoever recorded it may be taken by a collection.
+                self.lease.note([output.addr]);
+                self.summary.cutoff += 1;
+            }
             Reuse::Joined => self.summary.joined += 1,
             Reuse::Recorded => self.summary.reused += 1,
         }

@@ -1,0 +1,265 @@
+//! What lives: listed, then walked from the roots and from what is leased.
+
+use std::sync::Arc;
+
+use deriva_api::{CAddr, Node, Result};
+use futures::StreamExt;
+
+use super::bits::Bits;
+use super::frontier::Frontier;
+use super::log::Log;
+use super::{CollectEvent, Collected, Options};
+use crate::index::{Index, Position, Shelf};
+use crate::inner::Inner;
+use crate::leases::Journal;
+
+/// Addresses that are listed, looked up or walked at a time.
+pub(super) const BATCH: usize = 1024;
+
+/// What is known of a blob, beside its address: 13 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) len: u64,
+    /// Recipes that have it as their output, as far as they were not taken.
+    pub(super) outputs: u32,
+    /// Under a quota, how dear the dearest of these outputs is.
+    pub(super) rank: u8,
+}
+
+pub(super) const ENTRY: usize = 13;
+
+impl Entry {
+    pub(super) fn encode(self) -> [u8; ENTRY] {
+        let mut bytes = [0; ENTRY];
+        bytes[..8].copy_from_slice(&self.len.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.outputs.to_le_bytes());
+        bytes[12] = self.rank;
+        bytes
+    }
+
+    pub(super) fn decode(bytes: [u8; ENTRY]) -> Self {
+        let [len @ .., a, b, c, d, rank] = bytes;
+        Self {
+            len: u64::from_le_bytes(len),
+            outputs: u32::from_le_bytes([a, b, c, d]),
+            rank,
+        }
+    }
+}
+
+/// A collection under way.
+pub(super) struct Collector {
+    pub(super) inner: Arc<Inner>,
+    pub(super) options: Options,
+    pub(super) report: Collected,
+    /// The recipes that were there at the beginning. What came later is journaled and no candidate.
+    pub(super) recipes: Shelf<0>,
+    /// The same of blobs.
+    pub(super) blobs: Shelf<ENTRY>,
+    /// Recipes that something needs which is a root or leased.
+    pub(super) living: Frontier,
+    /// Blobs that are needed as themselves: by a living recipe, a root or a lease. Outputs are counted in
+    /// the entries of their blobs.
+    pub(super) named: Bits,
+    /// Recipes that were taken, or left because something unknown depends on them.
+    pub(super) settled: Bits,
+    /// Blobs that were taken.
+    pub(super) taken: Bits,
+    journal: Journal,
+    walked: u64,
+}
+
+impl Collector {
+    /// Lists everything. From before the first look on, what is leased is journaled.
+    pub(super) async fn list(inner: &Arc<Inner>, options: Options) -> Result<Self> {
+        let journal = inner.leases.journal();
+        let (recipes, blobs) = (Shelf::new(&inner.tokio), Shelf::new(&inner.tokio));
+        // Without an index nothing can be looked up: what comes in now waits.
+        let mut aside = Log::new();
+        let mut bytes = 0;
+        let mut pages = inner.blobs.list(None).chunks(BATCH);
+        while let Some(page) = pages.next().await {
+            aside.append(&journal.drain())?;
+            let page: Vec<_> = page.into_iter().collect::<Result<_>>()?;
+            bytes += page.iter().map(|stat| stat.len).sum::<u64>();
+            let push = move |index: &mut Index<ENTRY>| {
+                page.into_iter().try_for_each(|stat| {
+                    let entry = Entry {
+                        len: stat.len,
+                        outputs: 0,
+                        rank: 0,
+                    };
+                    index.push(stat.addr, entry.encode())
+                })
+            };
+            blobs.with(push).await?;
+        }
+        let mut pages = inner.dag.list(None).chunks(BATCH);
+        while let Some(page) = pages.next().await {
+            aside.append(&journal.drain())?;
+            let page: Vec<(CAddr, Node)> = page.into_iter().collect::<Result<_>>()?;
+            let outputs = page.iter().filter_map(|(_, node)| node.output);
+            let mut contents: Vec<CAddr> = outputs.map(|output| output.addr).collect();
+            contents.sort_unstable();
+            let count = move |index: &mut Index<ENTRY>| {
+                contents
+                    .into_iter()
+                    .try_for_each(|addr| count_output(index, addr))
+            };
+            blobs.with(count).await?;
+            let push = move |index: &mut Index<0>| {
+                let mut page = page.into_iter();
+                page.try_for_each(|(addr, _)| index.push(addr, []))
+            };
+            recipes.with(push).await?;
+        }
+        let recipe_count = recipes.with(|index| Ok(index.len())).await?;
+        let blob_count = blobs.with(|index| Ok(index.len())).await?;
+        let report = Collected {
+            dry_run: options.dry_run,
+            kept_recipes: recipe_count,
+            kept_blobs: blob_count,
+            kept_bytes: bytes,
+            ..Collected::default()
+        };
+        let mut collector = Self {
+            inner: Arc::clone(inner),
+            options,
+            report,
+            recipes,
+            blobs,
+            living: Frontier::new(recipe_count),
+            named: Bits::new(blob_count),
+            settled: Bits::new(recipe_count),
+            taken: Bits::new(blob_count),
+            journal,
+            walked: 0,
+        };
+        collector.tell(CollectEvent::Listed {
+            recipes: recipe_count,
+            blobs: blob_count,
+        });
+        aside.rewind()?;
+        loop {
+            let page = aside.next(BATCH)?;
+            if page.is_empty() {
+                return Ok(collector);
+            }
+            collector.keep(page).await?;
+        }
+    }
+
+    /// Walks down from the roots, and from what is leased.
+    pub(super) async fn walk_roots(&mut self) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let mut pages = inner.dag.roots(None).chunks(BATCH);
+        while let Some(page) = pages.next().await {
+            let page: Vec<(String, CAddr)> = page.into_iter().collect::<Result<_>>()?;
+            self.keep(page.into_iter().map(|(_, addr)| addr).collect())
+                .await?;
+        }
+        self.walk(usize::MAX).await?;
+        Ok(())
+    }
+
+    /// Walks on, from everything that came into the journal meanwhile, too. Answers whether nothing is
+    /// left, or stops after about `most` recipes.
+    pub(super) async fn walk(&mut self, most: usize) -> Result<bool> {
+        let mut walked = 0;
+        loop {
+            let came = self.journal.drain();
+            for page in came.chunks(BATCH) {
+                self.keep(page.to_vec()).await?;
+            }
+            if walked >= most {
+                return Ok(false);
+            }
+            let batch = self.living.next(BATCH);
+            if batch.is_empty() {
+                return Ok(true);
+            }
+            walked += batch.len();
+            self.walked += batch.len() as u64;
+            let nodes = self.nodes(batch).await?;
+            let inputs = nodes.iter().flat_map(|(_, node)| node.recipe.inputs());
+            self.meet(inputs.collect()).await?;
+            self.tell(CollectEvent::Living {
+                recipes: self.walked,
+            });
+        }
+    }
+
+    /// Ends the journal so far: from here on only what is leased now, or later, counts.
+    pub(super) fn restart_journal(&mut self) {
+        self.journal.restart();
+    }
+
+    /// Marks what is a root or leased.
+    pub(super) async fn keep(&mut self, mut addrs: Vec<CAddr>) -> Result<()> {
+        addrs.sort_unstable();
+        addrs.dedup();
+        let found = self.recipes.find(addrs.clone()).await?;
+        let mut unknown = Vec::new();
+        for (addr, at) in addrs.into_iter().zip(found) {
+            match at {
+                Some(at) => self.living.meet(at),
+                None => unknown.push(addr),
+            }
+        }
+        // Blobs, and recipes that came after the list.
+        let nodes = self.inner.dag.get_many(&unknown).await?;
+        let mut needed = Vec::new();
+        for (addr, node) in unknown.into_iter().zip(nodes) {
+            match node {
+                Some(node) => {
+                    needed.extend(node.recipe.inputs());
+                    needed.extend(node.output.map(|output| output.addr));
+                }
+                None => needed.push(addr),
+            }
+        }
+        self.meet(needed).await
+    }
+
+    /// Marks what a living recipe needs. A recipe that came after the list was journaled for itself.
+    async fn meet(&mut self, mut addrs: Vec<CAddr>) -> Result<()> {
+        addrs.sort_unstable();
+        addrs.dedup();
+        let found = self.recipes.find(addrs.clone()).await?;
+        let mut leaves = Vec::new();
+        for (addr, at) in addrs.into_iter().zip(found) {
+            match at {
+                Some(at) => self.living.meet(at),
+                None => leaves.push(addr),
+            }
+        }
+        for at in self.blobs.find(leaves).await?.into_iter().flatten() {
+            self.named.set(at);
+        }
+        Ok(())
+    }
+
+    /// The recipes at positions, as far as they are still there.
+    pub(super) async fn nodes(&self, positions: Vec<Position>) -> Result<Vec<(Position, Node)>> {
+        let addrs = self.recipes.addrs(positions.clone()).await?;
+        let nodes = self.inner.dag.get_many(&addrs).await?;
+        let there = positions.into_iter().zip(nodes);
+        Ok(there.filter_map(|(at, node)| Some((at, node?))).collect())
+    }
+
+    pub(super) fn tell(&self, event: CollectEvent) {
+        if let Some(progress) = &self.options.progress {
+            progress(&event);
+        }
+    }
+}
+
+fn count_output(index: &mut Index<ENTRY>, addr: CAddr) -> Result<()> {
+    // An output whose blob is lost, or came after the list.
+    let Some(at) = index.find(addr)? else {
+        return Ok(());
+    };
+    let mut entry = Entry::decode(index.read(at)?.1);
+    entry.outputs = entry.outputs.saturating_add(1);
+    index.write(at, entry.encode())
+}

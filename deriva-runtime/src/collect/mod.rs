@@ -1,0 +1,262 @@
+//! Collection: takes away what no root needs, and nothing that anybody relies on.
+//!
+//! A collection lists all addresses, walks down from the roots and from what is leased
+//! ([`crate::leases`]), and takes what it did not meet: recipes with their outputs, dependents first, and
+//! the blobs that only these had made. What is leased, put or inserted while it runs is walked as well,
+//! before each batch that is taken: the batch passes [`Inner::gate`] alone, so that from the last look to
+//! the end of the batch nobody adds anything.
+//!
+//! Nothing here grows with the graph but bits and a temporary file: five bits per recipe and two per blob,
+//! a quarter of a byte for each address (see [`crate::index`]), and 32 bytes on disk per recipe, 45 per
+//! blob. Nothing is kept between two collections but the times of sightings, so one that is interrupted,
+//! even by a kill, is continued by the next: every batch leaves a consistent store, and a batch that was
+//! begun is finished also when the request is dropped.
+//!
+//! | step | file |
+//! |---|---|
+//! | list, walk from roots and leases | `living.rs`, with `frontier.rs` and `bits.rs` |
+//! | how long something is unreachable | `age.rs` |
+//! | take recipes, dependents first, and blobs | `sweep.rs` |
+//! | one batch, alone | `batch.rs` |
+//! | drop derived blobs beyond a quota | `quota.rs`, what can be made again: `rebuild.rs` |
+
+mod age;
+mod batch;
+mod bits;
+mod frontier;
+mod living;
+mod log;
+mod quota;
+mod rebuild;
+mod sweep;
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deriva_api::{Capabilities, Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::Deriva;
+use crate::inner::Inner;
+use living::Collector;
+
+/// What a collection takes.
+///
+/// By default: recipes that no root and no lease needs, their outputs, and the blobs that are outputs of
+/// such recipes alone. A blob that is needed as itself, as an input of a living recipe or by a root or a
+/// lease of its own, stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CollectPolicy {
+    /// See [`CollectPolicy::unreferenced_blobs`].
+    pub unreferenced_blobs: bool,
+    /// See [`CollectPolicy::derived_bytes_at_most`].
+    pub derived_bytes_at_most: Option<u64>,
+    /// See [`CollectPolicy::older_than`].
+    pub older_than: Option<Duration>,
+}
+
+impl CollectPolicy {
+    /// Takes blobs as well that nothing refers to: those that were put and never named by a recipe that
+    /// lives or by a root. Nothing can make these again. Default: they stay.
+    #[must_use]
+    pub fn unreferenced_blobs(mut self, take: bool) -> Self {
+        self.unreferenced_blobs = take;
+        self
+    }
+
+    /// Drops outputs of living recipes, too, until their blobs are no more than this many bytes: those
+    /// first that cost the least computation per byte. The recipes stay, and make them again when they are
+    /// asked for.
+    ///
+    /// Never dropped is the output of a recipe that a root names itself, what is leased, what is needed as
+    /// itself, and what could not be computed again because a function is not registered or a blob below
+    /// is missing. So more may be left than was asked for. Default: no quota.
+    #[must_use]
+    pub fn derived_bytes_at_most(mut self, bytes: u64) -> Self {
+        self.derived_bytes_at_most = Some(bytes);
+        self
+    }
+
+    /// Takes only what an earlier collection of the same [`Deriva`] found unreachable this long ago, and
+    /// each one since. Stores keep no times: the age is that of an observation, so the first collection
+    /// with an age takes nothing, and a new process begins anew. Default: what is unreachable now is taken
+    /// now.
+    #[must_use]
+    pub fn older_than(mut self, age: Duration) -> Self {
+        self.older_than = Some(age);
+        self
+    }
+}
+
+/// What a collection took, or would take in a dry run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Collected {
+    /// Whether nothing was really taken.
+    pub dry_run: bool,
+    /// Recipes taken.
+    pub recipes: u64,
+    /// Outputs taken, of these recipes and of living ones under a quota.
+    pub outputs: u64,
+    /// Blobs taken.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Seconds of computation that would have to be repeated to have the outputs again.
+    pub rebuild_seconds: f64,
+    /// Recipes that were there when the collection began and stay.
+    pub kept_recipes: u64,
+    /// Blobs that were there when the collection began and stay.
+    pub kept_blobs: u64,
+    /// Their bytes.
+    pub kept_bytes: u64,
+    /// Bytes of outputs that are left, where a quota was set.
+    pub derived_bytes: Option<u64>,
+    /// Time from the request to its end, in seconds.
+    pub seconds: f64,
+}
+
+/// Something that happened during a collection. Handlers should be quick.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CollectEvent {
+    /// All addresses were listed.
+    Listed {
+        /// Number of recipes.
+        recipes: u64,
+        /// Number of blobs.
+        blobs: u64,
+    },
+    /// Some recipes were found living; comes often.
+    Living {
+        /// Recipes found so far.
+        recipes: u64,
+    },
+    /// A batch was taken.
+    Taken(Collected),
+}
+
+type Progress = Arc<dyn Fn(&CollectEvent) + Send + Sync>;
+
+/// A collection that is asked for. `.await` it; dropping it ends it after the batch that is under way, and
+/// the next one goes on from there.
+#[must_use = "a collection does nothing until it is awaited"]
+pub struct Collect {
+    inner: Arc<Inner>,
+    options: Options,
+}
+
+#[derive(Clone, Default)]
+struct Options {
+    policy: CollectPolicy,
+    dry_run: bool,
+    progress: Option<Progress>,
+}
+
+impl Collect {
+    /// What is taken. Default: [`CollectPolicy::default`].
+    pub fn policy(mut self, policy: CollectPolicy) -> Self {
+        self.options.policy = policy;
+        self
+    }
+
+    /// Takes nothing, and tells what would be taken.
+    pub fn dry_run(mut self) -> Self {
+        self.options.dry_run = true;
+        self
+    }
+
+    /// Calls `handler` for everything that happens. Default: nobody is told.
+    pub fn progress(mut self, handler: impl Fn(&CollectEvent) + Send + Sync + 'static) -> Self {
+        self.options.progress = Some(Arc::new(handler));
+        self
+    }
+}
+
+impl fmt::Debug for Collect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collect")
+            .field("policy", &self.options.policy)
+            .field("dry_run", &self.options.dry_run)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deriva {
+    /// Requests that what no root needs be taken away: `.await` it, after setting options. One collection
+    /// runs at a time; others wait. Puts, inserts and materializations go on beside it, and lose nothing
+    /// that they rely on; see [`Deriva::lease`] for what is relied on between two of them.
+    ///
+    /// The request fails with `Unsupported` where a store cannot list, cannot be written to, or is shared
+    /// with other processes, which may rely on what is unreachable here (a dry run is possible there); with
+    /// `Corrupt` where a recipe is damaged, as nobody knows what it needs; and with what the stores say.
+    /// What was taken until then stays taken.
+    pub fn collect(&self) -> Collect {
+        Collect {
+            inner: Arc::clone(&self.inner),
+            options: Options::default(),
+        }
+    }
+}
+
+impl IntoFuture for Collect {
+    type Output = Result<Collected>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let tokio = self.inner.tokio.clone();
+            // A task of its own, so that who asks and then forgets to poll holds up nobody else.
+            let collecting = tokio.spawn(perform(self.inner, self.options));
+            let collecting = AbortOnDropHandle::new(collecting).await;
+            let collected = collecting.unwrap_or_else(|source| {
+                let what = "the collection's task ended early";
+                Err(Error::new(ErrorKind::Internal, what).caused_by(source))
+            });
+            collected.map_err(|error| error.during("collect"))
+        })
+    }
+}
+
+async fn perform(inner: Arc<Inner>, options: Options) -> Result<Collected> {
+    let began = inner.clock.now();
+    for store in [inner.blobs.capabilities(), inner.dag.capabilities()] {
+        possible(store, options.dry_run)?;
+    }
+    let mut sightings = Arc::clone(&inner.sightings).lock_owned().await;
+    let mut collector = Collector::list(&inner, options.clone()).await?;
+    collector.walk_roots().await?;
+    if let Some(age) = options.policy.older_than {
+        collector.keep_young(age, &mut sightings).await?;
+    }
+    collector.take_unreachable().await?;
+    if options.policy.unreferenced_blobs {
+        collector.take_unreferenced().await?;
+    }
+    if let Some(most) = options.policy.derived_bytes_at_most {
+        collector.drop_derived(most).await?;
+    }
+    let mut collected = collector.report;
+    collected.seconds = inner.clock.now().saturating_sub(began).as_secs_f64();
+    Ok(collected)
+}
+
+/// Fails where a store cannot be collected.
+fn possible(store: Capabilities, dry_run: bool) -> Result<()> {
+    let refuse = |why| Err(Error::new(ErrorKind::Unsupported, why));
+    match store {
+        store if !store.list => refuse("a store that cannot list cannot be collected"),
+        store if !dry_run && !store.writable => refuse("nothing can be taken from a read-only store"),
+        store if !dry_run && store.shared => refuse(
+            "other processes may rely on what is unreachable here, so a shared store is not collected",
+        )
+        .map_err(|error| error.hint("ask for a dry run to learn what is unreachable")),
+        _ => Ok(()),
+    }
+}
