@@ -61,9 +61,13 @@ impl<'a> Graph<'a> {
         self.len() == 0
     }
 
-    fn dependents(self, node: u32) -> &'a [u32] {
-        let at = node as usize;
-        &self.dependents[self.dependents_at[at] as usize..self.dependents_at[at + 1] as usize]
+    /// The nodes that wait for `node`, once for each input that it is; none for what is no node.
+    #[must_use]
+    pub fn dependents(self, node: u32) -> &'a [u32] {
+        match self.dependents_at.get(node as usize..) {
+            Some([from, to, ..]) => &self.dependents[*from as usize..*to as usize],
+            _ => &[],
+        }
     }
 
     /// How many inputs of each node are nodes of this graph.
