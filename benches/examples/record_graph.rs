@@ -30,12 +30,20 @@ async fn main() -> Result<()> {
         .map(|(at, (recipe, _))| (recipe.addr(), at))
         .collect();
     println!(
-        "# Each line is a recipe: its cost in nanoseconds, then its inputs that are recipes, as line numbers from 0."
+        "# Each line is a recipe: its cost in nanoseconds, a number for its function, and its inputs that are"
     );
+    println!("# recipes, as numbers of lines from 0, without these two.");
+    let mut functions: Vec<FunctionId> = Vec::new();
     for (recipe, cost) in &recorded {
         let inputs = recipe.inputs().filter_map(|input| places.get(&input));
         let inputs: String = inputs.map(|input| format!(" {input}")).collect();
-        println!("{cost}{inputs}");
+        let function = recipe.function();
+        let known = functions.iter().position(|known| *known == function);
+        let function = known.unwrap_or_else(|| {
+            functions.push(function);
+            functions.len() - 1
+        });
+        println!("{cost} {function}{inputs}");
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ const CORPUS: &str = include_str!("../../data/corpus.graph");
 pub(super) struct Costed {
     pub(super) name: String,
     pub(super) costs: Vec<u64>,
+    /// What the costs are taken for before they are known.
+    pub(super) estimates: Vec<u64>,
     at: Vec<u32>,
     dependents: Vec<u32>,
 }
@@ -29,7 +31,18 @@ pub(super) fn all(scale: Scale) -> Result<Vec<Costed>> {
 }
 
 impl Costed {
+    /// A graph of which each cost is estimated up to four times too high or too low.
     fn new(name: String, costs: Vec<u64>, inputs: &[Vec<u32>]) -> Self {
+        let mut random = SplitMix64::new(4);
+        let mut off = || 4f64.powf(random.below(2_001) as f64 / 1_000.0 - 1.0);
+        let estimates = costs
+            .iter()
+            .map(|cost| (*cost as f64 * off()) as u64)
+            .collect();
+        Self::estimated(name, costs, estimates, inputs)
+    }
+
+    fn estimated(name: String, costs: Vec<u64>, estimates: Vec<u64>, inputs: &[Vec<u32>]) -> Self {
         let mut at = vec![0u32; costs.len() + 1];
         for input in inputs.iter().flatten() {
             at[*input as usize + 1] += 1;
@@ -49,6 +62,7 @@ impl Costed {
         Self {
             name,
             costs,
+            estimates,
             at,
             dependents,
         }
@@ -59,7 +73,8 @@ impl Costed {
     }
 }
 
-/// A line for each node: its cost in nanoseconds, then the numbers of its inputs, counted in lines from 0.
+/// A line for each node: its cost in nanoseconds, the number of its function, and those of its inputs, counted
+/// in lines from 0. Each cost is estimated at the mean of its function.
 fn recorded(text: &str) -> Result<Costed> {
     let wrong = || {
         Error::new(
@@ -67,13 +82,21 @@ fn recorded(text: &str) -> Result<Costed> {
             "the recorded graph has a line that is no node",
         )
     };
-    let (mut costs, mut inputs) = (Vec::new(), Vec::new());
+    let (mut costs, mut functions, mut inputs) = (Vec::new(), Vec::new(), Vec::new());
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let mut numbers = line.split(' ').map(str::parse::<u64>);
-        costs.push(numbers.next().ok_or_else(wrong)?.map_err(|_| wrong())?);
-        let node =
-            numbers.map(|input| u32::try_from(input.map_err(|_| wrong())?).map_err(|_| wrong()));
-        inputs.push(node.collect::<Result<Vec<_>>>()?);
+        let numbers = line.split(' ').map(str::parse::<u64>);
+        let numbers: Vec<u64> = numbers.collect::<Result<_, _>>().map_err(|_| wrong())?;
+        let [cost, function, node_inputs @ ..] = numbers.as_slice() else {
+            return Err(wrong());
+        };
+        costs.push(*cost);
+        functions.push(*function);
+        inputs.push(
+            node_inputs
+                .iter()
+                .map(|input| *input as u32)
+                .collect::<Vec<_>>(),
+        );
     }
     let count = costs.len();
     if inputs
@@ -83,7 +106,16 @@ fn recorded(text: &str) -> Result<Costed> {
     {
         return Err(wrong());
     }
-    Ok(Costed::new("corpus, recorded".to_owned(), costs, &inputs))
+    let mean = |function: &u64| {
+        let own = costs
+            .iter()
+            .zip(&functions)
+            .filter(|(_, other)| *other == function);
+        own.clone().map(|(cost, _)| cost).sum::<u64>() / own.count() as u64
+    };
+    let estimates = functions.iter().map(mean).collect();
+    let name = "corpus, recorded".to_owned();
+    Ok(Costed::estimated(name, costs, estimates, &inputs))
 }
 
 /// Layers of equal width; each node needs two of the layer below.

@@ -8,7 +8,7 @@ mod bound;
 mod graphs;
 
 use deriva::Result;
-use deriva::runtime::schedule::{Order, lower_bound, simulate};
+use deriva::runtime::schedule::{Order, lower_bound, priorities, simulate};
 
 use crate::Scale;
 use crate::report::{Report, Target};
@@ -27,6 +27,9 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
             let bound = lower_bound(shape, &graph.costs, workers);
             let ours = simulate(shape, &graph.costs, Order::CriticalPath, workers);
             let fifo = simulate(shape, &graph.costs, Order::Fifo, workers);
+            let guessed = priorities(shape, &graph.estimates);
+            let guessed = Order::Priorities(&guessed);
+            let guessed = simulate(shape, &graph.costs, guessed, workers);
             let row = |what: &str| format!("{}, {workers} worker(s): {what}", graph.name);
             let mut add = |what: &str, ours: u64, bound: u64, target| {
                 report.add_figures(
@@ -39,6 +42,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
                 );
             };
             add("longest path first", ours, bound, Target::AtMost(WITHIN));
+            add("by estimated costs", guessed, bound, Target::None);
             add("first ready first", fifo, bound, Target::None);
             if ours as f64 > bound as f64 * WITHIN {
                 let tighter = bound::tighter(shape, &graph.costs, workers).max(bound);
