@@ -9,6 +9,7 @@ mod bare;
 mod materialize;
 mod measure;
 mod report;
+mod schedule;
 mod stores;
 
 use std::process::ExitCode;
@@ -51,11 +52,16 @@ impl Scale {
 
 type Bench = fn(Scale, &mut Report) -> Result<()>;
 
-const BENCHES: [(&str, &str, Bench); 2] = [
+const BENCHES: [(&str, &str, Bench); 3] = [
     (
         "materialize",
         "LAYERED, CHAIN, FANIN and HUB computed cold on memory and sled, against the bare loop",
         materialize::run,
+    ),
+    (
+        "schedule",
+        "makespans in virtual time, 1 to 1000 workers, against the bound: a recorded graph and random ones",
+        schedule::run,
     ),
     (
         "stores",

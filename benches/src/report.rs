@@ -41,6 +41,47 @@ pub(crate) struct Report {
     rows: Vec<Row>,
 }
 
+impl Row {
+    fn new(
+        bench: &'static str,
+        row: String,
+        (ours, baseline, unit): (f64, f64, &'static str),
+        target: Target,
+    ) -> Self {
+        let (ratio, text, met) = match target {
+            Target::None => (ours / baseline, None, None),
+            Target::AtMost(limit) => (
+                ours / baseline,
+                Some(format!("<= {limit}")),
+                Some(ours / baseline <= limit),
+            ),
+            Target::AtLeast(share) => (
+                baseline / ours,
+                Some(format!(">= {share}")),
+                Some(baseline / ours >= share),
+            ),
+            Target::Within(us) => (
+                ours / baseline,
+                Some(format!("<= +{us} us")),
+                Some(ours <= baseline + us),
+            ),
+        };
+        Self {
+            bench,
+            row,
+            ours,
+            baseline,
+            unit,
+            ratio,
+            target: text,
+            met,
+            cpu_seconds: 0.0,
+            peak_bytes: 0,
+            disk_bytes: 0,
+        }
+    }
+}
+
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
         Self {
@@ -63,43 +104,35 @@ impl Report {
     ) {
         let per_op = |sample: &Sample| sample.seconds * 1e6 / count.max(1) as f64;
         let (mine, base) = (per_op(ours), per_op(baseline));
-        let (ratio, text, met) = match target {
-            Target::None => (mine / base, None, None),
-            Target::AtMost(limit) => (
-                mine / base,
-                Some(format!("<= {limit}")),
-                Some(mine / base <= limit),
-            ),
-            Target::AtLeast(share) => (
-                base / mine,
-                Some(format!(">= {share}")),
-                Some(base / mine >= share),
-            ),
-            Target::Within(us) => (
-                mine / base,
-                Some(format!("<= +{us} us")),
-                Some(mine <= base + us),
-            ),
-        };
-        let row = Row {
-            bench,
-            row: row.into(),
-            ours: mine,
-            baseline: base,
-            unit: "us/op",
-            ratio,
-            target: text,
-            met,
+        let row = Row::new(bench, row.into(), (mine, base, "us/op"), target);
+        self.push(Row {
             cpu_seconds: ours.cpu_seconds,
             peak_bytes: ours.peak_bytes,
             disk_bytes: ours.disk_bytes,
-        };
+            ..row
+        });
+    }
+
+    /// Adds a comparison of figures that were computed, not measured. The ratio is as in [`Report::add`].
+    pub(crate) fn add_figures(
+        &mut self,
+        bench: &'static str,
+        row: impl Into<String>,
+        ours: f64,
+        baseline: f64,
+        unit: &'static str,
+        target: Target,
+    ) {
+        self.push(Row::new(bench, row.into(), (ours, baseline, unit), target));
+    }
+
+    fn push(&mut self, row: Row) {
         if self.json {
             println!("{}", serde_json::to_string(&row).unwrap_or_default());
         } else {
             eprintln!(
-                "{}: {} {:.3} us/op, ratio {:.2}",
-                row.bench, row.row, row.ours, row.ratio
+                "{}: {} {:.3} {}, ratio {:.2}",
+                row.bench, row.row, row.ours, row.unit, row.ratio
             );
         }
         self.rows.push(row);
@@ -113,16 +146,8 @@ impl Report {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
         table.set_header([
-            "bench",
-            "row",
-            "ours us/op",
-            "baseline us/op",
-            "ratio",
-            "target",
-            "met",
-            "CPU s",
-            "peak MiB",
-            "disk MiB",
+            "bench", "row", "ours", "baseline", "unit", "ratio", "target", "met", "CPU s",
+            "peak MiB", "disk MiB",
         ]);
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / (1 << 20) as f64);
         for row in &self.rows {
@@ -131,6 +156,7 @@ impl Report {
                 row.row.clone(),
                 format!("{:.3}", row.ours),
                 format!("{:.3}", row.baseline),
+                row.unit.to_owned(),
                 format!("{:.2}", row.ratio),
                 row.target.clone().unwrap_or_default(),
                 row.met

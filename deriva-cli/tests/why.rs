@@ -1,4 +1,5 @@
 //! `explain`, `diff`, `why` and timelines, as a user calls them.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod common;
 

@@ -22,10 +22,12 @@ pub struct Graph<'a> {
 
 /// The order in which ready nodes run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum Order<'a> {
     /// The longest remaining path first.
     #[default]
     CriticalPath,
+    /// By the priority of each node, such as [`priorities`] of costs that are only estimated.
+    Priorities(&'a [u64]),
     /// As they became ready: what the other one is compared with.
     Fifo,
 }
@@ -61,9 +63,13 @@ impl<'a> Graph<'a> {
         self.len() == 0
     }
 
-    fn dependents(self, node: u32) -> &'a [u32] {
-        let at = node as usize;
-        &self.dependents[self.dependents_at[at] as usize..self.dependents_at[at + 1] as usize]
+    /// The nodes that wait for `node`, once for each input that it is; none for what is no node.
+    #[must_use]
+    pub fn dependents(self, node: u32) -> &'a [u32] {
+        match self.dependents_at.get(node as usize..) {
+            Some([from, to, ..]) => &self.dependents[*from as usize..*to as usize],
+            _ => &[],
+        }
     }
 
     /// How many inputs of each node are nodes of this graph.
@@ -168,17 +174,22 @@ pub fn critical_path(graph: Graph<'_>, priorities: &[u64]) -> Vec<u32> {
 /// The time that the graph takes on so many workers, when a worker that is free always takes the next
 /// ready node. `costs` has one entry for each node; no worker is taken for one.
 #[must_use]
-pub fn simulate(graph: Graph<'_>, costs: &[u64], order: Order, workers: usize) -> u64 {
+pub fn simulate(graph: Graph<'_>, costs: &[u64], order: Order<'_>, workers: usize) -> u64 {
     let workers = workers.max(1);
-    let longest = match order {
-        Order::CriticalPath => priorities(graph, costs),
-        Order::Fifo => Vec::new(),
+    let longest;
+    let by: &[u64] = match order {
+        Order::CriticalPath => {
+            longest = priorities(graph, costs);
+            &longest
+        }
+        Order::Priorities(given) => given,
+        Order::Fifo => &[],
     };
     let mut ready = ReadyQueue::new();
     let mut sequence = u64::MAX;
     let mut push = |ready: &mut ReadyQueue, node: u32| {
         sequence -= 1;
-        let priority = longest.get(node as usize).copied();
+        let priority = by.get(node as usize).copied();
         ready.push(node, priority.unwrap_or(sequence));
     };
     let mut waiting = graph.waiting();
@@ -312,6 +323,8 @@ mod tests {
         let costs = [1, 1, 1, 1, 4];
         assert_eq!(simulate(built.graph(), &costs, Order::CriticalPath, 2), 4);
         assert_eq!(simulate(built.graph(), &costs, Order::Fifo, 2), 6);
+        let wrong = Order::Priorities(&[5, 5, 5, 5, 1]);
+        assert_eq!(simulate(built.graph(), &costs, wrong, 2), 6);
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) fn write(recorded: &Recorded, to: impl Write) -> io::Result<()> {
         }
     }
     let other = json!({ "slices": recorded.slices.len(), "dropped_slices": recorded.dropped });
-    write!(to, "],\"otherData\":{other}}}\n")?;
+    writeln!(to, "],\"otherData\":{other}}}")?;
     to.flush()
 }
 
