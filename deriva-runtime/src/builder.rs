@@ -218,7 +218,9 @@ impl DerivaBuilder {
             tokio,
             flights: Flights::default(),
             gate: tokio::sync::RwLock::default(),
-            cache: BlobCache::new(self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES)),
+            cache: Arc::new(BlobCache::new(
+                self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES),
+            )),
             jobs,
         }))
     }

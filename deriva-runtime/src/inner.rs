@@ -21,7 +21,7 @@ pub(crate) struct Inner {
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
     /// to rely on passes alone. Held for one call to a store at the most, never while a function runs.
     pub(crate) gate: tokio::sync::RwLock<()>,
-    pub(crate) cache: BlobCache,
+    pub(crate) cache: Arc<BlobCache>,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }

@@ -9,6 +9,7 @@
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | stores that retry, time out, copy to a faster store | [`layers`] |
+//! | what stays in memory | [`cache`] |
 //! | where functions run | [`executor`] |
 //! | the functions that come with deriva | [`functions`] |
 //!
@@ -16,7 +17,7 @@
 //! both together.
 
 mod builder;
-mod cache;
+pub mod cache;
 mod call;
 mod deriva;
 mod digest;
@@ -35,6 +36,7 @@ mod run;
 mod survey;
 
 pub use builder::{DerivaBuilder, StoreSource};
+pub use cache::{CacheStats, Pinned};
 pub use deriva::{Deriva, Shown, Status};
 pub use event::{Event, Materialized, Reuse, Summary};
 pub use executor::{InlineExecutor, PoolExecutor};
