@@ -32,6 +32,8 @@ pub(crate) enum Target {
     AtLeast(f64),
     /// At most this many microseconds per operation longer than the baseline.
     Within(f64),
+    /// At most this, in the row's unit, whatever the baseline.
+    Below(f64),
 }
 
 /// Collects rows; prints JSON at once and the table at the end.
@@ -63,6 +65,33 @@ impl Report {
     ) {
         let per_op = |sample: &Sample| sample.seconds * 1e6 / count.max(1) as f64;
         let (mine, base) = (per_op(ours), per_op(baseline));
+        self.push(bench, row.into(), "us/op", (mine, base), ours, target);
+    }
+
+    /// Adds a comparison of two figures that are no times per operation, in their unit. The ratio is
+    /// ours over the baseline's.
+    pub(crate) fn add_values(
+        &mut self,
+        bench: &'static str,
+        row: impl Into<String>,
+        unit: &'static str,
+        ours: f64,
+        baseline: f64,
+        target: Target,
+    ) {
+        let sample = Sample::default();
+        self.push(bench, row.into(), unit, (ours, baseline), &sample, target);
+    }
+
+    fn push(
+        &mut self,
+        bench: &'static str,
+        row: String,
+        unit: &'static str,
+        (mine, base): (f64, f64),
+        ours: &Sample,
+        target: Target,
+    ) {
         let (ratio, text, met) = match target {
             Target::None => (mine / base, None, None),
             Target::AtMost(limit) => (
@@ -80,13 +109,18 @@ impl Report {
                 Some(format!("<= +{us} us")),
                 Some(mine <= base + us),
             ),
+            Target::Below(limit) => (
+                mine / base,
+                Some(format!("<= {limit} {unit}")),
+                Some(mine <= limit),
+            ),
         };
         let row = Row {
             bench,
-            row: row.into(),
+            row,
             ours: mine,
             baseline: base,
-            unit: "us/op",
+            unit,
             ratio,
             target: text,
             met,
@@ -98,8 +132,8 @@ impl Report {
             println!("{}", serde_json::to_string(&row).unwrap_or_default());
         } else {
             eprintln!(
-                "{}: {} {:.3} us/op, ratio {:.2}",
-                row.bench, row.row, row.ours, row.ratio
+                "{}: {} {:.3} {}, ratio {:.2}",
+                row.bench, row.row, row.ours, row.unit, row.ratio
             );
         }
         self.rows.push(row);
@@ -113,16 +147,8 @@ impl Report {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
         table.set_header([
-            "bench",
-            "row",
-            "ours us/op",
-            "baseline us/op",
-            "ratio",
-            "target",
-            "met",
-            "CPU s",
-            "peak MiB",
-            "disk MiB",
+            "bench", "row", "ours", "baseline", "unit", "ratio", "target", "met", "CPU s",
+            "peak MiB", "disk MiB",
         ]);
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / (1 << 20) as f64);
         for row in &self.rows {
@@ -131,6 +157,7 @@ impl Report {
                 row.row.clone(),
                 format!("{:.3}", row.ours),
                 format!("{:.3}", row.baseline),
+                row.unit.to_owned(),
                 format!("{:.2}", row.ratio),
                 row.target.clone().unwrap_or_default(),
                 row.met

@@ -12,7 +12,11 @@ const READ_AGAIN_PER_KIB: u64 = 350;
 /// it: the least that an entry of the cache can cost.
 #[must_use]
 pub fn read_again(len: u64) -> Duration {
-    Duration::from_nanos((len / 1024).saturating_mul(READ_AGAIN_PER_KIB).saturating_add(READ_AGAIN))
+    Duration::from_nanos(
+        (len / 1024)
+            .saturating_mul(READ_AGAIN_PER_KIB)
+            .saturating_add(READ_AGAIN),
+    )
 }
 
 /// Nanoseconds saved for each byte held, by one hit: the cost of the blob, at least that of reading it

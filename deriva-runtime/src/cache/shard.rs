@@ -236,7 +236,10 @@ impl Shard {
 
     /// Bytes of entries and orphans, of the pinned among them, and of the table's memory.
     pub(super) fn measure(&self) -> (u64, u64, u64) {
-        let sizes = self.table.values().map(|entry| (size(&entry.blob), entry.pins));
+        let sizes = self
+            .table
+            .values()
+            .map(|entry| (size(&entry.blob), entry.pins));
         let orphans = self.orphans.iter().map(|orphan| (orphan.size, orphan.pins));
         let (mut all, mut pinned) = (0, 0);
         for (size, pins) in sizes.chain(orphans) {

@@ -175,7 +175,7 @@ proptest! {
                 }
                 Op::Unpin(at) if !pins.is_empty() => {
                     let at = at % pins.len();
-                    pins.remove(at);
+                    drop(pins.remove(at));
                     model.pins.remove(at);
                     model.shrink_to(model.limit);
                 }

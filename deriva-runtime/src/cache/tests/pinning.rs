@@ -87,7 +87,10 @@ fn clearing_leaves_the_pinned_to_their_guards() {
     let pin = cache.pin(key(1)).unwrap();
     cache.clear();
     let stats = cache.assert_accounted();
-    assert_eq!((stats.entries, stats.bytes, stats.pinned_bytes), (0, 4096, 4096));
+    assert_eq!(
+        (stats.entries, stats.bytes, stats.pinned_bytes),
+        (0, 4096, 4096)
+    );
     drop(pin);
     assert_eq!(cache.assert_accounted().bytes, 0);
 }
