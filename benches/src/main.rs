@@ -1,11 +1,12 @@
 //! Measures deriva against bare loops and raw engines, in ratios taken in one run.
 //!
 //! Each row interleaves deriva with its baseline and compares medians. CPU seconds, peak memory and
-//! bytes on disk stand beside the time. Nothing is served from a cache: every repetition works on a
-//! store of its own.
+//! bytes on disk stand beside the time. But for the bench of the cache itself, nothing is served from one:
+//! every repetition works on a store of its own.
 #![allow(clippy::print_stdout, reason = "a program that prints its figures")]
 
 mod bare;
+mod cache;
 mod materialize;
 mod measure;
 mod report;
@@ -52,7 +53,7 @@ impl Scale {
 
 type Bench = fn(Scale, &mut Report) -> Result<()>;
 
-const BENCHES: [(&str, &str, Bench); 3] = [
+const BENCHES: [(&str, &str, Bench); 4] = [
     (
         "materialize",
         "LAYERED, CHAIN, FANIN and HUB computed cold on memory and sled, against the bare loop",
@@ -67,6 +68,11 @@ const BENCHES: [(&str, &str, Bench); 3] = [
         "stores",
         "each store against its engine alone: inserts, opening, reads, edges, blobs by size",
         stores::run,
+    ),
+    (
+        "cache",
+        "the memory cache: a warm get, and what its policy saves against LRU and an upper bound",
+        cache::run,
     ),
 ];
 

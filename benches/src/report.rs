@@ -32,6 +32,8 @@ pub(crate) enum Target {
     AtLeast(f64),
     /// At most this many microseconds per operation longer than the baseline.
     Within(f64),
+    /// At most this, in the row's unit, whatever the baseline.
+    Below(f64),
 }
 
 /// Collects rows; prints JSON at once and the table at the end.
@@ -63,6 +65,11 @@ impl Row {
             Target::Within(us) => (
                 ours / baseline,
                 Some(format!("<= +{us} us")),
+            Target::Below(limit) => (
+                mine / base,
+                Some(format!("<= {limit} {unit}")),
+                Some(mine <= limit),
+            ),
                 Some(ours <= baseline + us),
             ),
         };

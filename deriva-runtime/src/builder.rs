@@ -258,7 +258,7 @@ impl DerivaBuilder {
             costs: Costs::new(dag.capabilities().durability),
             slots: Arc::new(Slots::new(executor.width())),
             memory: Memory::new(memory),
-            cache: BlobCache::new(cache_bytes.min(memory)),
+            cache: Arc::new(BlobCache::new(cache_bytes.min(memory))),
             policies: self.policies,
             blobs,
             dag,

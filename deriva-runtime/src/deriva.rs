@@ -1,6 +1,7 @@
 //! The handle that applications hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{
     AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
@@ -187,22 +188,32 @@ impl Deriva {
             return Ok(blob.into_bytes());
         }
         let since = self.inner.invalidations.now();
-        let blob = match self.stored(addr).await? {
-            Some(blob) => blob,
-            None => self.compute(addr).await?,
-        };
-        self.inner.cache_found(since, addr, &blob);
+        let epoch = self.inner.cache.epoch(addr);
+        let (blob, cost) = self.fetch(addr).await?;
+        self.inner.cache_found(since, epoch, addr, &blob, cost);
         Ok(blob.into_bytes())
     }
 
-    /// The blob of an address where nothing needs to be computed.
-    async fn stored(&self, addr: CAddr) -> Result<Option<Blob>> {
+    /// The blob of an address, past the cache, and what it cost to compute: zero for a leaf.
+    pub(crate) async fn fetch(&self, addr: CAddr) -> Result<(Blob, Duration)> {
+        if let Some(found) = self.stored(addr).await? {
+            return Ok(found);
+        }
+        let blob = self.compute(addr).await?;
+        // The bytes are there: that their cost cannot be read is no reason to fail.
+        let outputs = self.inner.dag.outputs(&[addr]).await.unwrap_or_default();
+        let cost = outputs.into_iter().flatten().map(|output| output.cost);
+        Ok((blob, cost.sum()))
+    }
+
+    /// The blob of an address where nothing needs to be computed, and its cost.
+    async fn stored(&self, addr: CAddr) -> Result<Option<(Blob, Duration)>> {
         let Some(node) = self.inner.dag.get_one(addr).await? else {
             return match self.inner.blobs.get(addr).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     Err(name_needs(&self.inner, addr, error).await)
                 }
-                other => other,
+                leaf => Ok(leaf?.map(|blob| (blob, Duration::ZERO))),
             };
         };
         let Some(output) = node.output else {
@@ -214,7 +225,7 @@ impl Deriva {
                 self.inner.discard_damaged(&[output.addr]).await?;
                 Ok(None)
             }
-            other => other,
+            other => Ok(other?.map(|blob| (blob, output.cost))),
         }
     }
 

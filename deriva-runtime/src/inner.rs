@@ -1,10 +1,11 @@
 //! What all handles and requests of one [`crate::Deriva`] share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{Blob, BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
-use crate::cache::BlobCache;
+use crate::cache::{BlobCache, Epoch};
 use crate::costs::Costs;
 use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
@@ -33,7 +34,7 @@ pub(crate) struct Inner {
     /// What earlier collections saw; the collection that runs holds it.
     pub(crate) sightings: Arc<tokio::sync::Mutex<Sightings>>,
     pub(crate) invalidations: Invalidations,
-    pub(crate) cache: BlobCache,
+    pub(crate) cache: Arc<BlobCache>,
     pub(crate) memory: Memory,
     pub(crate) costs: Costs,
     pub(crate) policies: Policies,
@@ -58,10 +59,17 @@ impl Inner {
 
     /// Keeps a blob in the memory cache under the address through which it was found, unless anything was
     /// forgotten since the search for it began.
-    pub(crate) fn cache_found(&self, since: Moment, addr: CAddr, blob: &Blob) {
+    pub(crate) fn cache_found(
+        &self,
+        since: Moment,
+        epoch: Epoch,
+        addr: CAddr,
+        blob: &Blob,
+        cost: Duration,
+    ) {
         self.invalidations.with_moved(since, |moved| {
             if !moved {
-                self.cache.insert(addr, blob);
+                self.cache.insert_since(epoch, addr, blob, cost);
             }
         });
     }

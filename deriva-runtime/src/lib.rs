@@ -10,6 +10,7 @@
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | stores that retry, time out, copy to a faster store | [`layers`] |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
+//! | what stays in memory | [`cache`] |
 //! | where functions run | [`executor`] |
 //! | in what order, and how long a graph would take | [`schedule`] |
 //! | the functions that come with deriva | [`functions`] |
@@ -19,7 +20,7 @@
 
 mod addr_index;
 mod builder;
-mod cache;
+pub mod cache;
 mod call;
 mod collect;
 mod costs;
@@ -59,6 +60,7 @@ mod timeline;
 mod why;
 
 pub use builder::{DerivaBuilder, StoreSource};
+pub use cache::{CacheStats, Pinned};
 pub use collect::{Collect, CollectEvent, CollectPolicy, Collected};
 pub use costs::{Basis, CutoffDecision, Estimate};
 pub use deriva::{Deriva, Shown, Status};

@@ -1,0 +1,24 @@
+//! What a cache counts.
+
+use serde::Serialize;
+
+/// What the memory cache did since it was made, and what it holds. Taken shard by shard: while others
+/// use the cache, the counts need not belong to one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CacheStats {
+    /// Addresses that were asked for and held.
+    pub hits: u64,
+    /// Addresses that were asked for and not held.
+    pub misses: u64,
+    /// Entries that had to go for others, or because less room was left. Removed ones do not count.
+    pub evictions: u64,
+    /// Entries held.
+    pub entries: u64,
+    /// Their bytes, with the overhead of each ([`super::BlobCache::ENTRY_BYTES`]), and those of
+    /// entries that were removed while pinned.
+    pub bytes: u64,
+    /// The part of `bytes` that is pinned.
+    pub pinned_bytes: u64,
+    /// Bytes that may be held.
+    pub limit: u64,
+}
