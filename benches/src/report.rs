@@ -65,12 +65,12 @@ impl Row {
             Target::Within(us) => (
                 ours / baseline,
                 Some(format!("<= +{us} us")),
-            Target::Below(limit) => (
-                mine / base,
-                Some(format!("<= {limit} {unit}")),
-                Some(mine <= limit),
-            ),
                 Some(ours <= baseline + us),
+            ),
+            Target::Below(limit) => (
+                ours / baseline,
+                Some(format!("<= {limit} {unit}")),
+                Some(ours <= limit),
             ),
         };
         Self {
