@@ -9,8 +9,9 @@ use deriva_api::{Error, ErrorKind, Result};
 /// Names the store's form; empty while the store is being created. A folder without it is nobody's,
 /// or somebody else's.
 ///
-/// A form is the scheme, or the scheme, `-` and what tells it from other forms that its files have had: a
-/// version of deriva that does not know the form must refuse the folder before it looks at them.
+/// A form is the scheme, or the scheme, `-` and what tells it from other forms that its files have
+/// had: a version of deriva that does not know the form must refuse the folder before it looks at
+/// them.
 const MARKER: &str = "deriva-store";
 /// Locked while a process has the store open.
 const LOCK: &str = "lock";

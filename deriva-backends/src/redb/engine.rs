@@ -27,7 +27,8 @@ const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 const FILE: &str = "pages";
 /// A database that is being created. It gets its name when it is whole.
 const NEW: &str = "pages.new";
-/// A database that an older version of deriva created: redb's own file, with pages that nobody checks.
+/// A database that an older version of deriva created: redb's own file, with pages that nobody
+/// checks.
 const UNCHECKED: &str = "db";
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -364,8 +365,8 @@ mod tests {
         }
     }
 
-    /// Loss of power in the middle of a commit, with its header on the disk and one of its pages not, or in
-    /// parts: redb comes up with the commit before.
+    /// Loss of power in the middle of a commit, with its header on the disk and one of its pages
+    /// not, or in parts: redb comes up with the commit before.
     #[test]
     fn a_torn_commit_is_rolled_back() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
 //! A file for redb whose pages are checked whenever they are read.
 //!
-//! Redb checks its pages when it repairs a file, and trusts them otherwise: a damaged key would mislead
-//! its search. Here each block of 4 KiB has a checksum over its bytes and its place. Redb's cache
-//! stands above, so a page is checked when it comes from the file, not with each look at it.
+//! Redb checks its pages when it repairs a file, and trusts them otherwise: a damaged key would
+//! mislead its search. Here each block of 4 KiB has a checksum over its bytes and its place. Redb's
+//! cache stands above, so a page is checked when it comes from the file, not with each look at it.
 //!
 //! | in the file | what |
 //! |---|---|
@@ -10,20 +10,21 @@
 //! | a block | redb's header |
 //! | a block, then 512 blocks | checksums, then the blocks that they are of; and so on to the end |
 //!
-//! **A page that is not what was written** is handed to redb filled with [`UNSOUND`]. No page of redb
-//! begins like that, nor does any reading of it stay within its bounds, so redb answers that the file
-//! is corrupt, or panics, which is caught. When it chooses the commit that it repairs a file to,
-//! such a page fails redb's own checksums and so counts as torn. An error would not do: after one redb refuses all
-//! further work, on sound pages too, and loses what was not durable.
+//! **A page that is not what was written** is handed to redb filled with [`UNSOUND`]. No page of
+//! redb begins like that, nor does any reading of it stay within its bounds, so redb answers that
+//! the file is corrupt, or panics, which is caught. When it chooses the commit that it repairs a
+//! file to, such a page fails redb's own checksums and so counts as torn. An error would not do:
+//! after one redb refuses all further work, on sound pages too, and loses what was not durable.
 //!
-//! **Durability.** New checksums are written before each sync, which covers both. Redb writes a page whole, to
-//! where no page lies that a durable commit needs, so until the sync nobody relies on the new
-//! checksum. Checksums of other pages, in the same block, are written again as they were: redb
-//! itself relies on it that such bytes outlive a loss of power ("powersafe overwrite") for the header, which
-//! holds its last two commits.
+//! **Durability.** New checksums are written before each sync, which covers both. Redb writes a
+//! page whole, to where no page lies that a durable commit needs, so until the sync nobody relies
+//! on the new checksum. Checksums of other pages, in the same block, are written again as they
+//! were: redb itself relies on it that such bytes outlive a loss of power ("powersafe overwrite")
+//! for the header, which holds its last two commits.
 //!
-//! **The header** is not checked here. It is the one block that redb writes in place and in part, and
-//! checks by itself: each commit's slot carries a checksum, and the rest is held against the file's length.
+//! **The header** is not checked here. It is the one block that redb writes in place and in part,
+//! and checks by itself: each commit's slot carries a checksum, and the rest is held against the
+//! file's length.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
