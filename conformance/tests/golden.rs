@@ -1,6 +1,6 @@
 //! Stores as earlier versions of deriva wrote them open, read right in every way, and are written on.
 //!
-//! They lie in `golden/`, named after engine, format, and how their process ended. With
+//! They lie in `golden/`, named after the form of their files, format, and how their process ended. With
 //! `DERIVA_GOLDEN=write` this test writes those that are not there; existing ones are never touched.
 //! When a format changes, write the new ones under a new name and keep the old.
 
@@ -22,6 +22,8 @@ const DIGEST: &str = "11101e832c0fca045ff13009a7ea91b21d7d316266e717769548e84573
 #[case("sled-2-killed")]
 #[case("redb-2-closed")]
 #[case("redb-2-killed")]
+#[case("redb-pages-2-closed")]
+#[case("redb-pages-2-killed")]
 #[case("files-1-closed")]
 #[case("files-1-killed")]
 #[cfg_attr(feature = "rocksdb", case("rocksdb-2-closed"))]

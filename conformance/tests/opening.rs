@@ -13,17 +13,17 @@ use deriva_api::ErrorKind;
 use rstest::rstest;
 
 #[rstest]
-#[case("sled")]
-#[case("redb")]
-#[case("files")]
-#[cfg_attr(feature = "rocksdb", case("rocksdb"))]
+#[case("sled", "sled\n")]
+#[case("redb", "redb-pages\n")]
+#[case("files", "files\n")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb", "rocksdb\n"))]
 #[tokio::test]
-async fn a_damaged_marker_is_told_from_a_foreign_one(#[case] scheme: &str) {
+async fn a_damaged_marker_is_told_from_a_foreign_one(#[case] scheme: &str, #[case] form: &str) {
     let folder = tempfile::tempdir().unwrap();
     let uri = format!("{scheme}:{}", folder.path().join("store").display());
     drop(open(&uri).await.unwrap());
     let marker = folder.path().join("store/deriva-store");
-    assert_eq!(fs::read_to_string(&marker).unwrap(), format!("{scheme}\n"));
+    assert_eq!(fs::read_to_string(&marker).unwrap(), form);
     for (text, kind) in [
         ("\u{1}\u{2}", ErrorKind::Corrupt),
         ("another-kind\n", ErrorKind::Invalid),
@@ -36,7 +36,7 @@ async fn a_damaged_marker_is_told_from_a_foreign_one(#[case] scheme: &str) {
     // Empty, as a store that was never created to the end: what is there is found.
     fs::write(&marker, "").unwrap();
     drop(open(&uri).await.unwrap());
-    assert_eq!(fs::read_to_string(&marker).unwrap(), format!("{scheme}\n"));
+    assert_eq!(fs::read_to_string(&marker).unwrap(), form);
 }
 
 #[rstest]

@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 
 use deriva_api::{Error, ErrorKind, Result};
 
-/// Names the store's scheme; empty while the store is being created. A folder without it is nobody's,
+/// Names the store's form; empty while the store is being created. A folder without it is nobody's,
 /// or somebody else's.
+///
+/// A form is the scheme, or the scheme, `-` and what tells it from other forms that its files have
+/// had: a version of deriva that does not know the form must refuse the folder before it looks at
+/// them.
 const MARKER: &str = "deriva-store";
 /// Locked while a process has the store open.
 const LOCK: &str = "lock";
@@ -19,9 +23,9 @@ pub(crate) struct Folder {
     _lock: File,
 }
 
-/// Creates the folder where it is not there, checks that it is empty or holds a store of `scheme`,
-/// and answers with its canonical path.
-pub(crate) fn prepare(path: &Path, scheme: &str) -> Result<PathBuf> {
+/// Creates the folder where it is not there, checks that it is empty or holds a store in one of the
+/// `forms` of a scheme, and answers with its canonical path.
+pub(crate) fn prepare(path: &Path, forms: &[&str]) -> Result<PathBuf> {
     let io = |source| at(path, Error::io(source));
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => {
@@ -31,7 +35,7 @@ pub(crate) fn prepare(path: &Path, scheme: &str) -> Result<PathBuf> {
             );
             return Err(at(path, error).hint("choose another path"));
         }
-        Ok(_) => check_owner(path, scheme)?,
+        Ok(_) => check_owner(path, forms)?,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
             create(path).map_err(io)?;
         }
@@ -42,7 +46,7 @@ pub(crate) fn prepare(path: &Path, scheme: &str) -> Result<PathBuf> {
 
 impl Folder {
     /// Locks a prepared folder, and marks it as a store that is being created where it is none yet.
-    pub(crate) fn hold(path: &Path, scheme: &str) -> Result<Self> {
+    pub(crate) fn hold(path: &Path, forms: &[&str]) -> Result<Self> {
         let io = |source| at(path, Error::io(source));
         let lock = File::options()
             .create(true)
@@ -56,7 +60,7 @@ impl Folder {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         // Checked again: somebody may have made a store here before the lock was ours.
-        check_owner(path, scheme)?;
+        check_owner(path, forms)?;
         let marker = path.join(MARKER);
         if !marker.exists() {
             write_durably(&marker, "").map_err(io)?;
@@ -76,12 +80,12 @@ impl Folder {
     }
 
     /// Notes that the store is created to the end, once what lies in the folder is durable there.
-    pub(crate) fn complete(&self, scheme: &str) -> Result<()> {
+    pub(crate) fn complete(&self, form: &str) -> Result<()> {
         if self.is_complete()? {
             return Ok(());
         }
         sync_folder(&self.path)?;
-        let written = write_durably(&self.path.join(MARKER), &format!("{scheme}\n"));
+        let written = write_durably(&self.path.join(MARKER), &format!("{form}\n"));
         written.map_err(|source| at(&self.path, Error::io(source)))
     }
 }
@@ -122,23 +126,35 @@ pub(crate) fn at(path: &Path, error: Error) -> Error {
     error.with("path", path.display())
 }
 
-fn check_owner(path: &Path, scheme: &str) -> Result<()> {
+fn check_owner(path: &Path, forms: &[&str]) -> Result<()> {
     let io = |source| at(path, Error::io(source));
     let marker = fs::read(path.join(MARKER));
     match marker.map(|found| String::from_utf8_lossy(&found).into_owned()) {
         // Empty: an opening was cut off while it created the store.
-        Ok(found) if found.trim().is_empty() || found.trim() == scheme => Ok(()),
-        Ok(found) if !is_scheme(found.trim()) => {
+        Ok(found) if found.trim().is_empty() || forms.contains(&found.trim()) => Ok(()),
+        Ok(found) if !is_form(found.trim()) => {
             let message = "the file `deriva-store` that names the kind of store is damaged";
-            let hint = format!("if it is a `{scheme}` store, write `{scheme}` to that file");
+            let (scheme, newest) = (scheme(forms[0]), forms[0]);
+            let hint = format!("if it is a `{scheme}` store, write `{newest}` to that file");
             Err(at(path, Error::new(ErrorKind::Corrupt, message)).hint(hint))
+        }
+        Ok(found)
+            if forms
+                .iter()
+                .any(|form| scheme(form) == scheme(found.trim())) =>
+        {
+            let message = "this store was written by a newer deriva";
+            Err(at(path, Error::new(ErrorKind::Unsupported, message))
+                .with("found", found.trim())
+                .with("known", forms.join(", "))
+                .hint("open it with the newer version, or choose another path"))
         }
         Ok(found) => {
             let error = Error::new(
                 ErrorKind::Invalid,
                 "this folder holds another kind of store",
             );
-            let hint = format!("open it as `{}:{}`", found.trim(), path.display());
+            let hint = format!("open it as `{}:{}`", scheme(found.trim()), path.display());
             Err(at(path, error).with("found", found.trim()).hint(hint))
         }
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
@@ -157,7 +173,11 @@ fn check_owner(path: &Path, scheme: &str) -> Result<()> {
     }
 }
 
-fn is_scheme(text: &str) -> bool {
+fn scheme(form: &str) -> &str {
+    form.split_once('-').map_or(form, |(scheme, _)| scheme)
+}
+
+fn is_form(text: &str) -> bool {
     text.bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

@@ -259,7 +259,7 @@ async fn a_database_that_is_gone_is_corrupt_and_no_new_store(#[case] scheme: &st
 /// What a crash leaves that cut the first opening short.
 #[rstest]
 #[case("sled", &[])]
-#[case("redb", &["redb/db.new"])]
+#[case("redb", &["redb/pages.new", "redb/db.new"])]
 #[cfg_attr(feature = "rocksdb", case("rocksdb", &["rocksdb/LOG", "rocksdb/000001.dbtmp"]))]
 #[tokio::test]
 async fn a_half_created_store_is_created_to_the_end(
@@ -278,4 +278,31 @@ async fn a_half_created_store_is_created_to_the_end(
     drop(blobs);
     let blobs = open(&uri).await.unwrap().blobs.unwrap();
     assert_eq!(blobs.usage().await.unwrap().unwrap().blobs, 1);
+}
+
+/// An older deriva compares the marker of a folder with the forms that it knows, before it looks at
+/// anything else there.
+#[rstest]
+#[case("sled", "sled")]
+#[case("redb", "redb-pages")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb", "rocksdb"))]
+#[case("files", "files")]
+#[tokio::test]
+async fn a_form_that_is_not_known_is_refused_by_name(#[case] scheme: &str, #[case] form: &str) {
+    let mut store = Store::open(&format!("{scheme}:PATH")).await;
+    store.close();
+    let marker = store.path().join("deriva-store");
+    assert_eq!(std::fs::read_to_string(&marker).unwrap().trim(), form);
+    std::fs::write(&marker, format!("{scheme}-2099")).unwrap();
+    let error = refused(store.uri()).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert_eq!(
+        error.context("found"),
+        Some(format!("{scheme}-2099").as_str())
+    );
+
+    std::fs::write(&marker, "other-2099").unwrap();
+    let error = refused(store.uri()).await;
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.advice().unwrap().contains("`other:"), "{error:?}");
 }

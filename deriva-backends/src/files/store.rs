@@ -41,9 +41,9 @@ struct Inner {
 
 pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
     let store = blocking::unblock(move || {
-        let canonical = folder::prepare(&config.path, SCHEME_FILES)?;
+        let canonical = folder::prepare(&config.path, &[SCHEME_FILES])?;
         let inner = HANDLES.open(&canonical, |slot| {
-            let folder = Folder::hold(&canonical, SCHEME_FILES)?;
+            let folder = Folder::hold(&canonical, &[SCHEME_FILES])?;
             failpoint!(OPEN_MARKED);
             let disk = Arc::new(Disk::open(&canonical, config.durability)?);
             folder.complete(SCHEME_FILES)?;

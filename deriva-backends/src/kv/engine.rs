@@ -24,6 +24,9 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
     /// A value as the engine hands it out, best without a copy.
     type Value: AsRef<[u8]> + Send + Sync + 'static;
 
+    /// The forms that the engine's files have had, as the folder's marker names them: the newest first.
+    const FORMS: &'static [&'static str];
+
     /// What a write survives that was applied and not synced.
     const APPLIED: DurabilityClass;
 
@@ -32,6 +35,11 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
 
     /// Opens the database, or creates it where the place is new; `cache` bytes of memory, about.
     fn open(place: &Place, cache: u64) -> Result<Self>;
+
+    /// The form of the open database. New ones have the newest.
+    fn form(&self) -> &'static str {
+        Self::FORMS[0]
+    }
 
     fn get(&self, key: &[u8]) -> Result<Option<Self::Value>>;
 

@@ -59,13 +59,13 @@ impl<E: Engine> KvStore<E> {
 
     fn open_blocking(handles: &'static Handles<Core<E>>, config: KvConfig) -> Result<Self> {
         let given = config.path.clone();
-        let path = folder::prepare(&given, config.scheme)?;
+        let path = folder::prepare(&given, E::FORMS)?;
         let config = KvConfig {
             path: path.clone(),
             ..config
         };
         let core = handles.open(&path, |slot| {
-            let folder = Folder::hold(&path, config.scheme)?;
+            let folder = Folder::hold(&path, E::FORMS)?;
             failpoint!(OPEN_MARKED);
             let place = Place {
                 folder: path.join(config.scheme),
@@ -78,7 +78,7 @@ impl<E: Engine> KvStore<E> {
             let noted = Noted::open(&path, counters.commits)?;
             let disk = Disk::open(&path.join("files"), config.durability)?;
             failpoint!(OPEN_FORMATTED);
-            folder.complete(config.scheme)?;
+            folder.complete(engine.form())?;
             let shared = Arc::new(Shared {
                 engine,
                 disk: Arc::new(disk),

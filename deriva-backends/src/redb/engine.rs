@@ -19,16 +19,24 @@ use redb::{
 use crate::folder::{at, locked, sync_folder};
 use crate::kv::{self, Engine, Failure, Place, Reopening, Reserve, Write};
 
+use super::pages::Pages;
+
 const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
-const FILE: &str = "db";
+
+/// The database, in a file whose pages are checked.
+const FILE: &str = "pages";
 /// A database that is being created. It gets its name when it is whole.
-const NEW: &str = "db.new";
+const NEW: &str = "pages.new";
+/// A database that an older version of deriva created: redb's own file, with pages that nobody
+/// checks.
+const UNCHECKED: &str = "db";
 
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 #[derive(Debug)]
 pub(super) struct RedbEngine {
     database: Reopening<Open>,
+    checked: bool,
     folder: PathBuf,
     pending: Mutex<Pending>,
 }
@@ -105,6 +113,8 @@ impl RedbEngine {
 impl Engine for RedbEngine {
     type Value = Bytes;
 
+    const FORMS: &'static [&'static str] = &["redb-pages", super::SCHEME];
+
     /// Redb holds it in the memory of the process until a durable commit.
     const APPLIED: DurabilityClass = DurabilityClass::None;
 
@@ -118,12 +128,13 @@ impl Engine for RedbEngine {
 
     fn open(place: &Place, cache: u64) -> Result<Self> {
         let folder = place.folder.clone();
-        let file = folder.join(FILE);
+        let checked = !folder.join(UNCHECKED).exists();
+        let file = folder.join(if checked { FILE } else { UNCHECKED });
         if place.is_new && !file.exists() {
             caught(|| create(&folder)).map_err(|failure| at(&folder, failure.error))?;
         }
         let open = move || {
-            let opened = caught(|| Open::new(&file, cache));
+            let opened = caught(|| Open::new(&file, checked, cache));
             opened.map_err(|failure| match failure.error.kind() {
                 ErrorKind::Locked => locked(&file).caused_by(failure.error),
                 ErrorKind::NotFound => at(&file, kv::gone()).caused_by(failure.error),
@@ -132,9 +143,14 @@ impl Engine for RedbEngine {
         };
         Ok(Self {
             database: Reopening::new(open)?,
+            checked,
             folder,
             pending: Mutex::default(),
         })
+    }
+
+    fn form(&self) -> &'static str {
+        Self::FORMS[usize::from(!self.checked)]
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
@@ -218,9 +234,13 @@ struct Open {
 }
 
 impl Open {
-    fn new(file: &Path, cache: u64) -> Result<Self, redb::Error> {
-        let cache = usize::try_from(cache).unwrap_or(usize::MAX);
-        let database = Database::builder().set_cache_size(cache).open(file)?;
+    fn new(file: &Path, checked: bool, cache: u64) -> Result<Self, redb::Error> {
+        let mut builder = Database::builder();
+        builder.set_cache_size(usize::try_from(cache).unwrap_or(usize::MAX));
+        let database = match checked {
+            true => builder.create_with_backend(Pages::open(file)?)?,
+            false => builder.open(file)?,
+        };
         let rows = match snapshot(&database) {
             Err(redb::Error::TableDoesNotExist(_)) => {
                 let transaction = database.begin_write()?;
@@ -248,7 +268,8 @@ fn create(folder: &Path) -> Result<(), redb::Error> {
     if new.exists() {
         fs::remove_file(&new)?;
     }
-    Database::create(&new)?.close()?;
+    let pages = Pages::create(&new)?;
+    Database::builder().create_with_backend(pages)?.close()?;
     Ok(fs::rename(&new, folder.join(FILE))?)
 }
 
@@ -342,5 +363,70 @@ mod tests {
         for key in ["synced", "kept", "durable"] {
             assert!(engine.get(key.as_bytes()).unwrap().is_some(), "{key}");
         }
+    }
+
+    /// Loss of power in the middle of a commit, with its header on the disk and one of its pages
+    /// not, or in parts: redb comes up with the commit before.
+    #[test]
+    fn a_torn_commit_is_rolled_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place {
+            folder: dir.path().join("redb"),
+            is_new: true,
+        };
+        let file = place.folder.join(FILE);
+        let engine = RedbEngine::open(&place, 1 << 20).unwrap();
+        let many = |name: &str| -> Vec<Write> {
+            (0..200).map(|n| row(&format!("{name}{n:03}"))).collect()
+        };
+        engine.apply(&many("first"), true).unwrap();
+        let mut before = fs::read(&file).unwrap();
+        engine.apply(&many("second"), true).unwrap();
+        let after = fs::read(&file).unwrap();
+        drop(engine);
+        // Redb syncs a file that grew before it uses the room.
+        before.resize(after.len(), 0);
+        let place = Place {
+            is_new: false,
+            ..place
+        };
+        // The first two blocks hold the header, the third checksums.
+        let changed = (2..after.len() / 4096)
+            .map(|block| block * 4096..(block + 1) * 4096)
+            .filter(|bytes| before[bytes.clone()] != after[bytes.clone()]);
+        let mut torn = 0;
+        for bytes in changed {
+            for lost in [bytes.clone(), bytes.start..bytes.start + 2048] {
+                let mut found = after.clone();
+                found[lost.clone()].copy_from_slice(&before[lost]);
+                if found == after {
+                    continue;
+                }
+                fs::write(&file, &found).unwrap();
+                let engine = RedbEngine::open(&place, 1 << 20).unwrap();
+                assert!(engine.get(b"first199").unwrap().is_some());
+                assert!(engine.get(b"second000").unwrap().is_none());
+                engine.apply(&[row("third")], true).unwrap();
+                drop(engine);
+                torn += 1;
+            }
+        }
+        assert!(torn > 4, "{torn}");
+    }
+
+    /// As versions of deriva before checked pages created it.
+    #[test]
+    fn an_unchecked_database_stays_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(UNCHECKED);
+        Database::create(&file).unwrap();
+        for is_new in [true, false] {
+            let folder = dir.path().to_owned();
+            let engine = RedbEngine::open(&Place { folder, is_new }, 1 << 20).unwrap();
+            assert_eq!(engine.form(), "redb");
+            assert_eq!(engine.get(b"kept").unwrap().is_some(), !is_new);
+            engine.apply(&[row("kept")], true).unwrap();
+        }
+        assert!(!dir.path().join(FILE).exists());
     }
 }

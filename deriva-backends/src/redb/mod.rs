@@ -2,6 +2,7 @@
 
 mod config;
 mod engine;
+mod pages;
 
 use async_trait::async_trait;
 use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};

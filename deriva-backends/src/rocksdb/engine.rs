@@ -22,6 +22,8 @@ pub(super) struct RocksDbEngine {
 impl Engine for RocksDbEngine {
     type Value = Bytes;
 
+    const FORMS: &'static [&'static str] = &[super::SCHEME];
+
     /// It is in the log, which the system has.
     const APPLIED: DurabilityClass = DurabilityClass::ProcessCrash;
 

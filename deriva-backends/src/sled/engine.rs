@@ -34,6 +34,8 @@ pub(super) struct SledEngine {
 impl Engine for SledEngine {
     type Value = sled::IVec;
 
+    const FORMS: &'static [&'static str] = &[super::SCHEME];
+
     /// Sled holds it in the memory of the process until it is flushed.
     const APPLIED: DurabilityClass = DurabilityClass::None;
 

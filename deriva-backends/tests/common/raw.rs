@@ -41,9 +41,40 @@ fn edit_sled(path: &std::path::Path, change: impl Fn(&[u8], &mut Vec<u8>)) {
     }
 }
 
+/// Takes redb's own file out of the one whose pages are checked, and puts it back.
 fn edit_redb(path: &std::path::Path, change: impl Fn(&[u8], &mut Vec<u8>)) {
+    let (pages, plain) = (path.join("pages"), path.join("plain"));
+    let checked = std::fs::read(&pages).unwrap();
+    let (head, groups) = checked.split_at(2 * BLOCK);
+    let mut file = head[BLOCK..].to_vec();
+    for group in groups.chunks(513 * BLOCK) {
+        file.extend_from_slice(&group[BLOCK..]);
+    }
+    std::fs::write(&plain, file).unwrap();
+    edit_plain_redb(&plain, change);
+    let file = std::fs::read(&plain).unwrap();
+    let (header, blocks) = file.split_at(BLOCK);
+    let mut checked = [&head[..BLOCK], header].concat();
+    let mut number: u64 = 0;
+    for group in blocks.chunks(512 * BLOCK) {
+        let mut sums = Vec::new();
+        for block in group.chunks(BLOCK) {
+            let sum = twox_hash::XxHash3_64::oneshot(block) ^ number;
+            sums.extend_from_slice(&sum.to_le_bytes());
+            number += 1;
+        }
+        sums.resize(BLOCK, 0);
+        checked.extend_from_slice(&[&sums, group].concat());
+    }
+    std::fs::write(&pages, checked).unwrap();
+    std::fs::remove_file(plain).unwrap();
+}
+
+const BLOCK: usize = 4096;
+
+fn edit_plain_redb(file: &std::path::Path, change: impl Fn(&[u8], &mut Vec<u8>)) {
     let table = redb::TableDefinition::<&[u8], &[u8]>::new("rows");
-    let db = redb::Database::open(path.join("db")).unwrap();
+    let db = redb::Database::open(file).unwrap();
     let read = db.begin_read().unwrap().open_table(table).unwrap();
     let write = db.begin_write().unwrap();
     {
