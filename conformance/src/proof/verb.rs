@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::collect::{self, CollectorArgs};
 use super::reader::{self, ReaderArgs};
 use super::writer::{self, WriterArgs};
 use super::{Broken, Crash, Damage, prove, waits};
@@ -46,6 +47,9 @@ pub enum Verb {
     /// Writes until it is killed
     #[command(name = "__writer", hide = true)]
     Writer(WriterArgs),
+    /// Collects until it is killed
+    #[command(name = "__collector", hide = true)]
+    Collector(CollectorArgs),
     /// Reads a damaged store
     #[command(name = "__reader", hide = true)]
     Reader(ReaderArgs),
@@ -57,6 +61,7 @@ impl Verb {
     pub fn run(&self) -> ExitCode {
         let done = match self {
             Self::Writer(args) => writer::run(args).map_err(Broken::from),
+            Self::Collector(args) => collect::run(args).map_err(Broken::from),
             Self::Reader(args) => reader::run(args).map_err(Broken::from),
             Self::Crash {
                 stores,

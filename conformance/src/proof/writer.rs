@@ -142,7 +142,7 @@ async fn live(n: u64, stores: &Stores, window: usize, args: &WriterArgs) -> Resu
 }
 
 /// In one write, so that lines of several threads do not mix.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let line = format!("{line}\n");
     // Nobody listens any more: the parent is gone, and so is the reason to write.
     if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
@@ -150,7 +150,7 @@ fn tell(line: &str) {
     }
 }
 
-fn die_at(name: &str, passes: u64) {
+pub(super) fn die_at(name: &str, passes: u64) {
     let left = AtomicU64::new(passes);
     let reached = move || {
         let passed = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));

@@ -1,5 +1,6 @@
 //! The verbs, but for `run`.
 
+pub(crate) mod collect;
 pub(crate) mod graph;
 pub(crate) mod info;
 pub(crate) mod put;
@@ -41,6 +42,7 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
             .await
         }
         Verb::Status => info::status(deriva, out).await,
+        Verb::Collect(args) => collect::collect(deriva, args, out).await,
         Verb::Root { verb } => root(deriva, verb, out).await,
         Verb::StateDigest => {
             let digest = deriva.state_digest().await?;
