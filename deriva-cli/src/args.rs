@@ -129,6 +129,8 @@ pub(crate) enum Verb {
     Invalidate(InvalidateArgs),
     /// Read and verify everything stored; compute again what is damaged or lost
     Scrub(ScrubArgs),
+    /// Take away what no root needs
+    Collect(CollectArgs),
     /// Run a pipeline file, reusing what was computed before
     Run(RunArgs),
     /// Print one hash over recipes, outputs, roots and blobs
@@ -182,6 +184,28 @@ pub(crate) enum RootVerb {
     },
     /// List names and addresses
     Ls,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectArgs {
+    /// Tell what would be taken, and what computation would have to be repeated; takes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Take blobs too that no recipe and no root refers to; nothing can make them again
+    #[arg(long)]
+    pub(crate) unreferenced: bool,
+    /// Drop outputs of living recipes, too, until they are this many bytes; those first that are cheap to
+    /// make again
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) derived_at_most: Option<u64>,
+}
+
+/// A number of bytes, such as `10GiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let parsed = text.parse::<ByteSize>();
+    parsed
+        .map(|size| size.as_u64())
+        .map_err(|_| "a size is a number of bytes with a unit, such as 500MiB or 10GB".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@
 //! | `item` | what is written: items that are found from a number |
 //! | `writer` | the child that writes until it is killed |
 //! | `crash`, `oracle` | kills it, and compares what is there with what it had acknowledged |
+//! | `collect` | the child that collects until it is killed, and what it leaves |
 //! | `damage` | damages files |
 //! | `reader`, `child` | the child that reads everything, and how it is run |
 //! | `trace`, `durability` | which system calls an acknowledgement waited for, and what that proves |
@@ -16,6 +17,7 @@
 //! | `verb` | the command line |
 
 mod child;
+mod collect;
 mod crash;
 mod damage;
 mod durability;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 use deriva_api::{BlobStore, DagStore, Error, Result, StoreUri};
 
 pub use child::{fill, read_all};
+pub use collect::{CollectReport, KilledCollections};
 pub use crash::{Crash, CrashReport};
 pub use damage::{Damage, DamageReport};
 pub use durability::{Proved, Waits, prove, waits};

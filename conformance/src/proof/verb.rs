@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::collect::{self, CollectorArgs};
 use super::reader::{self, ReaderArgs};
 use super::upkeep::{self, UpkeepArgs};
 use super::writer::{self, WriterArgs};
@@ -50,6 +51,9 @@ pub enum Verb {
     /// Invalidates or scrubs until it is killed
     #[command(name = "__upkeep", hide = true)]
     Upkeep(UpkeepArgs),
+    /// Collects until it is killed
+    #[command(name = "__collector", hide = true)]
+    Collector(CollectorArgs),
     /// Reads a damaged store
     #[command(name = "__reader", hide = true)]
     Reader(ReaderArgs),
@@ -62,6 +66,7 @@ impl Verb {
         let done = match self {
             Self::Writer(args) => writer::run(args).map_err(Broken::from),
             Self::Upkeep(args) => upkeep::run(args).map_err(Broken::from),
+            Self::Collector(args) => collect::run(args).map_err(Broken::from),
             Self::Reader(args) => reader::run(args).map_err(Broken::from),
             Self::Crash {
                 stores,

@@ -142,7 +142,7 @@ async fn live(n: u64, stores: &Stores, window: usize, args: &WriterArgs) -> Resu
 }
 
 /// In one write, so that lines of several threads do not mix.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let line = format!("{line}\n");
     // Nobody listens any more: the parent is gone, and so is the reason to write.
     if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {

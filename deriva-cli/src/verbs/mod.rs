@@ -1,5 +1,6 @@
 //! The verbs, but for `run`.
 
+pub(crate) mod collect;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod graph;
@@ -66,6 +67,7 @@ pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outc
             .await
         }
         Verb::Status => info::status(deriva, out).await,
+        Verb::Collect(args) => collect::collect(deriva, args, out).await,
         Verb::Root { verb } => root(deriva, verb, out).await,
         Verb::Invalidate(args) => invalidate::invalidate(deriva, args, out).await,
         Verb::StateDigest => {

@@ -81,8 +81,10 @@ impl Collector {
         })
     }
 
-    /// Counts what was taken and is no recipe.
-    pub(super) fn count(&mut self, outputs: &[Output], blobs: &[Doomed]) {
+    /// Counts what was taken, and tells it.
+    pub(super) fn count(&mut self, recipes: u64, outputs: &[Output], blobs: &[Doomed]) {
+        self.report.recipes += recipes;
+        self.report.kept_recipes -= recipes;
         let bytes: u64 = blobs.iter().map(|(.., len)| len).sum();
         self.report.outputs += outputs.len() as u64;
         self.report.rebuild_seconds += outputs

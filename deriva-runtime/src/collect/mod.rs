@@ -6,9 +6,9 @@
 //! before each batch that is taken: the batch passes [`Inner::gate`] alone, so that from the last look to
 //! the end of the batch nobody adds anything.
 //!
-//! Nothing here grows with the graph but bits and a temporary file: five bits per recipe and two per blob,
-//! a quarter of a byte for each address (see [`crate::index`]), and 32 bytes on disk per recipe, 45 per
-//! blob. Nothing is kept between two collections but the times of sightings, so one that is interrupted,
+//! Nothing here grows with the graph but bits and temporary files: three bits per recipe and two per blob,
+//! seven and three under a quota, a quarter of a byte for each address (see [`crate::index`]), and 32 bytes
+//! on disk per recipe, 45 per blob. Nothing is kept between two collections but the times of sightings, so one that is interrupted,
 //! even by a kill, is continued by the next: every batch leaves a consistent store, and a batch that was
 //! begun is finished also when the request is dropped.
 //!

@@ -184,7 +184,7 @@ impl Collector {
             let addrs = batch.iter().map(|node| node.recipe.addr()).collect();
             self.take(alone, addrs, &blobs, false).await?;
         }
-        self.count(&outputs, &blobs);
+        self.count(0, &outputs, &blobs);
         Ok(())
     }
 

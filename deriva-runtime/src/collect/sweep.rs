@@ -45,11 +45,9 @@ impl Collector {
                 return Ok(());
             }
             let nodes = self.nodes(page).await?;
-            self.report.recipes += nodes.len() as u64;
-            self.report.kept_recipes -= nodes.len() as u64;
             let outputs: Vec<_> = nodes.iter().filter_map(|(_, node)| node.output).collect();
             let blobs = self.release(&outputs).await?;
-            self.count(&outputs, &blobs);
+            self.count(nodes.len() as u64, &outputs, &blobs);
         }
     }
 
@@ -103,10 +101,9 @@ impl Collector {
         let blobs = self.release(&outputs).await?;
         let addrs: Vec<CAddr> = nodes.iter().map(|(_, node)| node.recipe.addr()).collect();
         let taken = self.take(alone, addrs, &blobs, true).await;
-        self.count(&outputs, &blobs);
-        let count = taken?;
-        self.report.recipes += count;
-        self.report.kept_recipes -= count;
+        // Those of a batch in conflict have lost their outputs, if nothing more.
+        self.count(*taken.as_ref().unwrap_or(&0), &outputs, &blobs);
+        taken?;
         let recipes = nodes.iter().map(|(_, node)| &node.recipe);
         Ok(recipes.flat_map(|recipe| recipe.inputs()).collect())
     }
@@ -166,7 +163,7 @@ impl Collector {
             if let Some(alone) = alone {
                 self.take(alone, Vec::new(), &blobs, false).await?;
             }
-            self.count(&[], &blobs);
+            self.count(0, &[], &blobs);
         }
     }
 
