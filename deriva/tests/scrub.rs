@@ -227,6 +227,37 @@ async fn a_cursor_continues_where_a_limit_ended_and_nothing_is_missed() {
     }
 }
 
+#[tokio::test]
+async fn no_cursor_lies_behind_what_is_damaged_before_that_is_dealt_with() {
+    let stores = Stores::new("sled");
+    let deriva = open(&stores).await;
+    let mut leaves = Vec::new();
+    for i in 0..5u8 {
+        leaves.push(deriva.put(vec![i; 5 << 20]).await.unwrap());
+    }
+    leaves.sort_unstable();
+    flip(&stores, leaves[1]);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&events);
+    let request = deriva.scrub().bytes_per_second(FAST);
+    let request = request.progress(move |event| told.lock().unwrap().push(event.clone()));
+    request.await.unwrap();
+    let mut pending = None;
+    let mut told_pending = 0;
+    for event in events.lock().unwrap().iter() {
+        match event {
+            ScrubEvent::Found { addr, .. } => pending = Some(*addr),
+            ScrubEvent::Unhealed { .. } => pending = None,
+            ScrubEvent::Progress { cursor, .. } if pending.is_some() => {
+                told_pending += 1;
+                assert_eq!(*cursor, ScrubCursor::Blobs(Some(leaves[0])));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(told_pending, 4);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scrub_beside_requests_finds_nothing_wrong() {
     for stores in Stores::all() {
