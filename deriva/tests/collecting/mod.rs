@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// A builder over a store of this name, and the folder that it lies in: `split` keeps recipes in redb and
 /// blobs in files.
-pub fn store(name: &str) -> (DerivaBuilder, TempDir) {
+pub(crate) fn store(name: &str) -> (DerivaBuilder, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let builder = match name {
@@ -25,26 +25,26 @@ pub fn store(name: &str) -> (DerivaBuilder, TempDir) {
     (builder, folder)
 }
 
-pub async fn open(name: &str) -> (Deriva, TempDir) {
+pub(crate) async fn open(name: &str) -> (Deriva, TempDir) {
     let (builder, folder) = store(name);
     (builder.build().await.unwrap(), folder)
 }
 
-pub async fn recipe(deriva: &Deriva, name: &str, inputs: &[CAddr]) -> CAddr {
+pub(crate) async fn recipe(deriva: &Deriva, name: &str, inputs: &[CAddr]) -> CAddr {
     let recipe = deriva.recipe(name, "1").inputs(inputs.iter().copied());
     recipe.insert().await.unwrap()
 }
 
 /// Everything that a [`Deriva`] holds.
 #[derive(Clone, Debug)]
-pub struct Content {
-    pub nodes: BTreeMap<CAddr, Node>,
-    pub blobs: BTreeMap<CAddr, BlobStat>,
-    pub roots: Vec<(String, CAddr)>,
+pub(crate) struct Content {
+    pub(crate) nodes: BTreeMap<CAddr, Node>,
+    pub(crate) blobs: BTreeMap<CAddr, BlobStat>,
+    pub(crate) roots: Vec<(String, CAddr)>,
 }
 
 impl Content {
-    pub async fn of(deriva: &Deriva) -> Self {
+    pub(crate) async fn of(deriva: &Deriva) -> Self {
         let blobs: Vec<BlobStat> = deriva.blobs().list(None).try_collect().await.unwrap();
         Self {
             nodes: deriva.dag().list(None).try_collect().await.unwrap(),
@@ -53,16 +53,16 @@ impl Content {
         }
     }
 
-    pub fn recipes(&self) -> BTreeSet<CAddr> {
+    pub(crate) fn recipes(&self) -> BTreeSet<CAddr> {
         self.nodes.keys().copied().collect()
     }
 
-    pub fn outputs(&self) -> impl Iterator<Item = Output> {
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = Output> {
         self.nodes.values().filter_map(|node| node.output)
     }
 
     /// The recipes that a root needs, and the blobs that these and the roots need as themselves.
-    pub fn living(&self) -> (BTreeSet<CAddr>, BTreeSet<CAddr>) {
+    pub(crate) fn living(&self) -> (BTreeSet<CAddr>, BTreeSet<CAddr>) {
         let (mut recipes, mut named) = (BTreeSet::new(), BTreeSet::new());
         let mut open: Vec<CAddr> = self.roots.iter().map(|(_, addr)| *addr).collect();
         while let Some(addr) = open.pop() {
@@ -76,7 +76,7 @@ impl Content {
     }
 
     /// What a collection of this content leaves: recipes and blobs, said naively.
-    pub fn collected(&self, unreferenced: bool) -> (BTreeSet<CAddr>, BTreeSet<CAddr>) {
+    pub(crate) fn collected(&self, unreferenced: bool) -> (BTreeSet<CAddr>, BTreeSet<CAddr>) {
         let (recipes, mut needed) = self.living();
         let (mut made, mut dead) = (BTreeSet::new(), BTreeSet::new());
         for (addr, node) in &self.nodes {
@@ -98,7 +98,7 @@ impl Content {
 
 /// What holds of a store at any time: no output without its blob, edges that match the recipes, and all
 /// that a root needs.
-pub async fn check(deriva: &Deriva) {
+pub(crate) async fn check(deriva: &Deriva) {
     let content = Content::of(deriva).await;
     for output in content.outputs() {
         assert_eq!(content.blobs.get(&output.addr), Some(&output.stat()));
@@ -123,7 +123,7 @@ pub async fn check(deriva: &Deriva) {
 }
 
 /// Everything that a root names is there without computing anything.
-pub async fn roots_are_whole(deriva: &Deriva) {
+pub(crate) async fn roots_are_whole(deriva: &Deriva) {
     let roots = deriva.roots().await.unwrap();
     let roots = roots.into_iter().map(|(_, addr)| addr);
     let done = deriva.materialize_many(roots).await.unwrap();
@@ -131,7 +131,7 @@ pub async fn roots_are_whole(deriva: &Deriva) {
 }
 
 /// Stores a random graph, computes all of it, and roots every `n`th recipe.
-pub async fn fill(deriva: &Deriva, seed: u64, size: usize, n: usize) {
+pub(crate) async fn fill(deriva: &Deriva, seed: u64, size: usize, n: usize) {
     let graph = random::graph(seed, size).unwrap();
     deriva.put_many(&graph.leaves).await.unwrap();
     let addrs = deriva.insert(&graph.recipes).await.unwrap();
