@@ -7,7 +7,7 @@ use std::path::Path;
 
 use conformance::UriFixture;
 use conformance::proof::{Upkeep, UpkeepArgs};
-use deriva::{BlobStore, CAddr, DagStoreExt, Deriva, ErrorKind};
+use deriva::{CAddr, DagStoreExt, Deriva, ErrorKind};
 use deriva_backends::failpoints;
 use deriva_testkit::{Fixture, SplitMix64, Workload};
 use futures::TryStreamExt;

@@ -29,6 +29,7 @@ use crate::event::{Event, Summary};
 use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
+use crate::needs::LostLeaves;
 use crate::plan::{NodeId, Plan, Task};
 use crate::request::Options;
 use crate::survey::Distrusted;
@@ -106,6 +107,7 @@ pub(crate) struct Run {
     replan: bool,
     pub(crate) summary: Summary,
     pub(crate) distrusted: Distrusted,
+    lost_leaves: LostLeaves,
 }
 
 impl Run {
@@ -148,6 +150,7 @@ impl Run {
                 ..Summary::default()
             },
             distrusted,
+            lost_leaves: LostLeaves::default(),
             inner,
             options,
             watch: Arc::clone(watch),

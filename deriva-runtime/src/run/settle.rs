@@ -7,7 +7,6 @@ use deriva_api::{Blob, CAddr, Error, ErrorKind, Output, Record};
 use super::{Run, State, Unread};
 use crate::event::{Event, Reuse};
 use crate::flights::Landing;
-use crate::needs::name_needs;
 use crate::plan::{NodeId, Task};
 use crate::request::StoreResults;
 
@@ -136,7 +135,7 @@ impl Run {
                 (Task::Stored { stat, made: true }, ErrorKind::NotFound) => made.push(stat.addr),
                 (_, ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     let leaf = self.addr(input);
-                    let error = name_needs(&self.inner, leaf, error.with("leaf", leaf)).await;
+                    let error = self.lost_leaves.name(&self.inner, leaf, error).await;
                     return self.fail(node, error);
                 }
                 _ => return self.fail(node, error),
