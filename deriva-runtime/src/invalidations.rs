@@ -243,6 +243,8 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::DerivaBuilder;
     use deriva_api::{Blob, BlobStore, DagStore, Output};
@@ -322,12 +324,16 @@ mod tests {
         let inner = inner().await;
         let blob = Blob::new("old");
         let since = inner.invalidations.now();
+        let found = |since| {
+            let epoch = inner.cache.epoch(addr(1));
+            inner.cache_found(since, epoch, addr(1), &blob, Duration::ZERO);
+        };
         let under_way = inner.invalidations.begin(&barring(&[]));
-        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        found(inner.invalidations.now());
         drop(under_way);
-        inner.cache_found(since, addr(1), &blob);
+        found(since);
         assert!(inner.cache.get(addr(1)).is_none());
-        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        found(inner.invalidations.now());
         assert!(inner.cache.get(addr(1)).is_some());
     }
 

@@ -3,7 +3,6 @@
 use deriva_api::{Error, ErrorKind};
 
 use super::Run;
-use crate::needs::name_needs;
 use crate::plan::{NodeId, Task};
 
 /// An input of a node that could not be read, and why.
@@ -26,7 +25,7 @@ impl Run {
                 (Some(stat), ErrorKind::NotFound) => gone.push(stat.addr),
                 (None, ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     let leaf = self.plan.addr(input);
-                    let error = name_needs(&self.inner, leaf, error.with("leaf", leaf)).await;
+                    let error = self.lost_leaves.name(&self.inner, leaf, error).await;
                     return self.fail(node, error);
                 }
                 _ => return self.fail(node, error),

@@ -46,6 +46,7 @@ use crate::inner::Inner;
 use crate::invalidations::Watch;
 use crate::known::{Known, Seen};
 use crate::leases::Lease;
+use crate::needs::LostLeaves;
 use crate::plan::{NodeId, Plan, Task};
 use crate::policy::{Cutoff, StoreResults};
 use crate::request::Options;
@@ -166,6 +167,7 @@ pub(crate) struct Run {
     is_stage: bool,
     pub(crate) summary: Summary,
     pub(crate) known: Known,
+    lost_leaves: LostLeaves,
 }
 
 impl Run {
@@ -211,6 +213,7 @@ impl Run {
                 ..Summary::default()
             },
             known,
+            lost_leaves: LostLeaves::default(),
             inner,
             options,
             watch: guards.watch,

@@ -7,7 +7,7 @@ use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 use super::pages::{Page, Pages};
 use super::{Finding, FindingKind, ScrubEvent, Work};
 use crate::event::Event;
-use crate::needs::needed_by;
+use crate::needs::{MANY, needed_by};
 
 /// Findings that a report lists; the rest is counted.
 const LISTED: usize = 100;
@@ -111,7 +111,7 @@ impl Work<'_> {
         self.emit(&ScrubEvent::Unhealed { addr, kind });
         if self.done.findings.len() < LISTED {
             let through = [&[addr], makers].concat();
-            let needed_by = needed_by(&*self.request.deriva.inner.dag, &through).await?;
+            let needed_by = needed_by(&*self.request.deriva.inner.dag, &through, MANY).await?;
             self.done.findings.push(Finding {
                 addr,
                 kind,
