@@ -43,11 +43,9 @@ pub(crate) async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut O
         functions(&explanation.forecast.functions, out)?;
         critical(&explanation, all, out)?;
     }
-    let style = Style::stdout();
-    for line in verdict(&explanation) {
-        out.line(format!("\n{}", style.accent(&line)))?;
-    }
-    Ok(())
+    let (verdict, rest) = verdict(&explanation);
+    out.line(format!("\n{}", Style::stdout().accent(&verdict)))?;
+    rest.iter().try_for_each(|line| out.line(line))
 }
 
 fn nodes(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
@@ -144,19 +142,19 @@ fn critical(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
     out.line(format!("\ncritical path: {}", steps.join(" -> ")))
 }
 
-fn verdict(explanation: &Explanation) -> Vec<String> {
+/// What would come of a request, and what it would take.
+fn verdict(explanation: &Explanation) -> (String, Vec<String>) {
     let forecast = &explanation.forecast;
     if !explanation.missing.is_empty() || !explanation.unknown_functions.is_empty() {
-        return vec!["a request would fail before any work".to_owned()];
+        let fails = "a request would fail before any work".to_owned();
+        return (fails, Vec::new());
     }
     if forecast.computed == 0 {
-        return vec!["nothing would be computed".to_owned()];
+        return ("nothing would be computed".to_owned(), Vec::new());
     }
-    vec![
-        format!("{} would be computed", counted(forecast.computed, "recipe")),
-        takes(forecast),
-        bytes(forecast),
-    ]
+    let computed = counted(forecast.computed, "recipe");
+    let rest = vec![takes(forecast), bytes(forecast)];
+    (format!("{computed} would be computed"), rest)
 }
 
 fn takes(forecast: &Forecast) -> String {
