@@ -170,7 +170,7 @@ impl Plan {
 /// What came of planning.
 pub(crate) enum Planned {
     /// Everything that must be computed. The claims on it must be landed.
-    Whole(Plan, Claims),
+    Whole(Box<Plan>, Claims),
     /// More recipes than there is room for: what to materialize first.
     TooMany(Vec<CAddr>),
 }
@@ -213,7 +213,7 @@ pub(crate) async fn plan(
     }
     planner.check(targets)?;
     planner.plan.link();
-    Ok(Planned::Whole(planner.plan, planner.claims))
+    Ok(Planned::Whole(Box::new(planner.plan), planner.claims))
 }
 
 struct Planner {

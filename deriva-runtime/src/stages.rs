@@ -109,7 +109,7 @@ impl Stages {
         let planning = self.inner.clock.now();
         let more = *deferred * 2 * BATCH;
         let (plan, claims) = match plan(&self.inner, targets, &self.known, room + more).await? {
-            Planned::Whole(plan, claims) => (plan, claims),
+            Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
                 *deferred += 1;
                 let stages = frontier.chunks(room / 4).rev();

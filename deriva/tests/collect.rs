@@ -257,7 +257,7 @@ async fn priced(deriva: &Deriva) -> (Vec<CAddr>, CAddr) {
 fn priced_functions(builder: DerivaBuilder, clock: &ManualClock) -> DerivaBuilder {
     let mut builder = builder
         .clock(Arc::new(clock.clone()))
-        .executor(Arc::new(Priced(clock.clone())));
+        .executor(Arc::new(Priced));
     for name in ["cheap", "dear", "dearest"] {
         builder = builder.function(name, "1", move |_, _| {
             Ok(name.repeat(1000)[..1000].to_owned().into())
@@ -268,7 +268,7 @@ fn priced_functions(builder: DerivaBuilder, clock: &ManualClock) -> DerivaBuilde
 
 /// Computes by name: 1, 100 and 10,000 ms.
 #[derive(Debug)]
-struct Priced(ManualClock);
+struct Priced;
 
 impl std::fmt::Display for Priced {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
