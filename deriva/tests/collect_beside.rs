@@ -282,3 +282,48 @@ async fn two_collections_take_turns() {
     );
     assert_eq!(one.recipes.min(two.recipes), 0);
 }
+
+/// Says that its outputs are stored, which they are not.
+#[derive(Debug)]
+struct Liar;
+
+impl std::fmt::Display for Liar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("liar")
+    }
+}
+
+#[deriva::async_trait]
+impl deriva::Executor for Liar {
+    fn supports(&self, _: &FunctionId) -> bool {
+        true
+    }
+    fn operands(&self) -> deriva::Operands {
+        deriva::Operands::Stored
+    }
+    fn width(&self) -> usize {
+        1
+    }
+    async fn execute(&self, _: deriva::Step) -> Result<deriva::Executed> {
+        Ok(deriva::Executed {
+            output: deriva::Operand::Stored(Blob::new("gone").stat()),
+            cost: Duration::ZERO,
+            reused: false,
+        })
+    }
+}
+
+#[tokio::test]
+async fn an_output_whose_blob_is_gone_is_not_recorded() {
+    let (builder, _folder) = store("memory");
+    let builder = builder.executor(Arc::new(Liar));
+    let builder = builder.function("heavy", "1", |inputs, _| Ok(inputs.concat().into()));
+    let deriva = builder.build().await.unwrap();
+    let leaf = deriva.put("ab").await.unwrap();
+    let recipe = recipe(&deriva, "heavy", &[leaf]).await;
+    assert_eq!(
+        deriva.get(recipe).await.unwrap_err().kind(),
+        ErrorKind::Corrupt
+    );
+    check(&deriva).await;
+}

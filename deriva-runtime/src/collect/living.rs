@@ -182,7 +182,7 @@ impl Collector {
             self.walked += batch.len() as u64;
             let nodes = self.nodes(batch).await?;
             let inputs = nodes.iter().flat_map(|(_, node)| node.recipe.inputs());
-            self.meet(inputs.collect()).await?;
+            self.need(inputs.collect()).await?;
             self.tell(CollectEvent::Living {
                 recipes: self.walked,
             });
@@ -195,21 +195,12 @@ impl Collector {
     }
 
     /// Marks what is a root or leased.
-    pub(super) async fn keep(&mut self, mut addrs: Vec<CAddr>) -> Result<()> {
-        addrs.sort_unstable();
-        addrs.dedup();
-        let found = self.recipes.find(addrs.clone()).await?;
-        let mut unknown = Vec::new();
-        for (addr, at) in addrs.into_iter().zip(found) {
-            match at {
-                Some(at) => self.living.meet(at),
-                None => unknown.push(addr),
-            }
-        }
+    async fn keep(&mut self, addrs: Vec<CAddr>) -> Result<()> {
         // Blobs, and recipes that came after the list.
-        let nodes = self.inner.dag.get_many(&unknown).await?;
+        let unlisted = self.meet(addrs).await?;
+        let nodes = self.inner.dag.get_many(&unlisted).await?;
         let mut needed = Vec::new();
-        for (addr, node) in unknown.into_iter().zip(nodes) {
+        for (addr, node) in unlisted.into_iter().zip(nodes) {
             match node {
                 Some(node) => {
                     needed.extend(node.recipe.inputs());
@@ -218,25 +209,31 @@ impl Collector {
                 None => needed.push(addr),
             }
         }
-        self.meet(needed).await
+        self.need(needed).await
     }
 
     /// Marks what a living recipe needs. A recipe that came after the list was journaled for itself.
-    async fn meet(&mut self, mut addrs: Vec<CAddr>) -> Result<()> {
-        addrs.sort_unstable();
-        addrs.dedup();
-        let found = self.recipes.find(addrs.clone()).await?;
-        let mut leaves = Vec::new();
-        for (addr, at) in addrs.into_iter().zip(found) {
-            match at {
-                Some(at) => self.living.meet(at),
-                None => leaves.push(addr),
-            }
-        }
+    async fn need(&mut self, addrs: Vec<CAddr>) -> Result<()> {
+        let leaves = self.meet(addrs).await?;
         for at in self.blobs.find(leaves).await?.into_iter().flatten() {
             self.named.set(at);
         }
         Ok(())
+    }
+
+    /// Meets those of the addresses that were listed as recipes; answers with the others, sorted.
+    async fn meet(&mut self, mut addrs: Vec<CAddr>) -> Result<Vec<CAddr>> {
+        addrs.sort_unstable();
+        addrs.dedup();
+        let found = self.recipes.find(addrs.clone()).await?;
+        let mut others = Vec::new();
+        for (addr, at) in addrs.into_iter().zip(found) {
+            match at {
+                Some(at) => self.living.meet(at),
+                None => others.push(addr),
+            }
+        }
+        Ok(others)
     }
 
     /// The recipes at positions, as far as they are still there.

@@ -250,13 +250,36 @@ async fn perform(inner: Arc<Inner>, options: Options) -> Result<Collected> {
 /// Fails where a store cannot be collected.
 fn possible(store: Capabilities, dry_run: bool) -> Result<()> {
     let refuse = |why| Err(Error::new(ErrorKind::Unsupported, why));
-    match store {
-        store if !store.list => refuse("a store that cannot list cannot be collected"),
-        store if !dry_run && !store.writable => refuse("nothing can be taken from a read-only store"),
-        store if !dry_run && store.shared => refuse(
-            "other processes may rely on what is unreachable here, so a shared store is not collected",
-        )
-        .map_err(|error| error.hint("ask for a dry run to learn what is unreachable")),
-        _ => Ok(()),
+    if !store.list {
+        return refuse("a store that cannot list cannot be collected");
+    }
+    if !store.writable && !dry_run {
+        return refuse("nothing can be taken from a read-only store");
+    }
+    if store.shared && !dry_run {
+        let why = "other processes may rely on what is unreachable here";
+        let hint = "a shared store is not collected; a dry run tells what is unreachable";
+        return refuse(why).map_err(|error| error.hint(hint));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deriva_api::DurabilityClass;
+
+    #[test]
+    fn what_cannot_be_collected_is_refused_and_may_be_looked_at() {
+        let store = Capabilities::new(DurabilityClass::None);
+        for (store, collected, looked_at) in [
+            (store, true, true),
+            (store.list(false), false, false),
+            (store.writable(false), false, true),
+            (store.shared(true), false, true),
+        ] {
+            assert_eq!(possible(store, false).is_ok(), collected, "{store:?}");
+            assert_eq!(possible(store, true).is_ok(), looked_at, "{store:?}");
+        }
     }
 }
