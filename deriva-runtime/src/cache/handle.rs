@@ -2,35 +2,10 @@
 
 use std::sync::Arc;
 
-use deriva_api::{Blob, Bytes, CAddr, Result};
+use deriva_api::{CAddr, Result};
 
-use super::{BlobCache, CacheStats, Pin};
+use super::{BlobCache, CacheStats, Pinned};
 use crate::Deriva;
-
-/// Keeps the bytes of an address in memory until it is dropped; see [`Deriva::pin`].
-#[derive(Debug)]
-#[must_use = "the bytes are unpinned when this is dropped"]
-pub struct Pinned(Pin);
-
-impl Pinned {
-    /// The address that was asked for.
-    #[must_use]
-    pub fn addr(&self) -> CAddr {
-        self.0.addr()
-    }
-
-    /// The blob: of a recipe, its output.
-    #[must_use]
-    pub fn blob(&self) -> &Blob {
-        self.0.blob()
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        self.0.blob().bytes()
-    }
-}
 
 impl Deriva {
     /// Makes the bytes of an address available and keeps them in the memory cache while the guard
@@ -42,13 +17,13 @@ impl Deriva {
     pub async fn pin(&self, addr: CAddr) -> Result<Pinned> {
         let cache = self.cache();
         loop {
-            if let Some(pin) = cache.pin(addr)? {
-                return Ok(Pinned(pin));
+            if let Some(pinned) = cache.pin(addr)? {
+                return Ok(pinned);
             }
             let epoch = cache.epoch(addr);
             let (blob, cost) = self.fetch(addr).await?;
-            if let Some(pin) = cache.insert_pinned(epoch, addr, &blob, cost)? {
-                return Ok(Pinned(pin));
+            if let Some(pinned) = cache.insert_pinned(epoch, addr, &blob, cost)? {
+                return Ok(pinned);
             }
         }
     }

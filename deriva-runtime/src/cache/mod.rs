@@ -15,7 +15,8 @@
 //! [`BlobCache::epoch`].
 
 mod handle;
-mod pin;
+mod part;
+mod pinned;
 mod priority;
 mod shard;
 mod stats;
@@ -27,13 +28,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use deriva_api::{Blob, CAddr};
-use parking_lot::{Mutex, MutexGuard};
 
-pub use handle::Pinned;
-pub use pin::Pin;
+pub use pinned::Pinned;
 pub use priority::read_again;
 pub use stats::CacheStats;
 
+use part::{Changing, Part};
 use priority::{Clock, Priority, worth};
 use shard::Shard;
 
@@ -46,9 +46,7 @@ const LARGEST_SHARE: u64 = 8;
 /// Holds blobs in memory up to a number of bytes, and lets go first of those that cost the least to
 /// have again.
 pub struct BlobCache {
-    shards: [Padded; SHARDS],
-    /// For each shard the lowest priority in its order; written under its lock.
-    lowest: [AtomicU64; SHARDS],
+    parts: [Part; SHARDS],
     clock: Clock,
     limit: AtomicU64,
     /// Of all entries, of those that were removed while pinned, and of those about to be inserted.
@@ -56,11 +54,6 @@ pub struct BlobCache {
     /// The part of `bytes` that is pinned.
     pinned: AtomicU64,
 }
-
-/// Keeps two shards out of one cache line.
-#[derive(Default)]
-#[repr(align(128))]
-struct Padded(Mutex<Shard>);
 
 /// A moment in the removals of a cache; see [`BlobCache::epoch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +68,7 @@ impl BlobCache {
     #[must_use]
     pub fn new(limit: u64) -> Self {
         Self {
-            shards: std::array::from_fn(|_| Padded::default()),
-            lowest: std::array::from_fn(|_| AtomicU64::new(Priority::NONE.bits())),
+            parts: std::array::from_fn(|_| Part::default()),
             clock: Clock::default(),
             limit: AtomicU64::new(limit),
             bytes: AtomicU64::new(0),
@@ -87,7 +79,7 @@ impl BlobCache {
     /// The blob of an address, where it is held.
     #[must_use]
     pub fn get(&self, addr: CAddr) -> Option<Blob> {
-        self.shards[place(addr)].0.lock().get(addr, &self.clock)
+        self.parts[place(addr)].get(addr, &self.clock)
     }
 
     /// Takes a blob in, unless everything that would have to go for it is worth more, or it would take
@@ -103,7 +95,7 @@ impl BlobCache {
     /// in nothing that was removed meanwhile.
     #[must_use]
     pub fn epoch(&self, addr: CAddr) -> Epoch {
-        Epoch(self.shards[place(addr)].0.lock().removals)
+        Epoch(self.shard(addr).removals)
     }
 
     /// As [`BlobCache::insert`], but does nothing if the address may have been removed since `epoch`.
@@ -147,8 +139,8 @@ impl BlobCache {
 
     /// Lets go of everything, as [`BlobCache::remove`] does.
     pub fn clear(&self) {
-        for at in 0..SHARDS {
-            let mut shard = self.lock(at);
+        for part in &self.parts {
+            let mut shard = part.lock();
             shard.removals += 1;
             let freed = shard.clear();
             self.give_back(freed);
@@ -208,8 +200,8 @@ impl BlobCache {
             limit: self.limit(),
             ..CacheStats::default()
         };
-        for shard in &self.shards {
-            shard.0.lock().count(&mut stats);
+        for part in &self.parts {
+            part.lock().count(&mut stats);
         }
         stats
     }
@@ -233,14 +225,13 @@ impl BlobCache {
     /// bytes.
     fn evict_lowest(&self, bound: Priority) -> Option<u64> {
         loop {
-            let lowest = |at: &usize| self.lowest[*at].load(Relaxed);
-            let at = (0..SHARDS).min_by_key(lowest)?;
-            let seen = Priority::from_bits(lowest(&at));
+            let seen = self.parts.iter().map(|part| (part, part.lowest()));
+            let (part, seen) = seen.min_by_key(|(_, lowest)| *lowest)?;
             if seen == Priority::NONE || seen > bound {
                 return None;
             }
             // Hits may have raised it since: then another shard may have a lower one, so look again.
-            let evicted = self.lock(at).evict(seen);
+            let evicted = part.lock().evict(seen);
             if let Some((blob, priority)) = evicted {
                 self.clock.rise_to(priority);
                 self.give_back(size(&blob));
@@ -260,14 +251,7 @@ impl BlobCache {
     }
 
     fn shard(&self, addr: CAddr) -> Changing<'_> {
-        self.lock(place(addr))
-    }
-
-    fn lock(&self, at: usize) -> Changing<'_> {
-        Changing {
-            shard: self.shards[at].0.lock(),
-            lowest: &self.lowest[at],
-        }
+        self.parts[place(addr)].lock()
     }
 }
 
@@ -277,33 +261,7 @@ impl fmt::Debug for BlobCache {
     }
 }
 
-/// A locked shard whose lowest priority is published before the lock is given up.
-struct Changing<'a> {
-    shard: MutexGuard<'a, Shard>,
-    lowest: &'a AtomicU64,
-}
-
-impl std::ops::Deref for Changing<'_> {
-    type Target = Shard;
-
-    fn deref(&self) -> &Shard {
-        &self.shard
-    }
-}
-
-impl std::ops::DerefMut for Changing<'_> {
-    fn deref_mut(&mut self) -> &mut Shard {
-        &mut self.shard
-    }
-}
-
-impl Drop for Changing<'_> {
-    fn drop(&mut self) {
-        self.lowest.store(self.shard.lowest().bits(), Relaxed);
-    }
-}
-
-/// The shard of an address. The table inside hashes by the first bytes, so this takes the last.
+/// The part of an address. The table inside hashes by the first bytes, so this takes the last.
 fn place(addr: CAddr) -> usize {
     usize::from(addr.as_bytes()[CAddr::LEN - 1]) % SHARDS
 }

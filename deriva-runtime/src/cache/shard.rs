@@ -87,11 +87,13 @@ impl Shard {
         Some(entry.blob.clone())
     }
 
-    /// If this very blob is held under the address already, notes what it is worth.
+    /// If this very blob is held under the address already, notes what it is worth, if that is more: a
+    /// priority only rises.
     pub(super) fn renew(&mut self, addr: CAddr, blob: &Blob, worth: f64) -> bool {
         let entry = self.table.get_mut(&addr);
         let same = entry.filter(|entry| entry.blob.addr() == blob.addr());
-        same.map(|entry| entry.worth = worth).is_some()
+        same.map(|entry| entry.worth = entry.worth.max(worth))
+            .is_some()
     }
 
     /// Inserts an entry that is not there; answers with its id, by which it is unpinned.

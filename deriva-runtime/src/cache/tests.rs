@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deriva_api::{Blob, CAddr, ErrorKind};
 
-use super::{BlobCache, CacheStats, SHARDS, size};
+use super::{BlobCache, CacheStats, size};
 
 mod concurrency;
 mod model;
@@ -41,8 +41,8 @@ impl BlobCache {
     /// The counts are those of what is really there.
     fn assert_accounted(&self) -> CacheStats {
         let (mut bytes, mut pinned) = (0, 0);
-        for at in 0..SHARDS {
-            let measured = self.lock(at).measure();
+        for part in &self.parts {
+            let measured = part.lock().measure();
             bytes += measured.0;
             pinned += measured.1;
         }
@@ -223,7 +223,7 @@ fn the_overhead_covers_what_the_structures_take() {
         }
         // A node of the order has 11 places, and is half empty where places came in order.
         let order = (size_of::<CAddr>() + 16 + 8) as u64 * 11 / 6;
-        let tables: u64 = (0..SHARDS).map(|at| cache.lock(at).measure().2).sum();
+        let tables: u64 = cache.parts.iter().map(|part| part.lock().measure().2).sum();
         let taken = tables + count * order;
         assert!(cache.bytes() >= taken, "{} < {taken}", cache.bytes());
         assert!(cache.bytes() < 3 * taken, "{} for {taken}", cache.bytes());

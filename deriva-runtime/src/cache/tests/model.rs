@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::pin::Pin;
+use crate::cache::Pinned;
 use crate::cache::priority::{Clock, Priority, worth};
 
 const KEYS: u64 = 40;
@@ -138,7 +138,7 @@ proptest! {
     fn it_holds_what_the_policy_says_and_counts_it(ops in prop::collection::vec(op(), 1..400)) {
         let cache = cache(40_000);
         let mut model = Model { limit: 40_000, ..Model::default() };
-        let mut pins: Vec<Pin> = Vec::new();
+        let mut pins: Vec<Pinned> = Vec::new();
         for op in ops {
             match op.clone() {
                 Op::Get(i) => {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use deriva_api::{Blob, CAddr, Error, ErrorKind, Result};
+use deriva_api::{Blob, Bytes, CAddr, Error, ErrorKind, Result};
 
 use super::priority::{Priority, worth};
 use super::shard::Unpinned;
 use super::{BlobCache, Epoch, size};
 
-/// Keeps an entry in the cache until it is dropped.
-#[must_use = "the entry is unpinned when this is dropped"]
-pub struct Pin {
+/// Keeps the blob of an address in memory until it is dropped; see [`crate::Deriva::pin`].
+#[must_use = "the blob is unpinned when this is dropped"]
+pub struct Pinned {
     cache: Arc<BlobCache>,
     addr: CAddr,
     /// Tells the entry from a later one under the same address.
@@ -27,7 +27,7 @@ impl BlobCache {
     ///
     /// # Errors
     /// `Full` when what is pinned would exceed the limit.
-    pub fn pin(self: &Arc<Self>, addr: CAddr) -> Result<Option<Pin>> {
+    pub fn pin(self: &Arc<Self>, addr: CAddr) -> Result<Option<Pinned>> {
         let pinned = self
             .shard(addr)
             .pin(addr, |size| self.reserve_pinned(addr, size))?;
@@ -45,7 +45,7 @@ impl BlobCache {
         addr: CAddr,
         blob: &Blob,
         cost: Duration,
-    ) -> Result<Option<Pin>> {
+    ) -> Result<Option<Pinned>> {
         let size = size(blob);
         // Looked at before the entry itself: what another thread pins of it later is not counted
         // against this one.
@@ -105,8 +105,8 @@ impl BlobCache {
         }
     }
 
-    fn guard(self: &Arc<Self>, addr: CAddr, id: u64, blob: Blob) -> Pin {
-        Pin {
+    fn guard(self: &Arc<Self>, addr: CAddr, id: u64, blob: Blob) -> Pinned {
+        Pinned {
             cache: Arc::clone(self),
             addr,
             id,
@@ -115,21 +115,27 @@ impl BlobCache {
     }
 }
 
-impl Pin {
-    /// The address under which the entry is held.
+impl Pinned {
+    /// The address that was asked for.
     #[must_use]
     pub fn addr(&self) -> CAddr {
         self.addr
     }
 
-    /// The blob.
+    /// The blob: of a recipe, its output.
     #[must_use]
     pub fn blob(&self) -> &Blob {
         &self.blob
     }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        self.blob.bytes()
+    }
 }
 
-impl Drop for Pin {
+impl Drop for Pinned {
     fn drop(&mut self) {
         let cache = &self.cache;
         let ended = cache.shard(self.addr).unpin(self.addr, self.id);
@@ -148,8 +154,8 @@ impl Drop for Pin {
     }
 }
 
-impl fmt::Debug for Pin {
+impl fmt::Debug for Pinned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pin({:?}, {} B)", self.addr, self.blob.len())
+        write!(f, "Pinned({:?}, {} B)", self.addr, self.blob.len())
     }
 }
