@@ -54,7 +54,7 @@ crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
             let below = works.recipe(name, &[leaf, leaf]).await?;
             let top = works.recipe(name, &[below, leaf]).await?;
             let writes = [Operation::BlobPut, Operation::BlobWriter, Operation::BlobWrite, Operation::BlobFinish];
-            writes.map(|write| works.faults.faults().hang(write));
+            writes.iter().for_each(|write| works.faults.faults().hang(*write));
             let request = begin(&works.materializer, Request::new(&[top]));
             for _ in 0..10 {
                 pause(2).await;
