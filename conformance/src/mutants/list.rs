@@ -405,7 +405,7 @@ mutants! { $
         /// What was asked for twice is answered once.
         answers_a_target_once => answers_come_in_the_order_of_the_request,
         /// A recipe more than 1,000 deep is refused.
-        limits_depth => a_long_chain_is_materialized,
+        plans_1000_deep => a_long_chain_is_materialized,
         /// Inputs behind the 1,024th do not reach the function.
         hands_1024_inputs_over => a_wide_recipe_is_materialized,
         /// Inputs behind the seventh do not reach the function.

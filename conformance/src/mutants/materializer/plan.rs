@@ -47,7 +47,7 @@ impl Small {
                 continue;
             }
             plan.above.insert(addr, above);
-            if self.broken(Break::limits_depth) && depth > 1000 {
+            if self.broken(Break::plans_1000_deep) && depth > 1000 {
                 return Err(Error::new(ErrorKind::Invalid, "the graph is too deep"));
             }
             let Some(node) = self.absent_for(self.0.dag.get_one(addr).await)? else {
