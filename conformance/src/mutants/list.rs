@@ -406,8 +406,8 @@ mutants! { $
         answers_a_target_once => answers_come_in_the_order_of_the_request,
         /// A recipe more than 1,000 deep is refused.
         plans_1000_deep => a_long_chain_is_materialized,
-        /// Inputs behind the 1,024th do not reach the function.
-        hands_1024_inputs_over => a_wide_recipe_is_materialized,
+        /// Inputs behind the 512th do not reach the function.
+        hands_512_inputs_over => a_wide_recipe_is_materialized,
         /// Inputs behind the seventh do not reach the function.
         hands_seven_inputs_over => generated_graphs_come_out_as_in_the_reference,
         /// A request fails in a runtime of one thread.

@@ -1,6 +1,7 @@
 //! Cases for requests that are given up, and for collections beside requests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deriva_api::{Blob, DagStoreExt, ErrorKind, Result};
@@ -162,21 +163,23 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let root = works.recipe("concat/1", &[kept, kept]).await?;
         works.materialize(&[root]).await?;
         works.dag.set_root("root", root).await?;
+        let over = Arc::new(AtomicBool::new(false));
         let tasks = (0..4).map(|seed| {
-            let materializer = works.materializer.clone();
+            let (materializer, over) = (works.materializer.clone(), over.clone());
             tokio::spawn(async move {
                 let mut random = SplitMix64::new(seed);
-                for _ in 0..15 {
+                while !over.load(Ordering::Relaxed) {
                     work(&materializer, &mut random).await?;
                 }
                 Ok(())
             })
         });
         let tasks: Vec<_> = tasks.collect();
-        while !tasks.iter().all(|task| task.is_finished()) {
+        for _ in 0..20 {
             works.materializer.collect().await?;
-            tokio::task::yield_now().await;
+            pause(2).await;
         }
+        over.store(true, Ordering::Relaxed);
         for task in tasks {
             ended(task).await?;
         }

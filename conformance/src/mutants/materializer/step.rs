@@ -233,6 +233,7 @@ impl Small {
         };
         match self.0.dag.record(&[record]).await?.is_empty() {
             true => Ok(()),
+            false if self.broken(Break::heals_with_whatever_comes_out) => Ok(()),
             false => Err(Error::new(
                 ErrorKind::Nondeterministic,
                 "another output is recorded",
@@ -253,7 +254,7 @@ impl Small {
             Some(Break::sorts_outputs) => inputs.sort_unstable(),
             Some(Break::hands_an_output_over_once) => inputs.dedup(),
             Some(Break::hands_seven_inputs_over) => inputs.truncate(7),
-            Some(Break::hands_1024_inputs_over) => inputs.truncate(1024),
+            Some(Break::hands_512_inputs_over) => inputs.truncate(512),
             _ => {}
         }
         let recipe = work.todo.recipe.clone();
