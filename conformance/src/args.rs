@@ -24,7 +24,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Run the cases on stores and report what held
     Check(CheckArgs),
-    /// Run the cases on stores and executors that are each broken in one way; tell which cases notice
+    /// Run the cases on stores, executors and runtimes that are each broken in one way; tell which cases notice
     Mutants {
         /// How to print it
         #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -8,6 +8,7 @@ use futures::executor::block_on;
 
 use crate::proof::{self, Proved};
 use crate::results::{Cell, Column, Results, Row};
+use crate::runtime::DerivaFixture;
 use crate::stacks::Stack;
 use crate::stores::Store;
 
@@ -110,7 +111,7 @@ impl Check {
         progress: &mut impl FnMut(Step<'_>),
     ) -> Vec<Option<Cell>> {
         let title = column.title();
-        let tell = |report: &CaseReport| {
+        let mut tell = |report: &CaseReport| {
             let (case, outcome) = (report.case.name, report.outcome);
             progress(Step {
                 store: &title,
@@ -119,11 +120,12 @@ impl Check {
             });
         };
         let (store, scratch) = (store.clone(), scratch.to_owned());
-        let report = self
-            .suite
-            .run_with(move || store.fixture(stack, &scratch), tell);
+        let fixture = move || store.fixture(stack, &scratch);
+        let over = fixture.clone();
+        let stores = self.suite.run_with(fixture, &mut tell);
+        let runtimes = (self.suite).run_materializer_with(move || DerivaFixture(over()), &mut tell);
         let cell = |case: &Case| {
-            let mut reports = report.cases.iter();
+            let mut reports = stores.cases.iter().chain(&runtimes.cases);
             let report = reports.find(|report| report.case.name == case.name)?;
             Some(Cell {
                 outcome: report.outcome,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`stores`], [`stacks`] | which stores are checked, under which layers, and how they are named |
 //! | [`fixture`] | a store in a folder of its own, as the cases of [`deriva_testkit`] want it |
+//! | [`runtime`] | the runtime over such a store, as the cases want it |
 //! | [`check`], [`results`] | runs the cases; what came of them |
 //! | [`report`], [`reference`](mod@reference) | the results as text; the list of promises |
 //!
@@ -17,6 +18,7 @@ pub mod proof;
 pub mod reference;
 pub mod report;
 pub mod results;
+pub mod runtime;
 pub mod stacks;
 pub mod stores;
 

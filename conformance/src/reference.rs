@@ -65,6 +65,7 @@ fn title(subject: Subject) -> &'static str {
         Subject::Blobs => "Blob stores",
         Subject::Dag => "DAG stores",
         Subject::Executor => "Executors",
+        Subject::Materializer => "Materializers",
     }
 }
 

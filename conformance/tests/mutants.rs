@@ -47,6 +47,11 @@ fn the_executor_without_a_break_holds() {
 }
 
 #[test]
+fn the_materializer_without_a_break_holds() {
+    holds(Kind::Materializer);
+}
+
+#[test]
 fn every_case_is_named_by_a_mutant() {
     let named: BTreeSet<&str> = mutants::all()
         .iter()

@@ -2,14 +2,20 @@
 //!
 //! A heavy function may ask for other addresses while it runs, and block its thread until they are
 //! there. Such a nested request takes no slot of the executor and its steps get threads of their own:
-//! those that it waits for would otherwise wait for the thread that waits for them. A recipe that asks for
-//! itself in this way is an error, not a wait without end.
+//! those that it waits for would otherwise wait for the thread that waits for them. A recipe that asks in this
+//! way for itself, or for what is made from it, is an error, not a wait without end. Left out: two recipes
+//! whose functions ask for each other's in two requests at once.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use deriva_api::{CAddr, Error, ErrorKind, Result};
+use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 
+use crate::inner::Inner;
+
+/// Recipes looked up at a time.
+const BATCH: usize = 512;
 /// How deep requests may be nested: each level blocks a thread.
 const MAX_DEPTH: usize = 32;
 
@@ -67,6 +73,29 @@ impl Nesting {
         let result = call();
         AROUND.set(before);
         result
+    }
+
+    /// Looks whether what a nested request would wait for waits itself for what the request is nested in. What
+    /// lies between the two is in flight, so no more than that is walked.
+    ///
+    /// # Errors
+    /// That of [`Nesting::deadlock`], and what the store says.
+    pub(crate) async fn check(&self, inner: &Inner, mut joined: Vec<CAddr>) -> Result<()> {
+        let mut walked: HashSet<CAddr, BuildAddrHasher> = joined.iter().copied().collect();
+        while !joined.is_empty() {
+            let batch = joined.split_off(joined.len().saturating_sub(BATCH));
+            for node in inner.dag.get_many(&batch).await?.into_iter().flatten() {
+                for input in node.recipe.inputs() {
+                    if let Some(error) = self.deadlock(input) {
+                        return Err(error);
+                    }
+                    if inner.flights.contains(input) && walked.insert(input) {
+                        joined.push(input);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The error of a request that waits for what it is nested in; `None` where it does not.

@@ -236,14 +236,15 @@ impl Planner {
     }
 
     fn compute(&mut self, inner: &Inner, node: NodeId, recipe: Recipe) {
-        let Some(function) = self.function(inner, &recipe) else {
-            self.unknown.insert(recipe.function());
-            return;
-        };
         for input in recipe.inputs() {
             let input = self.meet(input, Some(node));
             self.plan.inputs.push(input);
         }
+        // What lies below is looked at all the same: it may lack more.
+        let Some(function) = self.function(inner, &recipe) else {
+            self.unknown.insert(recipe.function());
+            return;
+        };
         self.plan.tasks[node as usize] = Task::Compute {
             recipe: self.plan.recipes.len() as u32,
             function,

@@ -118,6 +118,11 @@ impl Stages {
                 return Ok(None);
             }
         };
+        if self.options.nesting.is_nested() {
+            let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
+            let joined: Vec<CAddr> = joined.collect();
+            self.options.nesting.check(&self.inner, joined).await?;
+        }
         if let Some(timeline) = &self.options.timeline {
             let computes = plan.computes();
             let now = self.inner.clock.now();

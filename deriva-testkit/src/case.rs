@@ -7,7 +7,7 @@ use deriva_api::{Error, ErrorKind, Result};
 use futures::future::LocalBoxFuture;
 
 use crate::trial::Trial;
-use crate::{ExecutorFixture, Fixture};
+use crate::{ExecutorFixture, Fixture, MaterializerFixture};
 
 /// A promise, and how it is checked.
 pub struct Case {
@@ -26,6 +26,7 @@ pub struct Case {
 pub(crate) enum Run {
     Store(for<'a> fn(&'a Trial<dyn Fixture>) -> LocalBoxFuture<'a, Result<()>>),
     Executor(for<'a> fn(&'a Trial<dyn ExecutorFixture>) -> LocalBoxFuture<'a, Result<()>>),
+    Materializer(for<'a> fn(&'a Trial<dyn MaterializerFixture>) -> LocalBoxFuture<'a, Result<()>>),
 }
 
 impl Case {
@@ -109,6 +110,8 @@ words! {
     Dag => "dag",
     /// An executor's.
     Executor => "executor",
+    /// A materializer's: a runtime's, over stores and functions.
+    Materializer => "materializer",
 }
 
 /// Defines the cases of a file, all of one subject and level; lists them in `CASES`, and makes the macro
@@ -144,6 +147,7 @@ pub(crate) use cases;
 
 macro_rules! trial_of {
     (Executor) => { $crate::trial::Trial<dyn $crate::ExecutorFixture> };
+    (Materializer) => { $crate::trial::Trial<dyn $crate::MaterializerFixture> };
     ($store:ident) => { $crate::trial::Trial<dyn $crate::Fixture> };
 }
 pub(crate) use trial_of;
@@ -151,6 +155,9 @@ pub(crate) use trial_of;
 macro_rules! run_of {
     (Executor, $name:ident) => {
         $crate::case::Run::Executor(|trial| Box::pin($name(trial)))
+    };
+    (Materializer, $name:ident) => {
+        $crate::case::Run::Materializer(|trial| Box::pin($name(trial)))
     };
     ($store:ident, $name:ident) => {
         $crate::case::Run::Store(|trial| Box::pin($name(trial)))

@@ -19,7 +19,17 @@ pub fn function(
     call: impl Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
 ) -> Result<Arc<dyn ComputeFunction>> {
     let (id, call) = (id.parse()?, Box::new(call));
-    Ok(Arc::new(Closure { id, call }))
+    let weight = Weight::Heavy;
+    Ok(Arc::new(Closure { id, weight, call }))
+}
+
+/// The same function as a light one.
+#[must_use]
+pub fn light(function: Arc<dyn ComputeFunction>) -> Arc<dyn ComputeFunction> {
+    let id = function.id().clone();
+    let call: Box<Call> = Box::new(move |inputs, params| function.call(inputs, params));
+    let weight = Weight::Light;
+    Arc::new(Closure { id, weight, call })
 }
 
 /// Functions that keep the promise: the same inputs and params give the same bytes.
@@ -121,6 +131,7 @@ fn time() -> String {
 /// A function made of a closure.
 struct Closure {
     id: FunctionId,
+    weight: Weight,
     call: Box<Call>,
 }
 
@@ -130,7 +141,7 @@ impl ComputeFunction for Closure {
     }
 
     fn weight(&self) -> Weight {
-        Weight::Heavy
+        self.weight
     }
 
     fn description(&self) -> &str {

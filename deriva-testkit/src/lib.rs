@@ -37,7 +37,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | run every promise as tests | [`blob_store_conformance`], [`dag_store_conformance`], [`executor_conformance`] |
+//! | run every promise as tests | [`blob_store_conformance`], [`dag_store_conformance`], [`executor_conformance`], [`materializer_conformance`] |
 //! | the same as a program | [`Suite`], [`Report`] |
 //! | compare a store with the model, call by call | [`operations`], [`ModelStore`] |
 //! | know what a materialization should have given | [`reference`](mod@reference) |
@@ -59,6 +59,7 @@ mod hook;
 mod linear;
 #[doc(hidden)]
 pub mod macros;
+mod materializer;
 mod model;
 pub mod operations;
 pub mod random;
@@ -75,6 +76,7 @@ pub use counting::{CountingLayer, Counts};
 pub use faults::{Damage, FaultLayer, Faults};
 pub use fixture::{ExecutorFixture, Fixture};
 pub use hook::Operation;
+pub use materializer::{Materialized, Materializer, MaterializerFixture, Request, Setup};
 pub use model::{ModelFixture, ModelStore};
 pub use report::{CaseReport, Outcome, Report};
 pub use splitmix::SplitMix64;

@@ -39,6 +39,19 @@ macro_rules! executor_conformance {
     };
 }
 
+/// Makes a module with one test for each case for materializers:
+/// `materializer_conformance!(my_runtime, MyFixture);`. The expression is a [`crate::MaterializerFixture`].
+#[macro_export]
+macro_rules! materializer_conformance {
+    ($name:ident, $fixture:expr) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the fixture may need nothing from around")]
+            use super::*;
+            $crate::each_materializer_case! { $fixture }
+        }
+    };
+}
+
 /// One case as a test.
 #[doc(hidden)]
 #[macro_export]
@@ -49,6 +62,15 @@ macro_rules! case_test {
             let suite = $crate::Suite::new().subject($crate::Subject::Executor);
             let suite = suite.cases(&[stringify!($name)]);
             let report = suite.map(|suite| suite.run_executor(|| $fixture));
+            $crate::macros::pass(report);
+        }
+    };
+    ($name:ident, Materializer, $fixture:expr) => {
+        #[test]
+        fn $name() {
+            let suite = $crate::Suite::new().subject($crate::Subject::Materializer);
+            let suite = suite.cases(&[stringify!($name)]);
+            let report = suite.map(|suite| suite.run_materializer(|| $fixture));
             $crate::macros::pass(report);
         }
     };

@@ -12,7 +12,10 @@ use deriva_api::{Clock, Error, ErrorKind, Result, SystemClock};
 use crate::case::Run;
 use crate::cases;
 use crate::trial::{Fixtures, Trial};
-use crate::{Case, CaseReport, ExecutorFixture, Fixture, Level, Outcome, Report, Subject};
+use crate::{
+    Case, CaseReport, ExecutorFixture, Fixture, Level, MaterializerFixture, Outcome, Report,
+    Subject,
+};
 
 /// Which cases are run, and for how long each may run. At first: all, five minutes each.
 ///
@@ -112,7 +115,7 @@ impl Suite {
     ) -> Report {
         let fixtures: Fixtures<dyn Fixture> = Arc::new(move || Arc::new(fixture()));
         self.run_each(progress, |case| match case.run {
-            Run::Executor(_) => None,
+            Run::Executor(_) | Run::Materializer(_) => None,
             Run::Store(run) => Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
                 in_tokio(|runtime| runtime.block_on(run(trial)))
             })),
@@ -135,10 +138,35 @@ impl Suite {
     ) -> Report {
         let fixtures: Fixtures<dyn ExecutorFixture> = Arc::new(move || Arc::new(fixture()));
         self.run_each(progress, |case| match case.run {
-            Run::Store(_) => None,
+            Run::Store(_) | Run::Materializer(_) => None,
             Run::Executor(run) => Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
                 in_tokio(|runtime| runtime.block_on(run(trial)))
             })),
+        })
+    }
+
+    /// Runs the cases for materializers, one after the other, each on a new fixture.
+    pub fn run_materializer<F: MaterializerFixture + 'static>(
+        &self,
+        fixture: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Report {
+        self.run_materializer_with(fixture, |_| ())
+    }
+
+    /// Runs the cases for materializers and tells of each as it ends.
+    pub fn run_materializer_with<F: MaterializerFixture + 'static>(
+        &self,
+        fixture: impl Fn() -> F + Send + Sync + 'static,
+        progress: impl FnMut(&CaseReport),
+    ) -> Report {
+        let fixtures: Fixtures<dyn MaterializerFixture> = Arc::new(move || Arc::new(fixture()));
+        self.run_each(progress, |case| match case.run {
+            Run::Store(_) | Run::Executor(_) => None,
+            Run::Materializer(run) => {
+                Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
+                    in_tokio(|runtime| runtime.block_on(run(trial)))
+                }))
+            }
         })
     }
 

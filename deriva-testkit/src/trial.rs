@@ -49,6 +49,12 @@ impl<F: ?Sized> Trial<F> {
         notes.lines.push(format!("{capability}: not declared"));
         Ok(())
     }
+
+    /// The error of a fixture without the store that a case needs.
+    pub(crate) fn missing(&self, what: &'static str) -> Error {
+        self.notes.lock().missing = true;
+        Error::new(ErrorKind::Unsupported, "the fixture has no such store").with("wanted", what)
+    }
 }
 
 impl<F: ?Sized> Trial<F> {
@@ -102,11 +108,5 @@ impl Trial<dyn Fixture> {
 
     pub(crate) fn folder(&self) -> Option<PathBuf> {
         self.fixture.folder()
-    }
-
-    /// The error of a fixture without the store that a case needs.
-    pub(crate) fn missing(&self, what: &'static str) -> Error {
-        self.notes.lock().missing = true;
-        Error::new(ErrorKind::Unsupported, "the fixture has no such store").with("wanted", what)
     }
 }

@@ -390,4 +390,125 @@ mutants! { $
         /// The inputs of all steps are gathered in one place.
         gathers_inputs_in_one_place => steps_do_not_mix,
     }
+
+    materializer as Materializer {
+        /// What has an output is computed all the same.
+        computes_what_is_known => what_is_known_runs_nothing,
+        /// A node runs as often as others use it.
+        runs_a_node_for_each_dependent => a_shared_node_runs_once,
+        /// Outputs reach a function in the order of their bytes.
+        sorts_outputs => outputs_reach_the_function_in_order,
+        /// An output that is used twice in a row reaches the function once.
+        hands_an_output_over_once => outputs_reach_the_function_in_order,
+        /// What was asked for is answered by address.
+        answers_targets_by_address => answers_come_in_the_order_of_the_request,
+        /// What was asked for twice is answered once.
+        answers_a_target_once => answers_come_in_the_order_of_the_request,
+        /// A recipe more than 1,000 deep is refused.
+        plans_1000_deep => a_long_chain_is_materialized,
+        /// Inputs behind the 512th do not reach the function.
+        hands_512_inputs_over => a_wide_recipe_is_materialized,
+        /// Inputs behind the seventh do not reach the function.
+        hands_seven_inputs_over => generated_graphs_come_out_as_in_the_reference,
+        /// A request fails in a runtime of one thread.
+        wants_many_threads => requests_are_made_in_any_runtime,
+        /// A blob that was lost is served as no bytes.
+        serves_lost_blobs_as_empty => lost_outputs_are_made_again,
+        /// A recorded output is taken for there without a look at its blob.
+        trusts_records_blindly => lost_outputs_are_made_again,
+        /// What was lost and made again is not counted as healed.
+        heals_without_counting => lost_outputs_are_made_again,
+        /// A lost output is replaced by whatever the function gives now.
+        heals_with_whatever_comes_out => what_is_made_again_is_compared,
+        /// An answer is kept in memory and served after its output was forgotten.
+        serves_what_was_forgotten => what_was_forgotten_is_computed_again,
+        /// The output stays under the resolved address when it is forgotten.
+        forgets_one_name_alone => what_was_forgotten_is_computed_again,
+        /// Forgetting an output removes its blob.
+        forgets_blobs_too => what_was_forgotten_is_computed_again,
+        /// Forgetting what is not known succeeds.
+        forgets_what_nobody_knows => what_was_forgotten_is_computed_again,
+        /// Outputs are looked for under the recipe's own address alone.
+        never_cuts_off => equal_outputs_upstream_run_nothing_downstream,
+        /// Cutoff takes place where it was not asked for.
+        cuts_off_unasked => equal_outputs_upstream_run_nothing_downstream,
+        /// What was cut off is not recorded under its own name.
+        records_nothing_that_it_cuts_off => equal_outputs_upstream_run_nothing_downstream,
+        /// Resolved recipes are compared without their params.
+        cuts_off_whatever_the_params => other_work_is_not_cut_off,
+        /// Resolved recipes are compared without the order of their inputs.
+        cuts_off_whatever_the_order => other_work_is_not_cut_off,
+        /// Resolved recipes are compared without the version of their function.
+        cuts_off_whatever_the_version => other_work_is_not_cut_off,
+        /// A failure is kept and answered again.
+        memoizes_failures => failed_recipes_are_tried_again,
+        /// A failure has no path.
+        names_no_path => failures_carry_their_path,
+        /// The path of a failure is what failed, alone.
+        names_the_failed_recipe_alone => failures_carry_their_path,
+        /// A missing input is found when it is its turn.
+        finds_missing_inputs_late => missing_inputs_are_listed_before_any_work,
+        /// Of several missing inputs one is listed.
+        lists_one_missing_input => missing_inputs_are_listed_before_any_work,
+        /// An unknown function is found when it is its turn.
+        finds_unknown_functions_late => unknown_functions_are_listed_before_any_work,
+        /// Unknown functions are `NotFound`.
+        calls_unknown_functions_not_found => unknown_functions_are_listed_before_any_work,
+        /// A request that should keep going stops at a failure.
+        stops_at_the_first_failure => keep_going_finishes_what_does_not_depend_on_a_failure,
+        /// What needs a failed recipe runs, with no bytes in its place.
+        goes_on_above_a_failure => keep_going_finishes_what_does_not_depend_on_a_failure,
+        /// Recipes that were given up are not counted.
+        counts_nothing_as_given_up => keep_going_finishes_what_does_not_depend_on_a_failure,
+        /// Failures are among the results, whether asked for or not.
+        keeps_going_unasked => keep_going_finishes_what_does_not_depend_on_a_failure,
+        /// A collection takes nothing.
+        collects_nothing => a_collection_takes_what_nobody_needs,
+        /// A collection takes no notice of leases.
+        collects_what_is_leased => a_collection_takes_what_nobody_needs,
+        /// A collection takes the blobs of living outputs.
+        collects_outputs => a_collection_takes_what_nobody_needs,
+        /// A collection takes what a living output was made from.
+        collects_leaves_of_what_is_done => a_collection_takes_what_nobody_needs,
+        /// Requests take no notice of each other.
+        runs_a_node_for_each_request => many_requests_run_a_node_once,
+        /// A panic in a function ends the task that should answer.
+        dies_of_a_panic_in_a_step => a_failure_answers_all_who_wait,
+        /// One step runs at a time.
+        runs_one_step_at_a_time => independent_branches_overlap,
+        /// A request has as many steps at once as there is room for.
+        takes_no_notice_of_jobs => jobs_are_limited,
+        /// Each request has its own limit, and all together have none.
+        has_no_slots => jobs_are_limited,
+        /// A request joins steps of others for its targets alone.
+        joins_targets_alone => overlapping_work_is_done_once,
+        /// A step that ran while its output was forgotten is joined and recorded.
+        records_what_was_forgotten_meanwhile => no_answer_is_from_before_a_forget,
+        /// Requests that functions make wait for slots as others do.
+        callbacks_wait_for_a_slot => a_function_may_call_back,
+        /// A function that asks for its own recipe is not noticed.
+        waits_for_itself => a_function_that_waits_for_itself_is_told,
+        /// Who waits for a request that is dropped is not told.
+        waiters_of_a_dropped_leader_hang => a_dropped_leader_leaves_an_answer,
+        /// Who has waited for 10 ms runs the step itself.
+        loses_patience => a_dropped_leader_leaves_an_answer,
+        /// A request claims all that it plans, and keeps that when it is dropped.
+        claims_all_that_it_plans => what_a_dropped_leader_has_not_begun_is_done_by_others,
+        /// Steps of a dropped request count as running.
+        dropped_requests_stay_in_flight => a_dropped_request_can_be_made_again,
+        /// A request goes on after it was dropped.
+        goes_on_when_nobody_asks => a_dropped_request_begins_no_more_steps,
+        /// A request has no deadline.
+        takes_no_notice_of_deadlines => a_deadline_ends_a_request,
+        /// A request holds no lease on what it was asked for.
+        leases_nothing_while_it_runs => a_collection_leaves_what_a_request_needs,
+        /// A collection looks what is needed, and takes a while later all that was not.
+        collects_by_an_old_list => collections_run_beside_everything,
+        /// A failed look-up counts as absence.
+        takes_store_failures_for_absence => every_call_of_a_request_can_fail,
+        /// That an output could not be recorded is no failure.
+        acknowledges_what_was_not_recorded => every_call_of_a_request_can_fail,
+        /// An output is recorded before its blob is stored.
+        records_before_it_stores => no_output_comes_before_its_blob,
+    }
 }

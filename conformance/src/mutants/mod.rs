@@ -1,8 +1,8 @@
-//! Stores, layers and executors that are broken in one way each, so that the suite is tested, too.
+//! Stores, layers, executors and materializers that are broken in one way each, so that the suite is tested, too.
 //!
 //! A mutant that no case catches shows a hole in the suite. `list.rs` declares the mutants and the case that
-//! must catch each. `store.rs` with its parts, `layer.rs` and `executor.rs` keep every promise until a break
-//! is switched on.
+//! must catch each. `store.rs` with its parts, `layer.rs`, `executor.rs` and `materializer/` keep every promise
+//! until a break is switched on.
 
 mod blobs;
 mod dag;
@@ -11,6 +11,7 @@ mod executor;
 mod fixture;
 mod layer;
 mod list;
+mod materializer;
 mod outputs;
 mod recipes;
 mod store;
@@ -23,6 +24,7 @@ use deriva_testkit::{Fixture, Level, Report, Suite};
 
 use fixture::{LayerFixture, StoreFixture, ThreadsFixture};
 use list::{Break, MUTANTS};
+use materializer::SmallFixture;
 
 /// Something that breaks one promise.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,8 @@ pub enum Kind {
     Layer,
     /// An executor.
     Executor,
+    /// A materializer over a store that is whole.
+    Materializer,
 }
 
 /// All mutants.
@@ -78,13 +82,13 @@ impl Mutant {
         report.failed().map(|failed| failed.case.name).collect()
     }
 
-    /// Whether it is a store, or a layer over one, and no executor.
+    /// Whether it is a store, or a layer over one.
     #[must_use]
     pub fn is_store(&self) -> bool {
-        !matches!(self.kind, Kind::Executor)
+        matches!(self.kind, Kind::Store | Kind::Layer)
     }
 
-    /// The mutant as a store for the cases; of an executor, the store without a break.
+    /// The mutant as a store for the cases; of what is no store, the store without a break.
     ///
     /// # Panics
     /// When no folder can be made.
@@ -101,7 +105,7 @@ impl Mutant {
                 store: store(None),
                 broken: Some(self.how),
             }),
-            Kind::Executor => Arc::new(store(None)),
+            Kind::Executor | Kind::Materializer => Arc::new(store(None)),
         }
     }
 }
@@ -139,5 +143,9 @@ fn run(suite: &Suite, kind: Kind, how: Option<Break>) -> Report {
             broken: how,
         }),
         Kind::Executor => suite.run_executor(move || ThreadsFixture(how)),
+        Kind::Materializer => suite.run_materializer(move || SmallFixture {
+            store: store(None),
+            broken: how,
+        }),
     }
 }

@@ -5,33 +5,11 @@ use std::time::Duration;
 
 use deriva_api::{Blob, Bytes, Params};
 use futures::future::try_join_all;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::executor_support::{Bench, concat, function};
+use super::meeting::Meeting;
 use super::support::{on_threads, random_blob};
-
-/// Where functions meet.
-#[derive(Default)]
-struct Meeting {
-    /// How many are there now, and how many there were at the most.
-    there: Mutex<(usize, usize)>,
-    changed: Condvar,
-}
-
-impl Meeting {
-    /// Comes, waits until `wanted` are there at once or the patience ends, and leaves. Answers whether so
-    /// many have met.
-    fn meet(&self, wanted: usize, patience: Duration) -> bool {
-        let mut there = self.there.lock();
-        there.0 += 1;
-        there.1 = there.1.max(there.0);
-        self.changed.notify_all();
-        self.changed
-            .wait_while_for(&mut there, |there| there.1 < wanted, patience);
-        there.0 -= 1;
-        there.1 >= wanted
-    }
-}
 
 /// Wide executors are tried with this many steps at the most.
 const WIDEST: usize = 64;
@@ -74,7 +52,7 @@ crate::case::cases! { $ each_executor_concurrency_case, Executor, Concurrency:
         let all: Vec<Params> = (0..4 * width as i64).map(|i| Params::new().with("i", i)).collect();
         let runs = all.iter().map(|params| bench.run("stay/1", &[], params));
         try_join_all(runs).await?;
-        let most = meeting.there.lock().1;
+        let most = meeting.most();
         assert!(most <= bench.executor.width(), "{most} at once in a width of {}", bench.executor.width());
         Ok(())
     }

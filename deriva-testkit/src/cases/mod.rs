@@ -25,6 +25,15 @@ mod disk;
 mod executor_concurrency;
 mod executor_steps;
 mod executor_support;
+mod materializer_cancellation;
+mod materializer_collection;
+mod materializer_concurrency;
+mod materializer_failures;
+mod materializer_faults;
+mod materializer_outputs;
+mod materializer_requests;
+mod materializer_support;
+mod meeting;
 mod support;
 mod support_faults;
 
@@ -56,4 +65,8 @@ files! { $
         dag_performance as each_dag_performance_case;
     each_executor_case: executor_steps as each_executor_steps_case,
         executor_concurrency as each_executor_concurrency_case;
+    each_materializer_case: materializer_requests as each_materializer_requests_case,
+        materializer_outputs as each_materializer_outputs_case, materializer_failures as each_materializer_failures_case,
+        materializer_collection as each_materializer_collection_case, materializer_concurrency as each_materializer_concurrency_case,
+        materializer_cancellation as each_materializer_cancellation_case, materializer_faults as each_materializer_faults_case;
 }

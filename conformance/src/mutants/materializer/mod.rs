@@ -1,0 +1,202 @@
+//! The mutants' materializer: as little of a runtime as keeps every promise, and beside it what breaks it.
+//!
+//! A request plans the whole graph in maps (`plan.rs`) and runs it (`run.rs`). Each step is a task of its own
+//! that ends whatever becomes of the request, and others join it (`step.rs`). What adds passes the gate
+//! together, what takes away passes it alone (`collect.rs`).
+
+mod collect;
+mod plan;
+mod run;
+mod step;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use deriva_api::{
+    Blob, BlobStore, BlobStoreExt, CAddr, Clock, ComputeFunction, DagStore, Error, ErrorKind,
+    FunctionId, OpenedStore, Recipe, Result,
+};
+use deriva_testkit::{Materialized, Materializer, MaterializerFixture, Request, Setup};
+use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{RwLock, Semaphore};
+
+use self::step::Flight;
+use super::fixture::StoreFixture;
+use super::list::Break;
+
+#[derive(Clone)]
+struct Small(Arc<Shared>);
+
+struct Shared {
+    broken: Option<Break>,
+    blobs: Arc<dyn BlobStore>,
+    dag: Arc<dyn DagStore>,
+    functions: Vec<Arc<dyn ComputeFunction>>,
+    clock: Arc<dyn Clock>,
+    tokio: Handle,
+    jobs: usize,
+    slots: Arc<Semaphore>,
+    gate: RwLock<()>,
+    /// The steps that run, each with its number.
+    flights: Mutex<HashMap<CAddr, (u64, Flight)>>,
+    leases: Mutex<HashMap<u64, Vec<CAddr>>>,
+    numbers: Mutex<u64>,
+    /// For breaks alone: answers and failures of before, and which request is to run what.
+    answers: Mutex<HashMap<CAddr, Bytes>>,
+    failures: Mutex<HashMap<CAddr, Error>>,
+    claims: Mutex<HashMap<CAddr, u64>>,
+}
+
+impl Small {
+    fn open(stores: OpenedStore, setup: Setup, broken: Option<Break>) -> Result<Self> {
+        let absent = || Error::new(ErrorKind::Invalid, "a store is missing");
+        Ok(Self(Arc::new(Shared {
+            broken,
+            blobs: stores.blobs.ok_or_else(absent)?,
+            dag: stores.dag.ok_or_else(absent)?,
+            functions: setup.functions,
+            clock: setup.clock,
+            tokio: Handle::current(),
+            jobs: setup.jobs,
+            slots: Arc::new(Semaphore::new(setup.jobs)),
+            gate: RwLock::default(),
+            flights: Mutex::default(),
+            leases: Mutex::default(),
+            numbers: Mutex::default(),
+            answers: Mutex::default(),
+            failures: Mutex::default(),
+            claims: Mutex::default(),
+        })))
+    }
+
+    fn broken(&self, how: Break) -> bool {
+        self.0.broken == Some(how)
+    }
+
+    fn function(&self, id: &FunctionId) -> Option<&Arc<dyn ComputeFunction>> {
+        let known = |function: &&Arc<dyn ComputeFunction>| function.id() == id;
+        self.0.functions.iter().find(known)
+    }
+
+    /// A number that nobody else gets.
+    fn number(&self) -> u64 {
+        let mut numbers = self.0.numbers.lock();
+        *numbers += 1;
+        *numbers
+    }
+
+    async fn fulfil(&self, request: Request) -> Result<Materialized> {
+        let one_thread = Handle::try_current()
+            .is_ok_and(|tokio| tokio.runtime_flavor() == RuntimeFlavor::CurrentThread);
+        if self.broken(Break::wants_many_threads) && one_thread {
+            return Err(Error::new(ErrorKind::Unsupported, "there is one thread"));
+        }
+        let _lease = match self.broken(Break::leases_nothing_while_it_runs) {
+            true => self.hold(&[]).await,
+            false => self.hold(&request.targets).await,
+        };
+        let plan = self.plan(&request.targets).await?;
+        self.run(plan, &request).await
+    }
+}
+
+#[async_trait]
+impl Materializer for Small {
+    async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        let _together = self.0.gate.read().await;
+        self.0.blobs.put(blobs).await
+    }
+
+    async fn insert(&self, recipes: &[Recipe]) -> Result<()> {
+        let _together = self.0.gate.read().await;
+        self.0.dag.insert(recipes).await.map(drop)
+    }
+
+    async fn materialize(&self, request: Request) -> Result<Materialized> {
+        let deadline = match self.broken(Break::takes_no_notice_of_deadlines) {
+            true => None,
+            false => request.deadline,
+        };
+        let late = async {
+            match deadline {
+                None => std::future::pending().await,
+                Some(deadline) => self.0.clock.sleep(deadline).await,
+            }
+        };
+        if self.broken(Break::goes_on_when_nobody_asks) {
+            let own = self.clone();
+            let task = self.0.tokio.spawn(async move { own.fulfil(request).await });
+            return task.await.unwrap_or_else(|gone| {
+                Err(Error::new(ErrorKind::Cancelled, "it was given up").caused_by(gone))
+            });
+        }
+        tokio::select! {
+            biased;
+            done = self.fulfil(request) => done,
+            () = late => Err(Error::new(ErrorKind::Timeout, "it took too long")),
+        }
+    }
+
+    async fn get(&self, addr: CAddr) -> Result<Bytes> {
+        if let Some(answer) = self.0.answers.lock().get(&addr) {
+            return Ok(answer.clone());
+        }
+        let _lease = self.hold(&[addr]).await;
+        let done = self.materialize(Request::new(&[addr])).await?;
+        let none = || {
+            Err(Error::new(
+                ErrorKind::Internal,
+                "a request without a result",
+            ))
+        };
+        let stat = done.results.into_iter().next().unwrap_or_else(none)?;
+        let bytes = match self.broken(Break::serves_lost_blobs_as_empty) {
+            true => (self.0.blobs.get(stat.addr).await?).map_or(Bytes::new(), Blob::into_bytes),
+            false => self.0.blobs.read_all(stat.addr).await?,
+        };
+        if self.broken(Break::serves_what_was_forgotten) {
+            self.0.answers.lock().insert(addr, bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    async fn forget(&self, addr: CAddr) -> Result<()> {
+        self.take_output(addr).await
+    }
+
+    async fn lease(&self, addrs: &[CAddr]) -> Result<Box<dyn Send + Sync>> {
+        Ok(Box::new(self.hold(addrs).await))
+    }
+
+    async fn collect(&self) -> Result<()> {
+        self.take_what_nobody_needs().await
+    }
+}
+
+impl fmt::Debug for Small {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mutant ({:?})", self.0.broken)
+    }
+}
+
+/// The materializer, with or without a break, over a store that is whole.
+#[derive(Debug)]
+pub(super) struct SmallFixture {
+    pub(super) store: StoreFixture,
+    pub(super) broken: Option<Break>,
+}
+
+#[async_trait]
+impl MaterializerFixture for SmallFixture {
+    async fn stores(&self) -> Result<OpenedStore> {
+        deriva_testkit::Fixture::open(&self.store).await
+    }
+
+    async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>> {
+        Ok(Arc::new(Small::open(stores, setup, self.broken)?))
+    }
+}

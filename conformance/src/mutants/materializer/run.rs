@@ -1,0 +1,218 @@
+//! A request at work: ready steps begin, what waits for them follows.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use deriva_api::{Blob, BlobStat, CAddr, Error, ErrorKind, Result};
+use deriva_testkit::{Materialized, Request};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::plan::Plan;
+use super::step::{How, Landed, Work, around};
+use super::{Break, Small};
+
+/// What a request knows of its progress.
+struct Run {
+    plan: Plan,
+    /// How many uses of inputs each node still waits for.
+    waiting: HashMap<CAddr, usize>,
+    ready: VecDeque<CAddr>,
+    failures: HashMap<CAddr, Error>,
+    done: Materialized,
+}
+
+impl Small {
+    pub(super) async fn run(&self, plan: Plan, request: &Request) -> Result<Materialized> {
+        let jobs = match self.0.broken {
+            Some(Break::takes_no_notice_of_jobs) => usize::MAX,
+            Some(Break::runs_one_step_at_a_time) => 1,
+            _ => request.jobs.unwrap_or(self.0.jobs),
+        };
+        let (mut run, around) = (Run::new(plan), around());
+        let number = self.number();
+        if self.broken(Break::claims_all_that_it_plans) {
+            let mut claims = self.0.claims.lock();
+            for addr in run.plan.todo.keys() {
+                claims.entry(*addr).or_insert(number);
+            }
+        }
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < jobs
+                && let Some(addr) = run.ready.pop_front()
+            {
+                let mut work = run.work(addr, request)?;
+                work.around.clone_from(&around);
+                if !self.broken(Break::runs_a_node_for_each_dependent) {
+                    work.times = 1;
+                }
+                running.push(async move {
+                    self.unclaimed(addr, number).await;
+                    let (leads, flight) = self.fly(work);
+                    (addr, leads, flight.await)
+                });
+            }
+            let Some((addr, leads, landed)) = running.next().await else {
+                break;
+            };
+            self.0.claims.lock().remove(&addr);
+            match landed {
+                Ok(landed) => self.landed(&mut run, addr, leads, landed),
+                Err(error) => {
+                    let error = self.along(&run.plan, addr, error);
+                    run.done.failed += 1;
+                    run.failures.insert(addr, error.clone());
+                    let goes_on = self.broken(Break::keeps_going_unasked);
+                    if !request.keep_going && !goes_on {
+                        return Err(error);
+                    }
+                    if self.broken(Break::stops_at_the_first_failure) {
+                        break;
+                    }
+                    self.failed(&mut run, addr, &error);
+                }
+            }
+        }
+        self.answer(run, &request.targets)
+    }
+
+    /// Waits, in a break alone, while another request claims the node.
+    async fn unclaimed(&self, addr: CAddr, number: u64) {
+        let claimed = || {
+            self.0
+                .claims
+                .lock()
+                .get(&addr)
+                .is_some_and(|own| *own != number)
+        };
+        while claimed() {
+            self.0
+                .clock
+                .sleep(std::time::Duration::from_millis(1))
+                .await;
+        }
+    }
+
+    fn landed(&self, run: &mut Run, addr: CAddr, leads: bool, landed: Landed) {
+        match landed.how {
+            How::Computed if leads => {
+                let lost = run
+                    .plan
+                    .todo
+                    .get(&addr)
+                    .is_some_and(|todo| todo.expected.is_some());
+                run.done.computed += 1;
+                run.done.healed += u64::from(lost && !self.broken(Break::heals_without_counting));
+            }
+            How::Cutoff if leads => run.done.cutoff += 1,
+            _ => {}
+        }
+        run.settle(addr, landed.output.stat());
+    }
+
+    /// Gives up all that needs a node that failed.
+    fn failed(&self, run: &mut Run, addr: CAddr, error: &Error) {
+        if self.broken(Break::goes_on_above_a_failure) {
+            return run.settle(addr, Blob::new("").stat());
+        }
+        let mut above = run.plan.dependents.get(&addr).cloned().unwrap_or_default();
+        while let Some(addr) = above.pop() {
+            if run.failures.contains_key(&addr) {
+                continue;
+            }
+            run.failures.insert(addr, error.clone());
+            run.done.skipped += u64::from(!self.broken(Break::counts_nothing_as_given_up));
+            above.extend(run.plan.dependents.get(&addr).into_iter().flatten());
+        }
+    }
+
+    fn along(&self, plan: &Plan, addr: CAddr, error: Error) -> Error {
+        match self.0.broken {
+            Some(Break::names_no_path) => error,
+            Some(Break::names_the_failed_recipe_alone) => error.along(vec![addr]),
+            _ => error.along(plan.path(addr)),
+        }
+    }
+
+    fn answer(&self, run: Run, targets: &[CAddr]) -> Result<Materialized> {
+        let mut targets = targets.to_vec();
+        if self.broken(Break::answers_targets_by_address) {
+            targets.sort_unstable();
+        }
+        if self.broken(Break::answers_a_target_once) {
+            let places = targets
+                .iter()
+                .enumerate()
+                .rev()
+                .map(|(at, addr)| (*addr, at));
+            let first: BTreeMap<CAddr, usize> = places.collect();
+            let mut at = 0..targets.len();
+            targets.retain(|addr| at.next() == first.get(addr).copied());
+        }
+        let result = |addr: &CAddr| match (run.plan.content.get(addr), run.failures.get(addr)) {
+            (Some(stat), _) => Ok(*stat),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(Error::new(ErrorKind::Internal, "a target was not reached")),
+        };
+        let results = targets.iter().map(result).collect();
+        Ok(Materialized {
+            results,
+            ..run.done
+        })
+    }
+}
+
+impl Run {
+    fn new(plan: Plan) -> Self {
+        let open = |todo: &super::plan::Todo| {
+            let inputs = todo.recipe.inputs();
+            inputs.filter(|input| plan.todo.contains_key(input)).count()
+        };
+        let waiting: HashMap<CAddr, usize> = plan
+            .todo
+            .iter()
+            .map(|(addr, todo)| (*addr, open(todo)))
+            .collect();
+        let ready = waiting.iter().filter(|(_, count)| **count == 0);
+        let ready = ready.map(|(addr, _)| *addr).collect();
+        let reused = plan.reused;
+        Self {
+            plan,
+            waiting,
+            ready,
+            failures: HashMap::new(),
+            done: Materialized {
+                reused,
+                ..Materialized::default()
+            },
+        }
+    }
+
+    fn work(&self, addr: CAddr, request: &Request) -> Result<Work> {
+        let gone = || Error::new(ErrorKind::NotFound, "an input is missing").with("missing", addr);
+        let todo = self.plan.todo.get(&addr).ok_or_else(gone)?;
+        let content = |input| self.plan.content.get(&input).copied().ok_or_else(gone);
+        Ok(Work {
+            addr,
+            todo: todo.clone(),
+            inputs: todo.recipe.inputs().map(content).collect::<Result<_>>()?,
+            cutoff: request.cutoff,
+            around: Vec::new(),
+            times: self.plan.dependents.get(&addr).map_or(1, Vec::len),
+            is_target: request.targets.contains(&addr),
+        })
+    }
+
+    /// A node has content: who waits for it may be ready.
+    fn settle(&mut self, addr: CAddr, stat: BlobStat) {
+        self.plan.content.insert(addr, stat);
+        for above in self.plan.dependents.get(&addr).into_iter().flatten() {
+            if let Some(waiting) = self.waiting.get_mut(above) {
+                *waiting = waiting.saturating_sub(1);
+                if *waiting == 0 {
+                    self.ready.push_back(*above);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One step: found, cut off, or run; recorded; and who joins it meanwhile.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use deriva_api::{
+    Blob, BlobStat, CAddr, Error, ErrorKind, FunctionId, Output, Params, Recipe, Record, Result,
+};
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, Shared};
+
+use super::plan::Todo;
+use super::{Break, Small};
+
+pub(super) type Flight = Shared<BoxFuture<'static, Result<Landed>>>;
+
+thread_local! {
+    /// The recipes whose functions run on this thread, outermost first.
+    static AROUND: RefCell<Vec<CAddr>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The recipes whose functions run around a request that is made here.
+pub(super) fn around() -> Vec<CAddr> {
+    AROUND.with_borrow(Clone::clone)
+}
+
+/// What came of a step.
+#[derive(Clone, Copy)]
+pub(super) struct Landed {
+    pub(super) output: Output,
+    pub(super) how: How,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum How {
+    Computed,
+    Cutoff,
+    /// Somebody had recorded it since it was planned.
+    Found,
+}
+
+pub(super) struct Work {
+    pub(super) addr: CAddr,
+    pub(super) todo: Todo,
+    pub(super) inputs: Vec<BlobStat>,
+    pub(super) cutoff: bool,
+    pub(super) around: Vec<CAddr>,
+    /// How often the function runs: more than once for a break alone.
+    pub(super) times: usize,
+    pub(super) is_target: bool,
+}
+
+impl Small {
+    /// Begins a step, or joins it where it runs: then it is not this request's own.
+    pub(super) fn fly(&self, work: Work) -> (bool, BoxFuture<'static, Result<Landed>>) {
+        let (addr, number) = (work.addr, self.number());
+        let mut flights = self.0.flights.lock();
+        let joins = match self.0.broken {
+            Some(Break::runs_a_node_for_each_request) => false,
+            Some(Break::joins_targets_alone) => work.is_target,
+            _ => true,
+        };
+        if let Some((_, flight)) = flights.get(&addr).filter(|_| joins) {
+            let flight = flight.clone();
+            if self.broken(Break::loses_patience) {
+                let own = self.clone();
+                return (
+                    false,
+                    async move { own.wait_a_little(flight, work, number).await }.boxed(),
+                );
+            }
+            return (false, flight.boxed());
+        }
+        let (sender, receiver) = oneshot::channel();
+        let hangs = self.broken(Break::waiters_of_a_dropped_leader_hang)
+            || self.broken(Break::dropped_requests_stay_in_flight);
+        let dies = self.broken(Break::dies_of_a_panic_in_a_step);
+        let flight = async move {
+            match receiver.await {
+                Ok(landed) => landed,
+                Err(_) if hangs || dies => pending().await,
+                Err(_) => Err(Error::new(ErrorKind::Cancelled, "a step was given up")),
+            }
+        };
+        let flight: Flight = flight.boxed().shared();
+        flights.insert(addr, (number, flight.clone()));
+        let stays = self.broken(Break::dropped_requests_stay_in_flight);
+        // It may outlive the request, and what that one holds.
+        let (own, lease) = (self.clone(), self.note(&[addr]));
+        let end = (!stays).then(|| End(self.clone(), addr, number));
+        let run = async move {
+            let landed = own.compute(work, number).await;
+            own.land(addr, number);
+            drop((end, lease));
+            sender.send(landed).ok();
+        };
+        if hangs {
+            return (true, run.then(|()| flight).boxed());
+        }
+        self.0.tokio.spawn(run);
+        (true, flight.boxed())
+    }
+
+    /// Takes a flight away, where it is this one still.
+    fn land(&self, addr: CAddr, number: u64) {
+        let mut flights = self.0.flights.lock();
+        if flights.get(&addr).is_some_and(|(own, _)| *own == number) {
+            flights.remove(&addr);
+        }
+    }
+
+    async fn wait_a_little(&self, flight: Flight, work: Work, number: u64) -> Result<Landed> {
+        let patience = self.0.clock.sleep(Duration::from_millis(10));
+        match futures::future::select(flight, patience).await {
+            futures::future::Either::Left((landed, _)) => landed,
+            futures::future::Either::Right(_) => self.compute(work, number).await,
+        }
+    }
+
+    async fn compute(&self, work: Work, number: u64) -> Result<Landed> {
+        let (addr, recipe) = (work.addr, &work.todo.recipe);
+        if let Some(error) = self.0.failures.lock().get(&addr) {
+            return Err(error.clone());
+        }
+        if let Some(output) = self.found(addr).await?
+            && !self.broken(Break::computes_what_is_known)
+        {
+            return Ok(Landed {
+                output,
+                how: How::Found,
+            });
+        }
+        let resolved = self.resolve(recipe, &work.inputs)?;
+        if work.cutoff || self.broken(Break::cuts_off_unasked) {
+            let _together = self.0.gate.read().await;
+            if let Some(output) = self.found(resolved).await? {
+                if !self.broken(Break::records_nothing_that_it_cuts_off) {
+                    self.record(addr, resolved, output).await?;
+                }
+                return Ok(Landed {
+                    output,
+                    how: How::Cutoff,
+                });
+            }
+        }
+        let called = self.call(&work).await;
+        if let (Err(error), true) = (&called, self.broken(Break::memoizes_failures)) {
+            self.0.failures.lock().insert(addr, error.clone());
+        }
+        let (bytes, cost) = called?;
+        let blob = Blob::new(bytes);
+        let output = Output {
+            addr: blob.addr(),
+            len: blob.len(),
+            cost,
+        };
+        let expected = work
+            .todo
+            .expected
+            .filter(|expected| !expected.same_bytes(&output));
+        if expected.is_some() && !self.broken(Break::heals_with_whatever_comes_out) {
+            let message = "a lost output came out different";
+            return Err(Error::new(ErrorKind::Nondeterministic, message));
+        }
+        let _together = self.0.gate.read().await;
+        if self.broken(Break::records_before_it_stores) {
+            self.record(addr, resolved, output).await?;
+        }
+        self.0.blobs.put(&[blob]).await?;
+        // What was forgotten since this began is not recorded.
+        let own = self
+            .0
+            .flights
+            .lock()
+            .get(&addr)
+            .is_some_and(|(own, _)| *own == number);
+        if own || self.broken(Break::records_what_was_forgotten_meanwhile) {
+            let recorded = self.record(addr, resolved, output).await;
+            if !self.broken(Break::acknowledges_what_was_not_recorded) {
+                recorded?;
+            }
+        }
+        Ok(Landed {
+            output,
+            how: How::Computed,
+        })
+    }
+
+    /// A recorded output, where its blob is there.
+    async fn found(&self, addr: CAddr) -> Result<Option<Output>> {
+        let Some(output) = self
+            .0
+            .dag
+            .outputs(&[addr])
+            .await?
+            .into_iter()
+            .next()
+            .flatten()
+        else {
+            return Ok(None);
+        };
+        Ok(self.stat(output.addr).await?.map(|_| output))
+    }
+
+    pub(super) fn resolve(&self, recipe: &Recipe, inputs: &[BlobStat]) -> Result<CAddr> {
+        let mut contents: Vec<CAddr> = inputs.iter().map(|input| input.addr).collect();
+        match self.0.broken {
+            Some(Break::never_cuts_off) => return Ok(recipe.addr()),
+            Some(Break::cuts_off_whatever_the_order) => contents.sort_unstable(),
+            Some(Break::cuts_off_whatever_the_params) => {
+                let bare = Recipe::new(&recipe.function(), &contents, &Params::new())?;
+                return Ok(bare.addr());
+            }
+            Some(Break::cuts_off_whatever_the_version) => {
+                let first = FunctionId::new(recipe.name(), "1")?;
+                return Ok(Recipe::new(&first, &contents, &recipe.params())?.addr());
+            }
+            _ => {}
+        }
+        Ok(recipe.resolve(&contents)?.addr())
+    }
+
+    async fn record(&self, addr: CAddr, resolved: CAddr, output: Output) -> Result<()> {
+        let record = Record {
+            addr,
+            resolved: Some(resolved),
+            output,
+        };
+        match self.0.dag.record(&[record]).await?.is_empty() {
+            true => Ok(()),
+            false if self.broken(Break::heals_with_whatever_comes_out) => Ok(()),
+            false => Err(Error::new(
+                ErrorKind::Nondeterministic,
+                "another output is recorded",
+            )),
+        }
+    }
+
+    /// Runs the function, where there is a slot; a request inside a function needs none.
+    async fn call(&self, work: &Work) -> Result<(Bytes, Duration)> {
+        let slot = match self.0.broken {
+            Some(Break::has_no_slots) => None,
+            Some(Break::callbacks_wait_for_a_slot) => Some(self.slot().await?),
+            _ if work.around.is_empty() => Some(self.slot().await?),
+            _ => None,
+        };
+        let mut inputs = self.read(&work.inputs).await?;
+        match self.0.broken {
+            Some(Break::sorts_outputs) => inputs.sort_unstable(),
+            Some(Break::hands_an_output_over_once) => inputs.dedup(),
+            Some(Break::hands_seven_inputs_over) => inputs.truncate(7),
+            Some(Break::hands_512_inputs_over) => inputs.truncate(512),
+            _ => {}
+        }
+        let recipe = work.todo.recipe.clone();
+        let id = recipe.function();
+        let function = self.function(&id).cloned();
+        let function =
+            function.ok_or_else(|| Error::new(ErrorKind::Unsupported, "unknown function"))?;
+        let around: Vec<CAddr> = work.around.iter().copied().chain([work.addr]).collect();
+        let (clock, times) = (Arc::clone(&self.0.clock), work.times);
+        let call = move || {
+            let began = clock.now();
+            AROUND.set(around);
+            let call = || function.call(&inputs, &recipe.params());
+            let mut called = catch_unwind(AssertUnwindSafe(call));
+            for _ in 1..times {
+                called = catch_unwind(AssertUnwindSafe(call));
+            }
+            AROUND.set(Vec::new());
+            drop(slot);
+            (called, clock.now() - began)
+        };
+        let gone = |gone| Error::new(ErrorKind::Internal, "a thread is gone").caused_by(gone);
+        let (called, cost) = self.0.tokio.spawn_blocking(call).await.map_err(gone)?;
+        match called {
+            Ok(returned) => Ok((returned?, cost)),
+            Err(_) if self.broken(Break::dies_of_a_panic_in_a_step) => pending().await,
+            Err(_) => Err(Error::new(ErrorKind::Function, "the function panicked")),
+        }
+    }
+
+    async fn slot(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {
+        let slots = Arc::clone(&self.0.slots);
+        let closed =
+            |closed| Error::new(ErrorKind::Internal, "there are no slots").caused_by(closed);
+        slots.acquire_owned().await.map_err(closed)
+    }
+
+    async fn read(&self, inputs: &[BlobStat]) -> Result<Vec<Bytes>> {
+        let addrs: Vec<CAddr> = inputs.iter().map(|input| input.addr).collect();
+        let blobs = self.0.blobs.get_many(&addrs).await?.into_iter().zip(addrs);
+        let read = blobs.map(|(blob, addr)| match blob {
+            Some(blob) => Ok(blob.into_bytes()),
+            None if self.broken(Break::serves_lost_blobs_as_empty) => Ok(Bytes::new()),
+            None => Err(Error::new(ErrorKind::NotFound, "an input is gone").with("missing", addr)),
+        });
+        read.collect()
+    }
+}
+
+/// Takes a flight away when its step ends, or is dropped.
+struct End(Small, CAddr, u64);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.land(self.1, self.2);
+    }
+}
