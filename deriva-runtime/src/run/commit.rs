@@ -14,6 +14,8 @@ use crate::plan::NodeId;
 
 /// Records that are worth a commit while there is other work to do.
 const FULL_RECORDS: usize = 1024;
+/// Records after which a batch is likely to become full: room for that is made at once.
+const LIKELY_MORE: usize = 64;
 /// Bytes that are worth a commit while there is other work to do.
 const FULL_BYTES: u64 = 8 << 20;
 /// Bytes and records that may wait behind a commit before the scheduler waits too.
@@ -74,6 +76,12 @@ impl Batch {
     /// Adds the output of a node, and its blob unless that is stored. `lands` tells that its flight
     /// belongs to this request, and ends when it is written.
     pub(super) fn add(&mut self, node: NodeId, record: Record, blob: Option<Blob>, lands: bool) {
+        if self.records.len() == LIKELY_MORE {
+            self.blobs.reserve(FULL_RECORDS);
+            self.records.reserve(FULL_RECORDS);
+            self.nodes.reserve(FULL_RECORDS);
+            self.lands.reserve(FULL_RECORDS);
+        }
         self.bytes += blob.as_ref().map_or(0, Blob::len);
         match blob {
             Some(blob) => self.blobs.push(blob),

@@ -196,7 +196,11 @@ impl Run {
         self.nodes[at].is_kept = record || blob.is_none();
         self.known.distrusted.remove(&output.addr);
         let lands = self.plan.recipe(node).is_some();
-        let resolved = self.resolved.remove(&node);
+        // Light nodes have none, and then nothing is hashed.
+        let resolved = match self.resolved.is_empty() {
+            true => None,
+            false => self.resolved.remove(&node),
+        };
         if record {
             let record = Record {
                 addr,
