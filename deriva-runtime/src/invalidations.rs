@@ -248,6 +248,7 @@ mod tests {
     use deriva_api::{Blob, BlobStore, DagStore, Output};
     use deriva_testkit::ModelStore;
     use futures::FutureExt;
+    use std::time::Duration;
 
     async fn inner() -> Arc<Inner> {
         let store = ModelStore::new();
@@ -321,13 +322,17 @@ mod tests {
     async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
         let inner = inner().await;
         let blob = Blob::new("old");
+        let cache = |since| {
+            let epoch = inner.cache.epoch(addr(1));
+            inner.cache_found(since, epoch, addr(1), &blob, Duration::ZERO);
+        };
         let since = inner.invalidations.now();
         let under_way = inner.invalidations.begin(&barring(&[]));
-        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        cache(inner.invalidations.now());
         drop(under_way);
-        inner.cache_found(since, addr(1), &blob);
+        cache(since);
         assert!(inner.cache.get(addr(1)).is_none());
-        inner.cache_found(inner.invalidations.now(), addr(1), &blob);
+        cache(inner.invalidations.now());
         assert!(inner.cache.get(addr(1)).is_some());
     }
 
