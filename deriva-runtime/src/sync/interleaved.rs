@@ -12,11 +12,12 @@ thread_local! {
     static EXPLORING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a test under this many schedules. A schedule that fails, or in which everybody waits, is printed so
-/// that `shuttle::replay` repeats it.
+/// Runs a test under this many schedules: the same ones each time, others where `DERIVA_SEED` is set. A
+/// schedule that fails, or in which everybody waits, is printed so that `shuttle::replay` repeats it.
 pub(crate) fn explore(schedules: usize, test: impl Fn() + Send + Sync + 'static) {
+    let seed = std::env::var("DERIVA_SEED").map_or(1, |seed| seed.parse().unwrap());
     EXPLORING.set(true);
-    shuttle::check_random(test, schedules);
+    shuttle::check_random_with_seed(test, seed, schedules);
     EXPLORING.set(false);
 }
 
