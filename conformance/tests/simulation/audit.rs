@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deriva::{Blob, BlobStat, BlobStore, CAddr, CollectPolicy, DagStore, Node};
+use deriva::{BlobStat, BlobStore, CAddr, CollectPolicy, DagStore, Node};
 use deriva_testkit::give_way;
 use futures::TryStreamExt;
 
@@ -76,8 +76,7 @@ async fn keeps_what_roots_need(world: &World) {
         .unwrap();
     assert_eq!(nodes.len(), world.graph.recipes.len());
     assert!(nodes.iter().all(|(_, node)| node.output.is_some()));
-    let expected: BTreeSet<CAddr> = world.graph.expected.values().map(Blob::addr).collect();
-    assert_eq!(blobs(world).await, expected);
+    assert_eq!(blobs(world).await, world.graph.needed());
 }
 
 /// No lease was left: without roots everything goes.

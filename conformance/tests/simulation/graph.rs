@@ -1,6 +1,6 @@
 //! The graphs of the simulation: small, with shared nodes, and with work that is the same under two names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use deriva_api::{Blob, CAddr, FunctionId, Params, Recipe, Result, Value};
@@ -81,6 +81,15 @@ impl Graph {
             recipes,
             expected,
         })
+    }
+
+    /// The blobs that recipes have or need.
+    pub(crate) fn needed(&self) -> BTreeSet<CAddr> {
+        let named = self
+            .recipes
+            .iter()
+            .flat_map(|recipe| recipe.inputs().chain([recipe.addr()]));
+        named.map(|addr| self.expected[&addr].addr()).collect()
     }
 
     pub(crate) fn addrs(&self) -> Vec<CAddr> {

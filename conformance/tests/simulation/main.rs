@@ -67,8 +67,8 @@ fn every_answer_is_right_and_nothing_is_left_over() {
             move || seeds.for_each(|seed| drop(simulate(seed)))
         };
         let threads: Vec<_> = (0..threads).map(|i| scope.spawn(run(i))).collect();
-        let ended = threads.into_iter().map(|thread| thread.join());
-        ended.filter_map(Result::err).next()
+        let ended: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        ended.into_iter().find_map(Result::err)
     });
     if let Some(panic) = failed {
         resume_unwind(panic);
