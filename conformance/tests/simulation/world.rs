@@ -221,7 +221,7 @@ struct Busy<'a> {
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         let mut busy = self.slow.busy.lock();
-        self.addrs.iter().for_each(|addr| drop(busy.remove(addr)));
+        busy.retain(|addr| !self.addrs.contains(addr));
     }
 }
 

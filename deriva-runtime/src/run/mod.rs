@@ -288,8 +288,10 @@ impl Run {
     pub(crate) async fn drive(&mut self) -> Result<End> {
         let mut turns = 0u32;
         while self.failure.is_none() && !self.watch.is_refused() {
-            while let Some(done) = self.poll_done() {
+            if let Some(done) = self.poll_done() {
                 self.absorb(done).await;
+                // Where this was a failure, nothing more is waited for: others may wait for what is claimed here.
+                continue;
             }
             if let Err(error) = self.look_up_resolved().await {
                 self.failure = Some(error);
