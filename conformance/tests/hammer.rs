@@ -25,7 +25,7 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -561,7 +561,7 @@ fn watch(hammer: Arc<Hammer>) -> (mpsc::Sender<()>, JoinHandle<()>) {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::spawn(move || {
         let (mut last, mut still) = (0, 0);
-        while stopped.recv_timeout(Duration::from_secs(1)).is_err() {
+        while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
             let progress = hammer.progress.load(Relaxed);
             still = if progress == last { still + 1 } else { 0 };
             last = progress;

@@ -155,6 +155,8 @@ pub(crate) struct Run {
     failures: HashMap<NodeId, Error>,
     finished: HashMap<NodeId, BlobStat>,
     replan: bool,
+    /// Blobs were found lost that the plan relied on.
+    pub(crate) lost: bool,
     slices: Option<Slices>,
     /// What was computed of each function.
     calls: Vec<Calls>,
@@ -201,6 +203,7 @@ impl Run {
             failures: HashMap::new(),
             finished: HashMap::new(),
             replan: false,
+            lost: false,
             calls: vec![Calls::default(); plan.functions.len()],
             slices: (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len())),
             planned_of: planned_of(&plan),
