@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use deriva_api::{Blob, BuildAddrHasher, CAddr, Error, Output};
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+use crate::sync::{AtomicU64, Mutex};
 
 /// How a flight ended.
 #[derive(Clone, Debug)]

@@ -323,17 +323,17 @@ mod tests {
     async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
         let inner = inner().await;
         let blob = Blob::new("old");
-        let since = inner.invalidations.now();
-        let found = |since| {
+        let cache = |since| {
             let epoch = inner.cache.epoch(addr(1));
             inner.cache_found(since, epoch, addr(1), &blob, Duration::ZERO);
         };
+        let since = inner.invalidations.now();
         let under_way = inner.invalidations.begin(&barring(&[]));
-        found(inner.invalidations.now());
+        cache(inner.invalidations.now());
         drop(under_way);
-        found(since);
+        cache(since);
         assert!(inner.cache.get(addr(1)).is_none());
-        found(inner.invalidations.now());
+        cache(inner.invalidations.now());
         assert!(inner.cache.get(addr(1)).is_some());
     }
 

@@ -13,11 +13,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use deriva_api::{BuildAddrHasher, CAddr};
-use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::Deriva;
 use crate::inner::Inner;
+use crate::sync::Mutex;
 
 /// Keeps addresses, with everything that they need, from collection while it lives; see
 /// [`Deriva::lease`].

@@ -36,6 +36,8 @@ mod forget;
 pub mod functions;
 mod index;
 mod inner;
+#[cfg(test)]
+mod interleavings;
 mod invalidate;
 mod invalidations;
 mod known;
@@ -56,6 +58,7 @@ mod sightings;
 mod slots;
 mod stages;
 mod survey;
+mod sync;
 mod timeline;
 mod why;
 

@@ -5,10 +5,11 @@
 //! fewest slots, among those to the one that waits longest.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
+
+use crate::sync::{AtomicUsize, Mutex};
 
 /// All slots of an executor.
 #[derive(Debug)]

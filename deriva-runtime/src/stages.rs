@@ -141,6 +141,7 @@ impl Stages {
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;
+        let lost = run.lost;
         self.summary.add(&run.summary);
         self.known = std::mem::take(&mut run.known);
         drop(run);
@@ -167,7 +168,7 @@ impl Stages {
                     self.inner.invalidations.settled().await;
                 }
                 self.plans += 1;
-                self.lost_rounds += usize::from(!self.known.distrusted.is_empty());
+                self.lost_rounds += usize::from(lost);
                 if self.lost_rounds > MAX_LOST_ROUNDS {
                     let what = "blobs are lost as fast as they are computed";
                     return Err(Error::new(ErrorKind::Corrupt, what)

@@ -75,7 +75,7 @@ impl Hook for Counts {
         Ok(())
     }
 
-    fn after(&self, _: Operation) -> Result<()> {
+    async fn after(&self, _: Operation) -> Result<()> {
         Ok(())
     }
 

@@ -227,7 +227,7 @@ impl Hook for Faults {
         self.check(operation, When::Before)
     }
 
-    fn after(&self, operation: Operation) -> Result<()> {
+    async fn after(&self, operation: Operation) -> Result<()> {
         self.check(operation, When::After)
     }
 

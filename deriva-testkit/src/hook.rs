@@ -1,4 +1,4 @@
-//! A store that asks before every call: what counting and faults have in common.
+//! A store that asks before every call: what counting, faults and yielding have in common.
 
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub(crate) trait Hook: Debug + Send + Sync + 'static {
 
     /// After a call that succeeded. An error here takes its answer away. Streams have no end to wait
     /// for, so they are not asked about.
-    fn after(&self, operation: Operation) -> Result<()>;
+    async fn after(&self, operation: Operation) -> Result<()>;
 
     /// Whether reads of this blob find other bytes than the store has.
     fn damages(&self, addr: CAddr) -> bool;
@@ -110,7 +110,7 @@ async fn around<T>(
 ) -> Result<T> {
     hook.before(operation).await?;
     let answer = call.await?;
-    hook.after(operation)?;
+    hook.after(operation).await?;
     Ok(answer)
 }
 

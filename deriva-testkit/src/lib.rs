@@ -44,6 +44,7 @@
 //! | have graphs and functions to work on | [`Workload`], [`random`], [`functions`] |
 //! | make a store fail, hang or lose answers, or count its calls | [`FaultLayer`], [`CountingLayer`] |
 //! | hold time still | [`ManualClock`] |
+//! | let tasks go first that would not, the same ones for the same seed | [`YieldLayer`] |
 //!
 //! Left out: what only other processes can show, such as a lock that is held elsewhere, a kill in the
 //! middle of a call, and memory in use. A store's own tests show these.
@@ -69,6 +70,7 @@ mod splitmix;
 mod suite;
 mod trial;
 mod workload;
+mod yielding;
 
 pub use case::{Case, Level, Subject};
 pub use clock::ManualClock;
@@ -82,3 +84,4 @@ pub use report::{CaseReport, Outcome, Report};
 pub use splitmix::SplitMix64;
 pub use suite::Suite;
 pub use workload::Workload;
+pub use yielding::{YieldLayer, give_way};

@@ -13,7 +13,7 @@
 //! | `damage` | damages files |
 //! | `reader`, `child` | the child that reads everything, and how it is run |
 //! | `trace`, `durability` | which system calls an acknowledgement waited for, and what that proves |
-//! | `upkeep` | the child that invalidates or scrubs until it is killed |
+//! | `upkeep` | the child that invalidates, scrubs or materializes until it is killed |
 //! | `verb` | the command line |
 
 mod child;

@@ -1,4 +1,4 @@
-//! The child that invalidates or scrubs a store until it is killed.
+//! The child that invalidates, scrubs or materializes until it is killed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +17,8 @@ pub enum Upkeep {
     Invalidate,
     /// Everything is verified and healed.
     Scrub,
+    /// What roots name is made available.
+    Materialize,
 }
 
 /// How the process is called.
@@ -84,6 +86,11 @@ pub(super) fn run(args: &UpkeepArgs) -> Result<()> {
             }
             Upkeep::Scrub => {
                 deriva.scrub().bytes_per_second(u64::MAX).await?;
+            }
+            Upkeep::Materialize => {
+                let roots = deriva.roots().await?;
+                let addrs = roots.into_iter().map(|(_, addr)| addr);
+                deriva.materialize_many(addrs).await?;
             }
         }
         deriva.flush().await

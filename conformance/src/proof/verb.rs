@@ -48,7 +48,7 @@ pub enum Verb {
     /// Writes until it is killed
     #[command(name = "__writer", hide = true)]
     Writer(WriterArgs),
-    /// Invalidates or scrubs until it is killed
+    /// Invalidates, scrubs or materializes until it is killed
     #[command(name = "__upkeep", hide = true)]
     Upkeep(UpkeepArgs),
     /// Collects until it is killed

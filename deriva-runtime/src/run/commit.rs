@@ -154,7 +154,7 @@ impl Run {
             }
             Ok(Written::Recorded(recorded)) => {
                 self.replan |= !recorded.gone.is_empty();
-                self.known.distrusted.extend(recorded.gone);
+                self.distrust(recorded.gone);
                 match recorded.divergences.first() {
                     None => return self.may_go(committed.nodes),
                     Some(first) => divergent(first),

@@ -1,6 +1,6 @@
 //! Inputs that were there when the plan was made, and could not be read.
 
-use deriva_api::{Error, ErrorKind};
+use deriva_api::{CAddr, Error, ErrorKind};
 
 use super::Run;
 use crate::plan::{NodeId, Task};
@@ -12,6 +12,13 @@ pub(super) struct Unread {
 }
 
 impl Run {
+    /// Takes blobs for absent that are said to be there, until they are made again.
+    pub(super) fn distrust(&mut self, lost: impl IntoIterator<Item = CAddr>) {
+        let before = self.known.distrusted.len();
+        self.known.distrusted.extend(lost);
+        self.lost |= self.known.distrusted.len() > before;
+    }
+
     /// Inputs of a node could not be read. Where all of them are damaged or gone and recipes can make
     /// them again, that is left to a new plan.
     pub(super) async fn lost(&mut self, node: NodeId, inputs: Vec<Unread>) {
@@ -33,8 +40,7 @@ impl Run {
         }
         match self.inner.discard_damaged(&damaged).await {
             Ok(()) => {
-                let lost = gone.into_iter().chain(damaged);
-                self.known.distrusted.extend(lost);
+                self.distrust(gone.into_iter().chain(damaged));
                 self.replan = true;
             }
             Err(error) => self.fail(node, error),

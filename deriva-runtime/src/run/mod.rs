@@ -156,6 +156,8 @@ pub(crate) struct Run {
     failures: HashMap<NodeId, Error>,
     finished: HashMap<NodeId, BlobStat>,
     replan: bool,
+    /// Blobs were found lost that the plan relied on.
+    pub(crate) lost: bool,
     slices: Option<Slices>,
     /// What was computed of each function.
     calls: Vec<Calls>,
@@ -203,6 +205,7 @@ impl Run {
             failures: HashMap::new(),
             finished: HashMap::new(),
             replan: false,
+            lost: false,
             calls: vec![Calls::default(); plan.functions.len()],
             slices: (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len())),
             planned_of: planned_of(&plan),
@@ -291,8 +294,10 @@ impl Run {
     pub(crate) async fn drive(&mut self) -> Result<End> {
         let mut turns = 0u32;
         while self.failure.is_none() && !self.watch.is_refused() {
-            while let Some(done) = self.poll_done() {
+            if let Some(done) = self.poll_done() {
                 self.absorb(done).await;
+                // Where this was a failure, nothing more is waited for: others may wait for what is claimed here.
+                continue;
             }
             if let Err(error) = self.look_up_resolved().await {
                 self.failure = Some(error);

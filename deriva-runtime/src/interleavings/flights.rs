@@ -1,0 +1,102 @@
+//! Single flight: one owner at a time, and nobody waits for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use deriva_api::{CAddr, Output};
+use shuttle::future::block_on;
+use shuttle::rand::Rng;
+use shuttle::thread::yield_now;
+
+use super::{SCHEDULES, threads};
+use crate::flights::{Flights, Landing};
+use crate::sync::explore;
+
+const THREADS: usize = 4;
+
+fn done() -> Landing {
+    let addr = CAddr::of_blob(b"output");
+    let output = Output {
+        addr,
+        len: 6,
+        cost: Duration::ZERO,
+    };
+    Landing::Done {
+        output,
+        blob: None,
+        stored: true,
+    }
+}
+
+/// Several threads want two addresses, claimed together or one after the other, and give up now and then.
+#[test]
+fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
+    explore(SCHEDULES, || {
+        let flights = Arc::new(Flights::default());
+        let owners = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let addrs = [CAddr::of_blob(b"a"), CAddr::of_blob(b"b")];
+        let shared = (flights.clone(), owners);
+        threads(THREADS, move |_| {
+            let (flights, owners) = &shared;
+            let mut wanted = vec![0, 1];
+            while !wanted.is_empty() {
+                let joined = flights.claim(wanted.iter().map(|i| addrs[*i]));
+                let places: Vec<usize> = joined.iter().map(|(place, _)| *place).collect();
+                let mut missed = Vec::new();
+                for (place, i) in wanted.iter().enumerate() {
+                    if places.contains(&place) {
+                        continue;
+                    }
+                    assert_eq!(owners[*i].fetch_add(1, SeqCst), 0, "two owners");
+                    yield_now();
+                    owners[*i].fetch_sub(1, SeqCst);
+                    if shuttle::rand::thread_rng().gen_bool(0.3) {
+                        flights.abandon([addrs[*i]]);
+                        missed.push(*i);
+                    } else {
+                        flights.land([(addrs[*i], ())], |()| done());
+                    }
+                }
+                for (place, mut landing) in joined {
+                    match block_on(&mut landing) {
+                        Ok(Landing::Done { .. }) => {}
+                        Ok(Landing::Abandoned) => missed.push(wanted[place]),
+                        other => panic!("heard {other:?}"),
+                    }
+                    assert!(landing.try_recv().is_err(), "heard two ends");
+                }
+                wanted = missed;
+            }
+        });
+        assert!(addrs.iter().all(|addr| !flights.contains(*addr)));
+    });
+}
+
+/// What a dropped request does with its steps: it abandons those for which nobody waits.
+#[test]
+fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
+    explore(SCHEDULES, || {
+        let (flights, addr) = (Arc::new(Flights::default()), CAddr::of_blob(b"a"));
+        assert!(flights.claim([addr]).is_empty());
+        let shared = flights.clone();
+        threads(3, move |thread| {
+            if thread == 0 {
+                match shared.is_awaited(addr) {
+                    true => shared.land([(addr, ())], |()| done()),
+                    false => shared.abandon([addr]),
+                }
+                return;
+            }
+            while let Some((_, landing)) = shared.claim([addr]).pop() {
+                match block_on(landing) {
+                    Ok(Landing::Done { .. }) => return,
+                    Ok(Landing::Abandoned) => {}
+                    other => panic!("heard {other:?}"),
+                }
+            }
+            shared.land([(addr, ())], |()| done());
+        });
+        assert!(!flights.contains(addr));
+    });
+}

@@ -1,0 +1,61 @@
+//! The state machines that requests share, under thousands of orders in which threads may come to them.
+//!
+//! Every access to a lock or counter of `crate::sync` is a point at which `shuttle` may let another thread go
+//! on; a schedule in which everybody waits fails. Which schedules are tried is random, and a failure prints
+//! its schedule.
+
+mod flights;
+mod leases;
+mod planner;
+mod slots;
+
+use std::sync::Arc;
+
+use deriva_api::{BlobStore, DagStore};
+use deriva_testkit::{ManualClock, ModelStore};
+use futures::FutureExt;
+use shuttle::thread::{JoinHandle, spawn};
+
+use crate::inner::Inner;
+use crate::{DerivaBuilder, FunctionRegistry, InlineExecutor};
+
+/// Schedules that each test tries.
+const SCHEDULES: usize = 2000;
+
+/// Runs each of `count` threads to its end.
+fn threads(count: usize, thread: impl Fn(usize) + Clone + Send + 'static) {
+    let start = |i| {
+        let thread = thread.clone();
+        spawn(move || thread(i))
+    };
+    let threads: Vec<JoinHandle<()>> = (0..count).map(start).collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+}
+
+/// What requests share, over a store in memory.
+fn inner(store: &ModelStore) -> Arc<Inner> {
+    let blobs: Arc<dyn BlobStore> = Arc::new(store.clone());
+    let dag: Arc<dyn DagStore> = Arc::new(store.clone());
+    let functions = FunctionRegistry::builtin();
+    let clock = Arc::new(ManualClock::new());
+    let executor = InlineExecutor::new(Arc::new(functions.clone()), clock.clone());
+    let builder = DerivaBuilder::new()
+        .blobs(blobs)
+        .dag(dag)
+        .functions(functions)
+        .clock(clock)
+        .jobs(1)
+        .cache_bytes(0)
+        .memory(1 << 20)
+        .executor(Arc::new(executor));
+    // Nothing that it waits for is out of memory.
+    builder.build().now_or_never().unwrap().unwrap().inner
+}
+
+/// A runtime to have a handle of; nothing runs on it.
+fn idle_tokio() -> tokio::runtime::Runtime {
+    let built = tokio::runtime::Builder::new_current_thread().build();
+    built.unwrap()
+}

@@ -1,0 +1,81 @@
+//! Locks and counters under a scheduler that chooses, by a seed, which thread goes on.
+//!
+//! Such threads are coroutines of one thread of the system, so the values themselves stay what they are in
+//! programs: only the points are added. Memory orderings weaker than the strongest are not tried.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+thread_local! {
+    static EXPLORING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a test under this many schedules: the same ones each time, others where `DERIVA_SEED` is set. A
+/// schedule that fails, or in which everybody waits, is printed so that `shuttle::replay` repeats it.
+pub(crate) fn explore(schedules: usize, test: impl Fn() + Send + Sync + 'static) {
+    let seed = std::env::var("DERIVA_SEED").map_or(1, |seed| seed.parse().unwrap());
+    EXPLORING.set(true);
+    shuttle::check_random_with_seed(test, seed, schedules);
+    EXPLORING.set(false);
+}
+
+/// Lets another thread go first.
+fn point() {
+    // Not while a failed schedule is cleared away.
+    if EXPLORING.get() && !std::thread::panicking() {
+        shuttle::thread::yield_now();
+    }
+}
+
+/// A mutex.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(parking_lot::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        loop {
+            point();
+            // To block would stop the thread that has the lock, too.
+            match self.0.try_lock() {
+                Some(guard) => return guard,
+                None if EXPLORING.get() => {}
+                None => return self.0.lock(),
+            }
+        }
+    }
+}
+
+macro_rules! atomic {
+    ($name:ident, $value:ty) => {
+        /// A counter.
+        #[derive(Debug, Default)]
+        pub(crate) struct $name(std::sync::atomic::$name);
+
+        #[allow(dead_code, reason = "not every counter is counted up and down")]
+        impl $name {
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                point();
+                self.0.load(order)
+            }
+
+            pub(crate) fn fetch_add(&self, by: $value, order: Ordering) -> $value {
+                point();
+                self.0.fetch_add(by, order)
+            }
+
+            pub(crate) fn fetch_sub(&self, by: $value, order: Ordering) -> $value {
+                point();
+                self.0.fetch_sub(by, order)
+            }
+        }
+    };
+}
+
+atomic!(AtomicU64, u64);
+atomic!(AtomicUsize, usize);
