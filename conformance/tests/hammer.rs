@@ -241,7 +241,8 @@ impl Hammer {
         collector.await.unwrap();
         // Nothing goes wrong any more: all that is rooted is there, and right.
         self.calls.calm.store(true, Relaxed);
-        for graph in self.graphs.lock().clone().iter().rev().take(ASKED) {
+        let graphs = self.graphs.lock().clone();
+        for graph in graphs.iter().rev().take(ASKED) {
             for recipe in &graph.recipes {
                 let addr = recipe.addr();
                 let request = self.heard(self.deriva.materialize(addr)).await.unwrap();
@@ -432,7 +433,7 @@ impl Hammer {
             healed += tally.healed;
             left += worked - tally.taken;
         }
-        println!(
+        eprintln!(
             "{calls} executions of {} distinct: {taken} taken, of which {healed} heal; {failed} failed; \
              {left} of requests that ended early",
             all.len()
