@@ -76,12 +76,16 @@ impl Flights {
         let mut waiting = Vec::new();
         {
             let mut table = self.table.lock();
+            let open = table.len();
             for (addr, end) in ended {
                 if let Some(waiters) = table.remove(&addr).flatten() {
                     waiting.push((end, waiters));
                 }
             }
-            self.landed.fetch_add(1, Ordering::Release);
+            // Where nothing landed, nobody need look again.
+            if table.len() < open {
+                self.landed.fetch_add(1, Ordering::Release);
+            }
         }
         for (end, waiters) in waiting {
             let landing = how(end);
@@ -126,6 +130,9 @@ mod tests {
         flights.abandon([addr]);
         assert!(matches!(waiter.try_recv(), Ok(Landing::Abandoned)));
         assert!(flights.landings() > before && !flights.contains(addr));
+        let before = flights.landings();
+        flights.abandon([]);
+        assert_eq!(flights.landings(), before);
         assert!(flights.claim([addr]).is_empty());
     }
 

@@ -9,6 +9,7 @@ use deriva_testkit::ModelStore;
 use futures::FutureExt;
 use shuttle::future::block_on;
 use shuttle::rand::Rng;
+use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
 use crate::flights::Landing;
@@ -63,6 +64,7 @@ async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
 
 async fn land(inner: &Inner, addr: CAddr, computed: &AtomicUsize) {
     computed.fetch_add(1, SeqCst);
+    yield_now();
     let blob = Blob::new(addr.as_bytes().to_vec());
     let output = Output {
         addr: blob.addr(),

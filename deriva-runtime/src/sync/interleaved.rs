@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
@@ -21,11 +22,11 @@ pub(crate) fn explore(schedules: usize, test: impl Fn() + Send + Sync + 'static)
     EXPLORING.set(false);
 }
 
-/// Lets another thread go first.
+/// Lets another thread go first, or none.
 fn point() {
     // Not while a failed schedule is cleared away.
     if EXPLORING.get() && !std::thread::panicking() {
-        shuttle::thread::yield_now();
+        shuttle::thread::sleep(Duration::ZERO);
     }
 }
 
@@ -44,7 +45,7 @@ impl<T> Mutex<T> {
             // To block would stop the thread that has the lock, too.
             match self.0.try_lock() {
                 Some(guard) => return guard,
-                None if EXPLORING.get() => {}
+                None if EXPLORING.get() => shuttle::thread::yield_now(),
                 None => return self.0.lock(),
             }
         }
