@@ -175,17 +175,28 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
     /// C1: a request that begins after an output was forgotten is never answered from what was computed, or
     /// begun, before; whatever else is under way.
     async fn no_answer_is_from_before_a_forget(trial) {
-        let (calls, meeting) = (Calls::default(), Arc::new(Meeting::default()));
-        let (counted, at) = (calls.clone(), meeting.clone());
+        let (calls, gate, meeting) = (Calls::default(), Arc::new(Gate::default()), Arc::new(Meeting::default()));
+        let (counted, held, at) = (calls.clone(), gate.clone(), meeting.clone());
         // Its output tells which call it was.
         let count = function("count/1", move |_, _| {
             let call = counted.add();
+            held.pass();
             at.meet(usize::MAX, Duration::from_millis(2));
             Ok(call.to_string().into())
         })?;
         let works = Works::open(trial, [count]).await?;
         let top = works.recipe("count/1", &[]).await?;
-        works.get(top).await?;
+        // The first call goes on while its output is forgotten and asked for again.
+        let before = begin(&works.materializer, Request::new(&[top]));
+        calls.reach(1).await?;
+        in_time(works.materializer.forget(top)).await?;
+        let after = begin(&works.materializer, Request::new(&[top]));
+        pause(10).await;
+        gate.open();
+        let first = Blob::new("0").stat();
+        assert_ne!(ended(after).await?.results[0].clone()?, first, "it was begun before the forget");
+        ended(before).await?;
+        assert_ne!(works.get(top).await?, "0", "recorded although it was forgotten");
         // Of the calls, how many had begun when the last forget began.
         let forgotten = Arc::new(Mutex::new(0));
         let asks = (0..4).map(|_| {
