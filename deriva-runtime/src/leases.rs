@@ -210,11 +210,6 @@ impl Journal {
         let came = state.journal.0.as_mut();
         came.map(std::mem::take).unwrap_or_default()
     }
-
-    /// Begins again with what is leased now.
-    pub(crate) fn restart(&self) {
-        self.0.0.lock().begin_journal();
-    }
 }
 
 impl Drop for Journal {
@@ -248,12 +243,6 @@ mod tests {
         drop(leases.hold(vec![addr(4)], &gate));
         before.note([addr(5), addr(5)]);
         assert_eq!(journal.drain(), [addr(4), addr(5)]);
-        journal.restart();
-        let held = sorted(vec![addr(1), addr(2), addr(5)]);
-        assert_eq!(sorted(journal.drain()), held);
-        drop(before);
-        journal.restart();
-        assert_eq!(journal.drain(), []);
         drop(journal);
         assert!(leases.0.lock().journal.0.is_none());
     }

@@ -66,6 +66,8 @@ pub(super) struct Collector {
     /// Blobs that were taken.
     pub(super) taken: Bits,
     journal: Journal,
+    /// What came into the journal: until there is an index, and under a quota all of it.
+    journaled: Log,
     walked: u64,
 }
 
@@ -75,11 +77,11 @@ impl Collector {
         let journal = inner.leases.journal();
         let (recipes, blobs) = (Shelf::new(&inner.tokio), Shelf::new(&inner.tokio));
         // Without an index nothing can be looked up: what comes in now waits.
-        let mut aside = Log::new();
+        let mut journaled = Log::new();
         let mut bytes = 0;
         let mut pages = inner.blobs.list(None).chunks(BATCH);
         while let Some(page) = pages.next().await {
-            aside.append(&journal.drain())?;
+            journaled.append(&journal.drain())?;
             let page: Vec<_> = page.into_iter().collect::<Result<_>>()?;
             bytes += page.iter().map(|stat| stat.len).sum::<u64>();
             let push = move |index: &mut Index<ENTRY>| {
@@ -96,7 +98,7 @@ impl Collector {
         }
         let mut pages = inner.dag.list(None).chunks(BATCH);
         while let Some(page) = pages.next().await {
-            aside.append(&journal.drain())?;
+            journaled.append(&journal.drain())?;
             let page: Vec<(CAddr, Node)> = page.into_iter().collect::<Result<_>>()?;
             let outputs = page.iter().filter_map(|(_, node)| node.output);
             let mut contents: Vec<CAddr> = outputs.map(|output| output.addr).collect();
@@ -133,19 +135,26 @@ impl Collector {
             settled: Bits::new(recipe_count),
             taken: Bits::new(blob_count),
             journal,
+            journaled,
             walked: 0,
         };
         collector.tell(CollectEvent::Listed {
             recipes: recipe_count,
             blobs: blob_count,
         });
-        aside.rewind()?;
+        collector.keep_journaled().await?;
+        Ok(collector)
+    }
+
+    /// Marks what came into the journal so far.
+    pub(super) async fn keep_journaled(&mut self) -> Result<()> {
+        self.journaled.rewind();
         loop {
-            let page = aside.next(BATCH)?;
+            let page = self.journaled.next(BATCH)?;
             if page.is_empty() {
-                return Ok(collector);
+                return Ok(());
             }
-            collector.keep(page).await?;
+            self.keep(page).await?;
         }
     }
 
@@ -168,6 +177,9 @@ impl Collector {
         let mut walked = 0;
         loop {
             let came = self.journal.drain();
+            if self.options.policy.derived_bytes_at_most.is_some() {
+                self.journaled.append(&came)?;
+            }
             for page in came.chunks(BATCH) {
                 self.keep(page.to_vec()).await?;
             }
@@ -187,11 +199,6 @@ impl Collector {
                 recipes: self.walked,
             });
         }
-    }
-
-    /// Ends the journal so far: from here on only what is leased now, or later, counts.
-    pub(super) fn restart_journal(&mut self) {
-        self.journal.restart();
     }
 
     /// Marks what is a root or leased.

@@ -1,4 +1,5 @@
-//! Addresses that are set aside until there is an index to look them up in.
+//! What was leased while a collection runs, to be walked when there is an index to look it up in, and once
+//! more under a quota.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -12,14 +13,16 @@ const IN_MEMORY: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct Log {
     file: SpooledTempFile,
-    left: u64,
+    len: u64,
+    read: u64,
 }
 
 impl Log {
     pub(super) fn new() -> Self {
         Self {
             file: SpooledTempFile::new(IN_MEMORY),
-            left: 0,
+            len: 0,
+            read: 0,
         }
     }
 
@@ -29,18 +32,15 @@ impl Log {
     /// The disk.
     pub(super) fn append(&mut self, addrs: &[CAddr]) -> Result<()> {
         let bytes: Vec<u8> = addrs.iter().flat_map(CAddr::as_bytes).copied().collect();
+        self.file.seek(SeekFrom::End(0)).map_err(disk)?;
         self.file.write_all(&bytes).map_err(disk)?;
-        self.left += addrs.len() as u64;
+        self.len += addrs.len() as u64;
         Ok(())
     }
 
-    /// Ends adding: what was added is read from its beginning.
-    ///
-    /// # Errors
-    /// The disk.
-    pub(super) fn rewind(&mut self) -> Result<()> {
-        self.file.seek(SeekFrom::Start(0)).map_err(disk)?;
-        Ok(())
+    /// Reads from the beginning again.
+    pub(super) fn rewind(&mut self) {
+        self.read = 0;
     }
 
     /// The next addresses, `most` at the most; none at the end.
@@ -48,10 +48,12 @@ impl Log {
     /// # Errors
     /// The disk.
     pub(super) fn next(&mut self, most: usize) -> Result<Vec<CAddr>> {
-        let count = self.left.min(most as u64);
-        self.left -= count;
+        let count = (self.len - self.read).min(most as u64);
+        let start = self.read * CAddr::LEN as u64;
         let mut bytes = vec![0; count as usize * CAddr::LEN];
+        self.file.seek(SeekFrom::Start(start)).map_err(disk)?;
         self.file.read_exact(&mut bytes).map_err(disk)?;
+        self.read += count;
         bytes
             .chunks_exact(CAddr::LEN)
             .map(CAddr::from_slice)
@@ -72,9 +74,11 @@ mod tests {
         let addrs: Vec<CAddr> = (0..100u8).map(|n| CAddr::of_blob(&[n])).collect();
         let mut log = Log::new();
         log.append(&addrs[..30]).unwrap();
+        assert_eq!(log.next(20).unwrap(), addrs[..20]);
         log.append(&addrs[30..]).unwrap();
-        log.rewind().unwrap();
-        let pages = [40, 40, 40, 40].map(|most| log.next(most).unwrap());
-        assert_eq!(pages.map(|page| page.len()), [40, 40, 20, 0]);
+        assert_eq!(log.next(100).unwrap(), addrs[20..]);
+        assert_eq!(log.next(100).unwrap(), []);
+        log.rewind();
+        assert_eq!(log.next(100).unwrap(), addrs);
     }
 }

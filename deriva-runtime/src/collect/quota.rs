@@ -19,9 +19,9 @@ impl Collector {
     /// Drops outputs of living recipes until their blobs are `most` bytes.
     pub(super) async fn drop_derived(&mut self, most: u64) -> Result<()> {
         let count = self.living.met.len();
-        // The walk begins again: what it meets now is leased, and needed as it is.
+        // The walk begins again, without the roots: what it meets now is leased, and needed as it is.
         let living = std::mem::replace(&mut self.living, Frontier::new(count)).met;
-        self.restart_journal();
+        self.keep_journaled().await?;
         self.walk(usize::MAX).await?;
         let mut firm = self.irreplaceable(&living).await?;
         self.add_roots(&mut firm).await?;
