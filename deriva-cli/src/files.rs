@@ -72,8 +72,7 @@ async fn store(deriva: &Deriva, batch: &[Loaded], found: &[BlobStat]) -> Result<
         })
         .collect();
     if !whole.is_empty() {
-        // What is there was looked at above.
-        deriva.blobs().put(&whole).await?;
+        deriva.put_many(&whole).await?;
     }
     for file in absent() {
         if let Loaded::Large(path, hashed) = file {

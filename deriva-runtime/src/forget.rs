@@ -47,7 +47,6 @@ impl std::ops::AddAssign for Forgotten {
 /// Nothing that relies on these outputs may be recorded meanwhile: the caller holds [`Inner::gate`] alone.
 /// Resolved rows go first, outputs last: wherever this ends, the same call again does the rest. Memory is
 /// bounded by a batch, also where an output has many dependents.
-#[allow(dead_code, reason = "for collection, which holds the gate alone")]
 pub(crate) async fn forget_outputs(inner: &Inner, addrs: &[CAddr]) -> Result<Forgotten> {
     forget(inner, addrs, None).await
 }

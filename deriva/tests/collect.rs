@@ -253,11 +253,9 @@ async fn priced(deriva: &Deriva) -> (Vec<CAddr>, CAddr) {
     (made, top)
 }
 
-/// Functions whose recorded cost is set by hand: the clock stands still but for them.
-fn priced_functions(builder: DerivaBuilder, clock: &ManualClock) -> DerivaBuilder {
-    let mut builder = builder
-        .clock(Arc::new(clock.clone()))
-        .executor(Arc::new(Priced));
+/// Functions whose recorded cost is set by hand.
+fn priced_functions(builder: DerivaBuilder) -> DerivaBuilder {
+    let mut builder = builder.executor(Arc::new(Priced));
     for name in ["cheap", "dear", "dearest"] {
         builder = builder.function(name, "1", move |_, _| {
             Ok(name.repeat(1000)[..1000].to_owned().into())
@@ -316,9 +314,8 @@ impl deriva::Executor for Priced {
 #[case(0, &[0, 1, 2])]
 #[tokio::test]
 async fn a_quota_drops_what_costs_least_per_byte(#[case] most: u64, #[case] dropped: &[usize]) {
-    let clock = ManualClock::new();
     let (builder, _folder) = store("memory");
-    let deriva = priced_functions(builder, &clock).build().await.unwrap();
+    let deriva = priced_functions(builder).build().await.unwrap();
     let (made, top) = priced(&deriva).await;
     let policy = policy().derived_bytes_at_most(most);
     let dry = deriva.collect().policy(policy).dry_run().await.unwrap();
@@ -345,8 +342,7 @@ async fn a_quota_drops_what_costs_least_per_byte(#[case] most: u64, #[case] drop
 #[tokio::test]
 async fn a_quota_never_drops_what_cannot_be_made_again() {
     let (builder, folder) = store("sled");
-    let clock = ManualClock::new();
-    let deriva = priced_functions(builder, &clock).build().await.unwrap();
+    let deriva = priced_functions(builder).build().await.unwrap();
     let (made, _) = priced(&deriva).await;
     drop(deriva);
     // "dear" is not known here: it stays, and what is above it can be made from it.
@@ -367,9 +363,8 @@ async fn a_quota_never_drops_what_cannot_be_made_again() {
 
 #[tokio::test]
 async fn a_quota_never_drops_what_lies_above_a_missing_blob() {
-    let clock = ManualClock::new();
     let (builder, _folder) = store("memory");
-    let deriva = priced_functions(builder, &clock).build().await.unwrap();
+    let deriva = priced_functions(builder).build().await.unwrap();
     let (made, _) = priced(&deriva).await;
     let policy = policy().derived_bytes_at_most(0);
     // The leaf is lost: the first must stay, and the others can be made from it.
@@ -396,9 +391,8 @@ async fn a_quota_never_drops_what_lies_above_a_missing_blob() {
 
 #[tokio::test]
 async fn a_quota_leaves_what_is_leased_and_what_is_needed_as_itself() {
-    let clock = ManualClock::new();
     let (builder, _folder) = store("memory");
-    let deriva = priced_functions(builder, &clock).build().await.unwrap();
+    let deriva = priced_functions(builder).build().await.unwrap();
     let (made, _) = priced(&deriva).await;
     let outputs = deriva.dag().outputs(&made).await.unwrap();
     let user = recipe(&deriva, "text.upper", &[outputs[0].unwrap().addr]).await;
@@ -419,6 +413,22 @@ async fn a_quota_leaves_what_is_leased_and_what_is_needed_as_itself() {
         there.iter().map(Option::is_some).collect::<Vec<_>>(),
         [true, false, false]
     );
+}
+
+#[tokio::test]
+async fn a_quota_drops_another_where_the_cheapest_is_leased() {
+    let (builder, _folder) = store("memory");
+    let deriva = priced_functions(builder).build().await.unwrap();
+    let (made, _) = priced(&deriva).await;
+    let lease = deriva.lease();
+    lease.protect(made[0]).await;
+    let policy = policy().derived_bytes_at_most(3000);
+    let collected = deriva.collect().policy(policy).await.unwrap();
+    drop(lease);
+    assert_eq!(collected.derived_bytes, Some(3000));
+    let there = deriva.dag().outputs(&made).await.unwrap();
+    let there: Vec<bool> = there.iter().map(Option::is_some).collect();
+    assert_eq!(there, [true, false, true]);
 }
 
 #[tokio::test]

@@ -89,6 +89,17 @@ async fn work(deriva: &Deriva, random: &mut SplitMix64, round: u64) -> Result<()
     Ok(())
 }
 
+/// Waits until what requests left behind that were given up is written.
+async fn quiet(deriva: &Deriva) {
+    loop {
+        let before = deriva.state_digest().await.unwrap();
+        SystemClock::new().sleep(Duration::from_millis(100)).await;
+        if deriva.state_digest().await.unwrap() == before {
+            return;
+        }
+    }
+}
+
 /// C7: tasks put, insert, ask, root and let go while collections run one after the other.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -134,6 +145,7 @@ async fn every_answer_is_right_while_collections_run(
         task.await.unwrap();
     }
     assert!(taken.load(Ordering::Relaxed) > 0, "nothing was ever taken");
+    quiet(&deriva).await;
     check(&deriva).await;
     if !quota {
         roots_are_whole(&deriva).await;
@@ -156,9 +168,7 @@ async fn beside<F: Future<Output = ()>>(
 ) {
     layer.faults().hang(operation);
     let collecting = tokio::spawn(deriva.collect().policy(everything()).into_future());
-    for _ in 0..1000 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     assert!(!collecting.is_finished());
     work(deriva.clone()).await;
     layer.faults().clear();
@@ -261,6 +271,89 @@ async fn what_is_reused_of_a_dying_recipe_stays() {
     );
     check(&deriva).await;
     roots_are_whole(&deriva).await;
+}
+
+/// Lets the others go as far as they come.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// An unreachable recipe that is computed.
+async fn dead(deriva: &Deriva) -> CAddr {
+    let leaf = deriva.put("ab").await.unwrap();
+    let dead = recipe(deriva, "text.upper", &[leaf]).await;
+    deriva.get(dead).await.unwrap();
+    dead
+}
+
+#[tokio::test]
+async fn an_insert_under_way_keeps_its_inputs() {
+    let layer = FaultLayer::new();
+    let (builder, _folder) = store("memory");
+    let deriva = builder.dag_layer(layer.clone()).build().await.unwrap();
+    let below = dead(&deriva).await;
+    let above = deriva
+        .recipe("text.lower", "1")
+        .input(below)
+        .build()
+        .unwrap();
+    layer.faults().hang(Operation::DagInsert);
+    let inserting = deriva.clone();
+    let inserting = tokio::spawn(async move { inserting.insert(&[above]).await });
+    settle().await;
+    // It looks at everything while the recipe is not there yet.
+    let collecting = tokio::spawn(deriva.collect().into_future());
+    settle().await;
+    layer.faults().clear();
+    let above = inserting.await.unwrap().unwrap()[0];
+    collecting.await.unwrap().unwrap();
+    let done = deriva.materialize(above).await.unwrap().summary;
+    assert_eq!((done.computed, done.reused), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_leased_while_a_batch_waits_its_turn_is_not_taken() {
+    let layer = FaultLayer::new();
+    let (builder, _folder) = store("memory");
+    let deriva = builder.blob_layer(layer.clone()).build().await.unwrap();
+    let dead = dead(&deriva).await;
+    layer.faults().hang(Operation::BlobPut);
+    let putting = deriva.clone();
+    let putting = tokio::spawn(async move { putting.put("holds the batch up").await });
+    settle().await;
+    let collecting = tokio::spawn(deriva.collect().into_future());
+    settle().await;
+    let rooting = deriva.clone();
+    let rooting = tokio::spawn(async move { rooting.set_root("kept", dead).await });
+    settle().await;
+    assert!(!rooting.is_finished() && !collecting.is_finished());
+    layer.faults().clear();
+    putting.await.unwrap().unwrap();
+    rooting.await.unwrap().unwrap();
+    assert_eq!(collecting.await.unwrap().unwrap().recipes, 0);
+    roots_are_whole(&deriva).await;
+}
+
+#[tokio::test]
+async fn a_request_does_not_look_at_a_batch_that_is_being_taken() {
+    let layer = FaultLayer::new();
+    let (builder, _folder) = store("memory");
+    let deriva = builder.dag_layer(layer.clone()).build().await.unwrap();
+    let dead = dead(&deriva).await;
+    layer.faults().hang(Operation::DagForget);
+    let collecting = tokio::spawn(deriva.collect().into_future());
+    settle().await;
+    let request = tokio::spawn(deriva.materialize(dead).into_future());
+    settle().await;
+    assert!(!request.is_finished());
+    layer.faults().clear();
+    assert_eq!(
+        request.await.unwrap().unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(collecting.await.unwrap().unwrap().recipes, 1);
 }
 
 #[tokio::test]
