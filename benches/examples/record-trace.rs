@@ -3,7 +3,7 @@
 //! See `benches/traces/README.md`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use deriva::prelude::*;
@@ -11,31 +11,45 @@ use futures::TryStreamExt;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [command, repository, commits, file] = args.as_slice() else {
+    let [command, repository, commits, passes, file] = args.as_slice() else {
         return Err(
-            Error::new(ErrorKind::Invalid, "four arguments are needed").hint(
-                "record-trace DERIVA-COMMAND REPOSITORY COMMITS FILE: runs the command over so many \
-                 of the repository's last commits, and writes the trace to FILE",
+            Error::new(ErrorKind::Invalid, "five arguments are needed").hint(
+                "record-trace DERIVA-COMMAND REPOSITORY COMMITS PASSES FILE: runs the command over \
+                 so many of the repository's last commits, PASSES times, and writes the trace to FILE",
             ),
         );
     };
+    let passes: usize = passes
+        .parse()
+        .map_err(|source| Error::new(ErrorKind::Invalid, "PASSES is a number").caused_by(source))?;
+    let mut trace = Recorder::default();
+    for _ in 0..passes {
+        pass(&mut trace, command, Path::new(repository), commits)?;
+    }
+    let packed = zstd::encode_all(trace.encode().as_slice(), 19).map_err(Error::io)?;
+    std::fs::write(file, packed).map_err(Error::io)
+}
+
+/// Runs the pipeline over the commits, oldest first, with a new store.
+fn pass(trace: &mut Recorder, command: &str, repository: &Path, commits: &str) -> Result<()> {
     let folder = tempfile::TempDir::new().map_err(Error::io)?;
     let tree = folder.path().join("tree");
     let store = format!("sled:{}", folder.path().join("store").display());
     git(
-        Path::new(repository),
+        repository,
         &["clone", "--quiet", ".", &tree.to_string_lossy()],
     )?;
     let log = git(
         &tree,
         &["rev-list", "--first-parent", "--max-count", commits, "HEAD"],
     )?;
-    let pipeline = PathBuf::from(repository).join("examples/corpus/pipeline.toml");
+    let pipeline = repository.join("examples/corpus/pipeline.toml");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::io)?;
-    let mut trace = Recorder::default();
+    trace.known.clear();
+    let is_first = trace.accesses.is_empty();
     for commit in log.lines().rev() {
         git(&tree, &["checkout", "--quiet", commit])?;
         let mut run = Command::new(command);
@@ -44,12 +58,10 @@ fn main() -> Result<()> {
             .arg("--input")
             .arg(&tree);
         output(&mut run)?;
-        let before = trace.accesses.len();
-        runtime.block_on(trace.round(&store))?;
-        eprintln!("{commit}: {} reads", trace.accesses.len() - before);
+        runtime.block_on(trace.round(&store, is_first))?;
+        eprintln!("{commit}: {} reads so far", trace.accesses.len());
     }
-    let packed = zstd::encode_all(trace.encode().as_slice(), 19).map_err(Error::io)?;
-    std::fs::write(file, packed).map_err(Error::io)
+    Ok(())
 }
 
 /// Addresses by when they were read first, and all reads.
@@ -58,16 +70,29 @@ struct Recorder {
     index: HashMap<CAddr, usize>,
     keys: Vec<(u64, u64)>,
     accesses: Vec<usize>,
-    /// Recipes whose outputs earlier rounds found, with the number of steps below them.
+    /// Recipes whose outputs earlier rounds of this pass found, with the number of steps below them.
     known: HashMap<CAddr, u32>,
 }
 
 impl Recorder {
     /// Adds what the last run read: the inputs of each recipe that it computed, lower ones first, then
-    /// the results and the new counts of single files, as their readers would.
-    async fn round(&mut self, store: &str) -> Result<()> {
+    /// the results and the new counts of single files, as their readers would. Other passes than the
+    /// first only lower the costs: the least is that of a run that nothing else held up.
+    async fn round(&mut self, store: &str, is_first: bool) -> Result<()> {
         let deriva = Deriva::builder().store(store).build().await?;
         let nodes: HashMap<CAddr, deriva::Node> = deriva.dag().list(None).try_collect().await?;
+        for (addr, output) in nodes
+            .iter()
+            .filter_map(|(addr, node)| Some((addr, node.output?)))
+        {
+            if let Some(at) = self.index.get(addr) {
+                let cost = &mut self.keys[*at].1;
+                *cost = (*cost).min(output.cost.as_nanos() as u64);
+            }
+        }
+        if !is_first {
+            return Ok(());
+        }
         let mut fresh: Vec<CAddr> = nodes
             .iter()
             .filter(|(addr, node)| node.output.is_some() && !self.known.contains_key(*addr))

@@ -15,10 +15,7 @@ use trace::Trace;
 
 pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
     warm::run(scale, report)?;
-    let mut traces: Vec<Trace> = Trace::corpus()?.into_iter().collect();
-    if traces.is_empty() {
-        eprintln!("cache: no recorded trace; benches/traces/README.md tells how to record one");
-    }
+    let mut traces = vec![Trace::corpus()?];
     traces.extend(synthetic::all(scale.pick(400_000, 40_000)));
     for trace in traces {
         for percent in [2, 10, 30] {

@@ -20,7 +20,7 @@ pub(crate) fn all(requests: usize) -> [Trace; 3] {
     let (scan_every, scan, shift_every) = (requests / 10, requests / 20, requests / 8);
     [
         make("Zipf", requests, |random, cdf, _| zipf(random, cdf)),
-        // A third of the requests come in scans: keys that are never asked for again.
+        // Half of the requests come in scans: keys that are never asked for again.
         make("Zipf and scans", requests, |random, cdf, i| {
             if i % scan_every >= scan_every - scan {
                 KEYS + i as u64

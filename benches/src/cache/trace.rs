@@ -6,7 +6,7 @@ use deriva::cache::{BlobCache, read_again};
 use deriva::{Error, ErrorKind, Result};
 
 /// Made by `examples/record-trace.rs`; see `traces/README.md`.
-const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/corpus.zst");
+const CORPUS: &[u8] = include_bytes!("../../traces/corpus.zst");
 
 /// Something that was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -37,16 +37,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// The recorded one; `None` where none was recorded.
-    pub(crate) fn corpus() -> Result<Option<Self>> {
-        let file = match std::fs::File::open(CORPUS) {
-            Ok(file) => file,
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::io(source).with("path", CORPUS)),
-        };
-        let bytes = zstd::decode_all(file).map_err(Error::io)?;
-        let unreadable = || Error::new(ErrorKind::Corrupt, "the trace cannot be read");
-        decode(&bytes).ok_or_else(unreadable).map(Some)
+    /// The recorded one.
+    pub(crate) fn corpus() -> Result<Self> {
+        let bytes = zstd::decode_all(CORPUS).map_err(Error::io)?;
+        decode(&bytes).ok_or_else(|| Error::new(ErrorKind::Corrupt, "the trace cannot be read"))
     }
 
     /// Bytes of an unlimited cache after the trace.

@@ -30,60 +30,65 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
         quick.insert(blob.addr(), blob);
     }
     let addrs: Arc<[CAddr]> = addrs.into();
-    let ours = |threads| {
-        gets_by(&runtime, threads, |seed| {
+    // Each of so many threads asks for one blob in `apart`, the others for the rest.
+    let ours = |threads, apart| {
+        gets_by(&runtime, threads, |thread| {
             let (deriva, addrs) = (deriva.clone(), Arc::clone(&addrs));
             async move {
-                let mut random = SplitMix64::new(seed);
+                let mut picks = picks(thread, apart);
                 for _ in 0..gets {
-                    black_box(deriva.get(addrs[random.below(BLOBS) as usize]).await?);
+                    black_box(deriva.get(addrs[picks()]).await?);
                 }
                 Ok(())
             }
         })
     };
-    let baseline = |threads| {
-        gets_by(&runtime, threads, |seed| {
+    let baseline = |threads, apart| {
+        gets_by(&runtime, threads, |thread| {
             let (quick, addrs) = (Arc::clone(&quick), Arc::clone(&addrs));
             async move {
-                let mut random = SplitMix64::new(seed);
+                let mut picks = picks(thread, apart);
                 for _ in 0..gets {
-                    black_box(quick.get(&addrs[random.below(BLOBS) as usize]));
+                    black_box(quick.get(&addrs[picks()]));
                 }
                 Ok(())
             }
         })
     };
-    let repetitions = scale.pick(15, 3);
     let nanos = |sample: Sample| sample.seconds * 1e9 / f64::from(gets);
-    let (one, quick_one) = interleaved(repetitions, || ours(1), || baseline(1))?;
-    let (two, quick_two) = interleaved(repetitions, || ours(2), || baseline(2))?;
-    let mut add = |row: &str, ours, baseline, target| {
-        report.add_figures("cache", row, nanos(ours), nanos(baseline), "ns", target);
-    };
-    let at_most = Target::Below(150.0);
-    add(
-        "warm get, one thread / bare quick_cache",
-        one,
-        quick_one,
-        at_most,
-    );
-    add(
-        "warm get, each of two threads / bare quick_cache",
-        two,
-        quick_two,
-        at_most,
-    );
-    add(
-        "warm get, each of two threads / one thread",
-        two,
-        one,
-        Target::None,
-    );
+    let mut one_thread = f64::NAN;
+    for (what, threads, apart) in [
+        ("one thread", 1, 1),
+        ("each of two threads, the same blobs", 2, 1),
+        ("each of two threads, other blobs", 2, 2),
+    ] {
+        let repetitions = scale.pick(15, 3);
+        let (mine, quick) = interleaved(
+            repetitions,
+            || ours(threads, apart),
+            || baseline(threads, apart),
+        )?;
+        let (mine, quick) = (nanos(mine), nanos(quick));
+        let at_most = Target::Below(150.0);
+        let row = format!("warm get, {what} / bare quick_cache");
+        report.add_figures("cache", row, mine, quick, "ns", at_most);
+        if threads == 1 {
+            one_thread = mine;
+        } else {
+            let row = format!("warm get, {what} / one thread");
+            report.add_figures("cache", row, mine, one_thread, "ns", Target::None);
+        }
+    }
     if deriva.cache_stats().misses > BLOBS {
         return Err(Error::new(ErrorKind::Internal, "a warm get missed"));
     }
     Ok(())
+}
+
+/// Random indices of blobs, of which each of `apart` threads has its own.
+fn picks(thread: u64, apart: u64) -> impl FnMut() -> usize {
+    let mut random = SplitMix64::new(thread);
+    move || (random.below(BLOBS / apart) * apart + thread % apart) as usize
 }
 
 /// Runs a task on each of so many threads, and measures until the last is done.
