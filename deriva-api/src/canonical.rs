@@ -28,6 +28,9 @@ pub const MAX_DEPTH: usize = 64;
 const INPUT_LEN: usize = 2 + CAddr::LEN;
 const INPUT_HEAD: [u8; 2] = [0x58, 0x20];
 
+/// The empty map.
+const NO_PARAMS: &[u8] = &[0xa0];
+
 /// Writes a recipe in its canonical form.
 ///
 /// # Errors
@@ -161,6 +164,21 @@ impl Layout {
             })
     }
 
+    /// Whether name and version are those of `function`.
+    pub(crate) fn names(&self, bytes: &[u8], function: &FunctionId) -> bool {
+        let is = |at: usize, len: usize, text: &str| &bytes[at..at + len] == text.as_bytes();
+        is(self.name_at.into(), self.name_len.into(), function.name())
+            && is(
+                self.version_at.into(),
+                self.version_len.into(),
+                function.version(),
+            )
+    }
+
+    pub(crate) fn has_params(&self, bytes: &[u8]) -> bool {
+        self.params_bytes(bytes) != NO_PARAMS
+    }
+
     /// The encoded map of params.
     pub(crate) fn params_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.params_at()..]
@@ -188,7 +206,6 @@ impl Layout {
         head(&mut encoder, name, version, self.input_count()).map_err(Some)?;
         let params = self.params_bytes(bytes);
         let mut same = encoder.writer() == &bytes[..self.inputs_at as usize];
-        const NO_PARAMS: &[u8] = &[0xa0];
         if params != NO_PARAMS {
             let decoded = decode_params(params).map_err(Some)?;
             let mut encoder = Encoder::new(Vec::with_capacity(params.len()));

@@ -14,6 +14,7 @@
 //! | how a store is named in text | [`StoreUri`], [`StoreRegistry`] |
 
 mod addr;
+mod addr_table;
 mod blob;
 mod blob_store;
 mod blob_store_ext;
@@ -34,6 +35,7 @@ mod uri;
 mod value;
 
 pub use addr::{AddrHasher, AddrPrefix, BuildAddrHasher, CAddr};
+pub use addr_table::AddrTable;
 pub use blob::{Blob, BlobHasher, BlobStat};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
 pub use blob_store_ext::BlobStoreExt;

@@ -96,6 +96,12 @@ impl Recipe {
         self.layout.version(&self.bytes)
     }
 
+    /// Whether it is the function `id` that the recipe applies. No text is checked or copied.
+    #[must_use]
+    pub fn applies(&self, id: &FunctionId) -> bool {
+        self.layout.names(&self.bytes, id)
+    }
+
     /// The inputs, in order.
     pub fn inputs(
         &self,
@@ -114,6 +120,12 @@ impl Recipe {
     pub fn params(&self) -> Params {
         // The bytes were checked when this value was made.
         canonical::decode_params(self.params_bytes()).unwrap_or_default()
+    }
+
+    /// Whether there are any params.
+    #[must_use]
+    pub fn has_params(&self) -> bool {
+        self.layout.has_params(&self.bytes)
     }
 
     /// The params as encoded bytes: equal bytes mean equal params.

@@ -18,7 +18,6 @@
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
 //! both together.
 
-mod addr_index;
 mod builder;
 pub mod cache;
 mod call;

@@ -15,10 +15,11 @@ mod frontier;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use deriva_api::{BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Recipe, Result};
+use deriva_api::{
+    AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Params, Recipe, Result,
+};
 use tokio::sync::oneshot;
 
-use crate::addr_index::AddrIndex;
 use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::known::Known;
@@ -41,7 +42,11 @@ pub(crate) enum Task {
     /// Nothing: it failed in an earlier plan of this request.
     Failed,
     /// To be computed here.
-    Compute { recipe: u32, function: u32 },
+    Compute {
+        recipe: u32,
+        function: u32,
+        has_params: bool,
+    },
     /// Being computed by another request.
     Join,
 }
@@ -92,7 +97,19 @@ impl Plan {
     /// The recipe of a node that is to be computed, and the index of its function.
     pub(crate) fn recipe(&self, node: NodeId) -> Option<(&Recipe, u32)> {
         match self.task(node) {
-            Task::Compute { recipe, function } => Some((&self.recipes[recipe as usize], function)),
+            Task::Compute {
+                recipe, function, ..
+            } => Some((&self.recipes[recipe as usize], function)),
+            _ => None,
+        }
+    }
+
+    /// The params of a node that is to be computed, if it has any. Where it has none its recipe is not touched.
+    pub(crate) fn params(&self, node: NodeId) -> Option<Params> {
+        match self.task(node) {
+            Task::Compute {
+                recipe, has_params, ..
+            } if has_params => Some(self.recipes[recipe as usize].params()),
             _ => None,
         }
     }
@@ -191,7 +208,7 @@ pub(crate) async fn plan(
             inputs_at: vec![0],
             ..Plan::default()
         },
-        index: AddrIndex::default(),
+        index: AddrTable::new(),
         missing: Vec::new(),
         unknown: BTreeSet::new(),
         claims: Claims::new(inner, Vec::new()),
@@ -218,7 +235,7 @@ pub(crate) async fn plan(
 
 struct Planner {
     plan: Plan,
-    index: AddrIndex,
+    index: AddrTable,
     missing: Vec<NodeId>,
     unknown: BTreeSet<FunctionId>,
     claims: Claims,
@@ -227,8 +244,11 @@ struct Planner {
 impl Planner {
     /// The node of an address; a new one joins the frontier.
     fn meet(&mut self, addr: CAddr, found_by: Option<NodeId>) -> NodeId {
-        let (node, new) = self.index.find_or_add(addr, &mut self.plan.addrs);
+        let addrs = &mut self.plan.addrs;
+        let next = addrs.len() as NodeId;
+        let (node, new) = (self.index).find_or_add(addr, next, |node| addrs[node as usize]);
         if new {
+            addrs.push(addr);
             self.plan.tasks.push(Task::Join);
             self.plan.found_by.push(found_by.unwrap_or(node));
         }
@@ -248,15 +268,14 @@ impl Planner {
         self.plan.tasks[node as usize] = Task::Compute {
             recipe: self.plan.recipes.len() as u32,
             function,
+            has_params: recipe.has_params(),
         };
         self.plan.recipes.push(recipe);
     }
 
     /// The function of a recipe. Graphs have few functions and long runs of the same one.
     fn function(&mut self, inner: &Inner, recipe: &Recipe) -> Option<u32> {
-        let same = |function: &Arc<dyn ComputeFunction>| {
-            function.id().name() == recipe.name() && function.id().version() == recipe.version()
-        };
+        let same = |function: &Arc<dyn ComputeFunction>| recipe.applies(function.id());
         if let Some(known) = self.plan.functions.iter().rposition(same) {
             return Some(known as u32);
         }

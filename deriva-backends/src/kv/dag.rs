@@ -79,9 +79,7 @@ impl<E: Engine> DagStore for KvStore<E> {
                         return Ok(Vec::new());
                     };
                     after = Some(last.addr());
-                    let wanted = |recipe: &Recipe| {
-                        recipe.name() == id.name() && recipe.version() == id.version()
-                    };
+                    let wanted = |recipe: &Recipe| recipe.applies(&id);
                     let hits = rows.into_iter().filter(wanted);
                     let hits: Vec<_> = hits.map(|r| (Some(r.addr()), r.addr())).collect();
                     if !hits.is_empty() {

@@ -1,21 +1,19 @@
 //! Blobs in memory: rows in insertion order, found through a table of row numbers.
 
+use super::MemoryStore;
+use crate::expect::check_expected;
+use crate::paging;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr, Capabilities,
-    DurabilityClass, Result,
+    AddrTable, Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
+    Capabilities, DurabilityClass, Result,
 };
-use hashbrown::HashTable;
-
-use super::{MemoryStore, hash};
-use crate::expect::check_expected;
-use crate::paging;
 
 #[derive(Default)]
 pub(super) struct Blobs {
     rows: Vec<Blob>,
-    table: HashTable<u32>,
+    table: AddrTable,
     bytes: u64,
 }
 
@@ -28,20 +26,20 @@ impl Blobs {
     }
 
     fn find(&self, addr: &CAddr) -> Option<&Blob> {
-        self.table
-            .find(hash(addr), |row| self.rows[*row as usize].addr() == *addr)
-            .map(|row| &self.rows[*row as usize])
+        let row = (self.table).find(addr, |row| self.rows[row as usize].addr())?;
+        Some(&self.rows[row as usize])
+    }
+
+    fn reserve(&mut self, more: usize) {
+        self.table.reserve(more);
+        self.rows.reserve(more);
     }
 
     fn insert(&mut self, blob: &Blob) {
-        let (rows, addr) = (&mut self.rows, blob.addr());
-        let entry = self.table.entry(
-            hash(&addr),
-            |row| rows[*row as usize].addr() == addr,
-            |row| hash(&rows[*row as usize].addr()),
-        );
-        if let hashbrown::hash_table::Entry::Vacant(place) = entry {
-            place.insert(rows.len() as u32);
+        let rows = &mut self.rows;
+        let next = rows.len() as u32;
+        let addr_of = |row: u32| rows[row as usize].addr();
+        if self.table.find_or_add(blob.addr(), next, addr_of).1 {
             rows.push(blob.clone());
             self.bytes += blob.len();
         }
@@ -49,19 +47,13 @@ impl Blobs {
 
     fn remove(&mut self, addr: &CAddr) {
         let rows = &mut self.rows;
-        let found = self
-            .table
-            .find_entry(hash(addr), |row| rows[*row as usize].addr() == *addr);
-        let Ok(entry) = found else { return };
-        let (row, _) = entry.remove();
+        let Some(row) = self.table.find(addr, |row| rows[row as usize].addr()) else {
+            return;
+        };
+        self.table.remove(addr, row);
         // The last row moves into the gap, so that rows stay dense.
         let last = rows.len() as u32 - 1;
-        if row != last {
-            let moved = hash(&rows[last as usize].addr());
-            if let Some(number) = self.table.find_mut(moved, |number| *number == last) {
-                *number = row;
-            }
-        }
+        self.table.renumber(&rows[last as usize].addr(), last, row);
         self.bytes -= rows.swap_remove(row as usize).len();
     }
 }
@@ -75,6 +67,7 @@ impl BlobStore for MemoryStore {
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
         let mut table = self.blobs.write();
+        table.reserve(blobs.len());
         blobs.iter().for_each(|blob| table.insert(blob));
         Ok(())
     }

@@ -26,8 +26,7 @@ impl DagStore for MemoryStore {
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
-        let graph = self.graph.read();
-        Ok(addrs.iter().map(|addr| graph.node(addr)).collect())
+        Ok(self.graph.read().nodes(addrs))
     }
 
     async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
@@ -54,8 +53,7 @@ impl DagStore for MemoryStore {
 
     fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
         let id = id.clone();
-        let wanted =
-            move |recipe: &Recipe| recipe.name() == id.name() && recipe.version() == id.version();
+        let wanted = move |recipe: &Recipe| recipe.applies(&id);
         paging::snapshot(move || self.graph.read().recipes(after, wanted), Some)
     }
 

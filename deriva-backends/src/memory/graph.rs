@@ -8,12 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use deriva_api::{
-    BuildAddrHasher, CAddr, DagUsage, Divergence, Error, ErrorKind, Node, Output, Recipe, Record,
-    Result,
+    AddrTable, BuildAddrHasher, CAddr, DagUsage, Divergence, Error, ErrorKind, Node, Output,
+    Recipe, Record, Result,
 };
-use hashbrown::HashTable;
-
-use super::hash;
 
 /// No row, no edge: the end of a chain.
 const NONE: u32 = u32::MAX;
@@ -21,7 +18,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Default)]
 pub(super) struct Graph {
     rows: Vec<Row>,
-    table: HashTable<u32>,
+    table: AddrTable,
     free_rows: Vec<u32>,
     edges: Vec<Edge>,
     free_edges: Vec<u32>,
@@ -63,6 +60,13 @@ impl Row {
             Name::Mentioned(_) => None,
         }
     }
+
+    fn node(&self) -> Option<Node> {
+        Some(Node {
+            recipe: self.recipe()?.clone(),
+            output: self.output,
+        })
+    }
 }
 
 impl Graph {
@@ -96,30 +100,34 @@ impl Graph {
     }
 
     pub(super) fn node(&self, addr: &CAddr) -> Option<Node> {
-        let row = self.find(addr)?;
-        Some(Node {
-            recipe: row.recipe()?.clone(),
-            output: row.output,
-        })
+        self.rows[self.find_number(addr)? as usize].node()
+    }
+
+    pub(super) fn nodes(&self, addrs: &[CAddr]) -> Vec<Option<Node>> {
+        let node = |at: Option<u32>| self.rows[at? as usize].node();
+        self.find_numbers(addrs).into_iter().map(node).collect()
     }
 
     pub(super) fn output(&self, addr: &CAddr) -> Option<Output> {
-        match self.find(addr) {
-            Some(row) if row.recipe().is_some() => row.output,
-            _ => self.resolved.get(addr).copied(),
+        match self.find_recipe(addr) {
+            Some(at) => self.rows[at as usize].output,
+            None => self.resolved.get(addr).copied(),
         }
     }
 
     pub(super) fn record(&mut self, records: &[Record]) -> Result<Vec<Divergence>> {
-        let unknown = |record: &&Record| self.find(&record.addr).and_then(Row::recipe).is_none();
-        if let Some(record) = records.iter().find(unknown) {
-            return Err(crate::dag::unknown_recipe(record.addr));
+        let addrs: Vec<CAddr> = records.iter().map(|record| record.addr).collect();
+        let numbers = self.find_numbers(&addrs);
+        let unknown = |at: &Option<u32>| self.recipe_at(*at).is_none();
+        if let Some(place) = numbers.iter().position(unknown) {
+            return Err(crate::dag::unknown_recipe(addrs[place]));
         }
         let mut divergences = Vec::new();
-        for record in records {
+        for (record, at) in records.iter().zip(numbers) {
             let resolved = record.resolved.filter(|resolved| *resolved != record.addr);
-            for addr in [Some(record.addr), resolved].into_iter().flatten() {
-                let recorded = self.offer(addr, record.output);
+            let resolved = resolved.map(|resolved| (resolved, self.find_recipe(&resolved)));
+            for (addr, at) in [Some((record.addr, at)), resolved].into_iter().flatten() {
+                let recorded = self.offer(addr, at, record.output);
                 if !recorded.same_bytes(&record.output) {
                     divergences.push(Divergence {
                         addr,
@@ -134,13 +142,13 @@ impl Graph {
 
     /// Answers whether there was an output to drop.
     pub(super) fn forget(&mut self, addr: &CAddr) -> bool {
-        match self.find_number(addr) {
-            Some(at) if self.rows[at as usize].recipe().is_some() => {
+        match self.find_recipe(addr) {
+            Some(at) => {
                 let dropped = self.rows[at as usize].output.take().is_some();
                 self.outputs -= u64::from(dropped);
                 dropped
             }
-            _ => self.resolved.remove(addr).is_some(),
+            None => self.resolved.remove(addr).is_some(),
         }
     }
 
@@ -199,59 +207,66 @@ impl Graph {
         addrs
     }
 
-    /// Records `output` unless there is one; answers with what stands there now.
-    fn offer(&mut self, addr: CAddr, output: Output) -> Output {
-        match self.find_number(&addr) {
-            Some(at) if self.rows[at as usize].recipe().is_some() => {
+    /// Records `output` unless there is one, in the row `at` of a recipe or else beside; answers with what
+    /// stands there now.
+    fn offer(&mut self, addr: CAddr, at: Option<u32>, output: Output) -> Output {
+        match at {
+            Some(at) => {
                 let slot = &mut self.rows[at as usize].output;
                 self.outputs += u64::from(slot.is_none());
                 *slot.get_or_insert(output)
             }
-            _ => *self.resolved.entry(addr).or_insert(output),
+            None => *self.resolved.entry(addr).or_insert(output),
         }
     }
 
-    fn find_number(&self, addr: &CAddr) -> Option<u32> {
-        let found = self
-            .table
-            .find(hash(addr), |at| self.rows[*at as usize].addr() == *addr);
-        found.copied()
+    fn addr_at(&self, at: u32) -> CAddr {
+        self.rows[at as usize].addr()
     }
 
-    fn find(&self, addr: &CAddr) -> Option<&Row> {
-        self.find_number(addr).map(|at| &self.rows[at as usize])
+    fn recipe_at(&self, at: Option<u32>) -> Option<&Recipe> {
+        self.rows[at? as usize].recipe()
+    }
+
+    fn find_number(&self, addr: &CAddr) -> Option<u32> {
+        self.table.find(addr, |at| self.addr_at(at))
+    }
+
+    /// The row of `addr`, if that is a recipe.
+    fn find_recipe(&self, addr: &CAddr) -> Option<u32> {
+        let at = self.find_number(addr);
+        at.filter(|_| self.recipe_at(at).is_some())
+    }
+
+    /// The rows of many addresses. No row is read before all are looked up, and then many at a time.
+    fn find_numbers(&self, addrs: &[CAddr]) -> Vec<Option<u32>> {
+        let likely = addrs.iter().map(|addr| self.table.likely(addr));
+        let mut numbers: Vec<Option<u32>> = likely.collect();
+        for (number, addr) in numbers.iter_mut().zip(addrs) {
+            if number.is_some_and(|at| self.addr_at(at) != *addr) {
+                *number = self.find_number(addr);
+            }
+        }
+        numbers
     }
 
     /// The row of `addr`, made where there is none.
     fn row_of(&mut self, addr: CAddr) -> u32 {
         let (rows, free) = (&mut self.rows, &mut self.free_rows);
-        let entry = self.table.entry(
-            hash(&addr),
-            |at| rows[*at as usize].addr() == addr,
-            |at| hash(&rows[*at as usize].addr()),
-        );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(found) => *found.get(),
-            hashbrown::hash_table::Entry::Vacant(place) => {
-                let row = Row {
-                    name: Name::Mentioned(addr),
-                    output: None,
-                    dependents: NONE,
-                };
-                let at = match free.pop() {
-                    Some(at) => {
-                        rows[at as usize] = row;
-                        at
-                    }
-                    None => {
-                        rows.push(row);
-                        rows.len() as u32 - 1
-                    }
-                };
-                place.insert(at);
-                at
+        let next = free.last().copied().unwrap_or(rows.len() as u32);
+        let (at, new) = (self.table).find_or_add(addr, next, |at| rows[at as usize].addr());
+        if new {
+            let row = Row {
+                name: Name::Mentioned(addr),
+                output: None,
+                dependents: NONE,
+            };
+            match free.pop() {
+                Some(at) => rows[at as usize] = row,
+                None => rows.push(row),
             }
         }
+        at
     }
 
     fn link(&mut self, input: CAddr, dependent: u32) {
@@ -304,11 +319,7 @@ impl Graph {
     fn free_if_idle(&mut self, at: u32) {
         let row = &self.rows[at as usize];
         if row.recipe().is_none() && row.dependents == NONE {
-            let number = self
-                .table
-                .find_entry(hash(&row.addr()), |number| *number == at);
-            if let Ok(entry) = number {
-                entry.remove();
+            if self.table.remove(&row.addr(), at) {
                 self.free_rows.push(at);
             }
         }

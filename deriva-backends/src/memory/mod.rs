@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deriva_api::{BuildAddrHasher, CAddr, OpenedStore, Result, StoreFactory, StoreUri};
+use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
 use parking_lot::RwLock;
 
 use blobs::Blobs;
@@ -72,9 +72,4 @@ impl StoreFactory for MemoryFactory {
             dag: Some(store),
         })
     }
-}
-
-fn hash(addr: &CAddr) -> u64 {
-    use std::hash::BuildHasher;
-    BuildAddrHasher::default().hash_one(addr)
 }

@@ -1,6 +1,6 @@
 //! One batch of the frontier: looked up, claimed, and turned into tasks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Planner {
         let open = |i: &usize| known.of(&addrs[*i]).is_none() && survey.is_open(*i);
         let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
         let joined = inner.flights.claim(open.iter().map(|i| addrs[*i]));
-        let mut joins: HashMap<usize, oneshot::Receiver<Landing>> = joined
+        let mut joins: BTreeMap<usize, oneshot::Receiver<Landing>> = joined
             .into_iter()
             .map(|(place, landing)| (open[place], landing))
             .collect();
@@ -82,7 +82,7 @@ impl Planner {
         self.claims.addrs.extend(open.iter().map(|i| addrs[*i]));
         // A flight that landed between look-up and claim may have recorded what is now claimed. What is
         // owned cannot be recorded by others any more, so one repetition is enough.
-        let mut anew = HashMap::new();
+        let mut anew = BTreeMap::new();
         if landings != inner.flights.landings() {
             let claimed = Claimed {
                 addrs: &addrs,
@@ -115,11 +115,11 @@ impl Planner {
         inner: &Inner,
         claimed: Claimed<'_>,
         known: &Known,
-    ) -> Result<HashMap<usize, Found>> {
+    ) -> Result<BTreeMap<usize, Found>> {
         let owned = claimed.places;
         let asked: Vec<CAddr> = owned.iter().map(|i| claimed.addrs[*i]).collect();
         let survey = survey(&*inner.dag, &*inner.blobs, &asked, known).await?;
-        let anew: HashMap<usize, Found> = owned.iter().copied().zip(survey.found()).collect();
+        let anew: BTreeMap<usize, Found> = owned.iter().copied().zip(survey.found()).collect();
         let done = |addr: &CAddr, i: &usize| match &anew[i] {
             Found::Present(_, output) => Some((*addr, *output)),
             _ => None,

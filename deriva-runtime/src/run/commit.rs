@@ -14,8 +14,6 @@ use crate::plan::NodeId;
 
 /// Records that are worth a commit while there is other work to do.
 const FULL_RECORDS: usize = 1024;
-/// Records after which a batch is likely to become full: room for that is made at once.
-const LIKELY_MORE: usize = 64;
 /// Bytes that are worth a commit while there is other work to do.
 const FULL_BYTES: u64 = 8 << 20;
 /// Bytes and records that may wait behind a commit before the scheduler waits too.
@@ -43,9 +41,9 @@ pub(super) struct Batch {
     room: u64,
 }
 
-/// What came of writing a batch.
+/// What came of writing a batch, which holds no more than its nodes now and is to be filled again.
 pub(super) struct Committed {
-    nodes: Vec<NodeId>,
+    batch: Batch,
     result: Result<Written>,
 }
 
@@ -76,12 +74,6 @@ impl Batch {
     /// Adds the output of a node, and its blob unless that is stored. `lands` tells that its flight
     /// belongs to this request, and ends when it is written.
     pub(super) fn add(&mut self, node: NodeId, record: Record, blob: Option<Blob>, lands: bool) {
-        if self.records.len() == LIKELY_MORE {
-            self.blobs.reserve(FULL_RECORDS);
-            self.records.reserve(FULL_RECORDS);
-            self.nodes.reserve(FULL_RECORDS);
-            self.lands.reserve(FULL_RECORDS);
-        }
         self.bytes += blob.as_ref().map_or(0, Blob::len);
         match blob {
             Some(blob) => self.blobs.push(blob),
@@ -102,6 +94,16 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         self.bytes >= FULL_BYTES.min(self.room) || self.records.len() >= FULL_RECORDS
+    }
+
+    /// Lets go of everything but the nodes.
+    fn clear(&mut self) {
+        self.blobs.clear();
+        self.found.clear();
+        self.records.clear();
+        self.lands.clear();
+        self.also.clear();
+        (self.strict, self.bytes) = (false, 0);
     }
 
     /// The addresses whose flights end with this batch, and what is recorded for each.
@@ -130,24 +132,27 @@ impl Run {
             return;
         }
         self.commit_begins(self.batch.records.len());
-        let next = Batch::new(self.inner.memory.limit());
-        let mut batch = std::mem::replace(&mut self.batch, next);
-        let nodes = std::mem::take(&mut batch.nodes);
+        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut self.next_batch));
         let work = spawn(&self.inner, batch, &self.watch);
         self.committing = true;
         self.running.push(Box::pin(async move {
-            let result = work.await.unwrap_or_else(|source| {
+            Done::Committed(work.await.unwrap_or_else(|source| {
                 let what = "writing results was interrupted";
-                Err(Error::new(ErrorKind::Cancelled, what).caused_by(source))
-            });
-            Done::Committed(Committed { nodes, result })
+                Committed {
+                    batch: Batch::default(),
+                    result: Err(Error::new(ErrorKind::Cancelled, what).caused_by(source)),
+                }
+            }))
         }));
     }
 
     pub(super) fn committed(&mut self, committed: Committed) {
+        let Committed { mut batch, result } = committed;
+        let nodes = std::mem::take(&mut batch.nodes);
+        self.next_batch = batch;
         self.committing = false;
         self.commit_ends();
-        let error = match committed.result {
+        let error = match result {
             Ok(Written::Refused) => {
                 self.replan = true;
                 return;
@@ -156,7 +161,7 @@ impl Run {
                 self.replan |= !recorded.gone.is_empty();
                 self.distrust(recorded.gone);
                 match recorded.divergences.first() {
-                    None => return self.may_go(committed.nodes),
+                    None => return self.may_go(nodes),
                     Some(first) => divergent(first),
                 }
             }
@@ -204,11 +209,7 @@ impl Drop for Flying {
 
 /// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
 /// even when the request is dropped.
-pub(super) fn spawn(
-    inner: &Arc<Inner>,
-    batch: Batch,
-    watch: &Arc<Watch>,
-) -> JoinHandle<Result<Written>> {
+pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> JoinHandle<Committed> {
     // Made before the task, which may never run when the async runtime shuts down.
     let mut flying = Flying {
         inner: Arc::clone(inner),
@@ -234,7 +235,7 @@ pub(super) fn spawn(
             Ok(true) => Ok(Written::Refused),
             Err(error) => Err(error.during("commit")),
         };
-        let batch = std::mem::take(&mut flying.batch);
+        let mut batch = std::mem::take(&mut flying.batch);
         let landing = |record: &Record| match &result {
             Err(error) => Landing::Failed(error.clone()),
             Ok(Written::Refused) => Landing::Abandoned,
@@ -256,8 +257,9 @@ pub(super) fn spawn(
             }
         };
         inner.flights.land(batch.landing(), landing);
+        batch.clear();
         drop(lease);
-        result
+        Committed { batch, result }
     })
 }
 

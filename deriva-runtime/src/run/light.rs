@@ -17,8 +17,6 @@ const CHUNK: usize = 256;
 pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// A light function on more input bytes than this is treated as heavy.
 const LIGHT_BYTES: u32 = 16 * 1024;
-/// The encoded form of no params.
-const NO_PARAMS: &[u8] = &[0xa0];
 
 /// Light nodes with everything that they need, so that they can run anywhere.
 struct Chunk {
@@ -100,18 +98,17 @@ impl Run {
             inputs: Vec::with_capacity(nodes.len() * 2),
         };
         for node in nodes {
-            let Some((recipe, function)) = self.plan.recipe(*node) else {
+            let Some((_, function)) = self.plan.recipe(*node) else {
                 continue;
             };
             let start = chunk.inputs.len() as u32;
             let values = self.plan.inputs(*node).iter();
             let values = values.filter_map(|input| self.value(*input));
             chunk.inputs.extend(values.map(|blob| blob.bytes().clone()));
-            let has_params = recipe.params_bytes() != NO_PARAMS;
             chunk.steps.push(Step {
                 node: *node,
                 function,
-                params: has_params.then(|| recipe.params()),
+                params: self.plan.params(*node),
                 inputs: start..chunk.inputs.len() as u32,
             });
         }

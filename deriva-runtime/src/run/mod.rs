@@ -152,6 +152,8 @@ pub(crate) struct Run {
     busy: Duration,
     committing: bool,
     batch: Batch,
+    /// What is filled while `batch` is written: both keep their room.
+    next_batch: Batch,
     failure: Option<Error>,
     failures: HashMap<NodeId, Error>,
     finished: HashMap<NodeId, BlobStat>,
@@ -201,6 +203,7 @@ impl Run {
             busy: Duration::ZERO,
             committing: false,
             batch: Batch::new(inner.memory.limit()),
+            next_batch: Batch::new(inner.memory.limit()),
             failure: None,
             failures: HashMap::new(),
             finished: HashMap::new(),

@@ -96,10 +96,6 @@ impl Values {
         self.account.give_back(held.blob.len() + OVERHEAD);
         Some(held)
     }
-
-    fn live(&self) -> usize {
-        self.pool.len() - self.free.len()
-    }
 }
 
 impl Run {
@@ -132,11 +128,10 @@ impl Run {
 
     /// The store has the values of these nodes: they may go when memory is short.
     pub(super) fn may_go(&mut self, nodes: impl IntoIterator<Item = NodeId>) {
-        let held = |node: &NodeId| self.values.get(self.nodes[*node as usize].value).is_some();
-        let held: Vec<NodeId> = nodes.into_iter().filter(held).collect();
-        self.values.stored.extend(held);
-        // Those that are gone by now are left behind, but no more of them than there are values.
-        if self.values.stored.len() > 2 * self.values.live() + 1024 {
+        self.values.stored.extend(nodes);
+        // Those that are gone by now are left behind: to look costs more than to keep their numbers, as
+        // long as there are not many times more of these than nodes.
+        if self.values.stored.len() > 2 * self.plan.len() {
             let mut stored = std::mem::take(&mut self.values.stored);
             stored.retain(|node| self.values.get(self.nodes[*node as usize].value).is_some());
             self.values.stored = stored;
