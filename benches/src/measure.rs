@@ -4,9 +4,10 @@ use std::path::Path;
 
 use deriva::{Clock, Error, Result, SystemClock};
 use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 /// What one repetition took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// Wall time.
     pub(crate) seconds: f64,
@@ -40,16 +41,19 @@ pub(crate) fn sample<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Sample)>
     ))
 }
 
-/// Repeats two measurements in turn and gives the median of each.
+/// Repeats two measurements in turn and gives the median of each. The first pair only warms up.
 pub(crate) fn interleaved(
     repetitions: usize,
     mut ours: impl FnMut() -> Result<Sample>,
     mut baseline: impl FnMut() -> Result<Sample>,
 ) -> Result<(Sample, Sample)> {
     let (mut mine, mut base) = (Vec::new(), Vec::new());
-    for _ in 0..repetitions {
-        base.push(baseline()?);
-        mine.push(ours()?);
+    for repetition in 0..=repetitions {
+        let (b, m) = (baseline()?, ours()?);
+        if repetition > 0 {
+            base.push(b);
+            mine.push(m);
+        }
     }
     Ok((median(mine), median(base)))
 }

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 use crate::Scale;
 use crate::report::Report;
-use raw::Engine;
+pub(crate) use raw::{Engine, Row};
+pub(crate) use rows::key;
 
 /// Recipes in a batch.
 const BATCH: usize = 1000;
@@ -28,12 +29,12 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
 }
 
 /// A folder of its own for each repetition.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let folder = TempDir::new().map_err(Error::io)?;
         Ok(Self { folder })
     }
@@ -48,7 +49,7 @@ impl Place {
     }
 
     /// Opens a store; `scheme` may carry options, as in `sled?durability=buffered`.
-    async fn open(&self, scheme: &str) -> Result<OpenedStore> {
+    pub(crate) async fn open(&self, scheme: &str) -> Result<OpenedStore> {
         let uri = match scheme.split_once('?') {
             _ if scheme == "memory" => "memory:".to_owned(),
             Some((scheme, options)) => format!("{scheme}:{}?{options}", self.store().display()),
@@ -58,7 +59,7 @@ impl Place {
     }
 
     /// The database alone, of a store that is closed.
-    fn raw(&self, engine: Engine) -> Result<Box<dyn raw::Raw>> {
+    pub(crate) fn raw(&self, engine: Engine) -> Result<Box<dyn raw::Raw>> {
         engine.open(&self.store().join(engine.name()))
     }
 }
@@ -67,10 +68,10 @@ fn missing(what: &str) -> Error {
     Error::new(ErrorKind::Internal, "a store lacks what was put into it").with("missing", what)
 }
 
-fn dag(store: &OpenedStore) -> Result<std::sync::Arc<dyn DagStore>> {
+pub(crate) fn dag(store: &OpenedStore) -> Result<std::sync::Arc<dyn DagStore>> {
     store.dag.clone().ok_or_else(|| missing("a graph"))
 }
 
-fn blobs(store: &OpenedStore) -> Result<std::sync::Arc<dyn BlobStore>> {
+pub(crate) fn blobs(store: &OpenedStore) -> Result<std::sync::Arc<dyn BlobStore>> {
     store.blobs.clone().ok_or_else(|| missing("blobs"))
 }

@@ -42,7 +42,7 @@ impl Rows {
 }
 
 /// A prefix and addresses.
-pub(super) fn key(prefix: &[u8], addrs: &[CAddr]) -> Vec<u8> {
+pub(crate) fn key(prefix: &[u8], addrs: &[CAddr]) -> Vec<u8> {
     let mut key = prefix.to_vec();
     for addr in addrs {
         key.extend_from_slice(addr.as_bytes());

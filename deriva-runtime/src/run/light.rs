@@ -1,4 +1,4 @@
-//! Light functions: run by the scheduler itself, many at a time.
+//! Light functions: many at a time, run by the scheduler itself or beside it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deriva_api::{Blob, Bytes, Clock, ComputeFunction, Error, ErrorKind, Params, Result};
 
-use super::{Done, Run};
+use super::Run;
 use crate::call::call;
 use crate::costs::Calls;
 use crate::plan::NodeId;
@@ -15,11 +15,14 @@ use crate::plan::NodeId;
 const CHUNK: usize = 256;
 /// And how long they may take together, as far as the chunk before tells.
 pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
+/// What a light function costs at the least to be run on another core: what it takes and gives has to be
+/// brought there and back.
+const WORTH_A_LANE: Duration = Duration::from_micros(1);
 /// A light function on more input bytes than this is treated as heavy.
 const LIGHT_BYTES: u32 = 16 * 1024;
 
 /// Light nodes with everything that they need, so that they can run anywhere.
-struct Chunk {
+pub(super) struct Chunk {
     steps: Vec<Step>,
     inputs: Vec<Bytes>,
 }
@@ -39,6 +42,12 @@ pub(super) struct ChunkDone {
     took: Duration,
 }
 
+impl Chunk {
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        self.steps.iter().map(|step| step.node).collect()
+    }
+}
+
 impl Run {
     /// Whether a node is run in place, now that its inputs are known.
     pub(super) fn is_light(&self, node: NodeId) -> bool {
@@ -54,20 +63,14 @@ impl Run {
     pub(super) async fn run_light(&mut self) {
         let fitting = CHUNK_TIME.as_nanos() / self.light_cost.as_nanos().max(1);
         let size = usize::try_from(fitting).unwrap_or(CHUNK).clamp(1, CHUNK);
+        let beside = self.light_cost >= WORTH_A_LANE
+            && self.light.len() >= 2 * size
+            && self.lanes.have_room();
         let nodes: Vec<NodeId> = self.light.drain(..self.light.len().min(size)).collect();
         let nodes = self.load(nodes).await;
         let chunk = self.chunk(&nodes);
-        let enough_left = self.light.len() >= size;
-        if enough_left && self.chunks + 1 < self.options.jobs {
-            let functions = self.plan.functions.clone();
-            let clock = Arc::clone(&self.inner.clock);
-            let work = async move { run_chunk(&chunk, &functions, &*clock) };
-            let handle = self.inner.tokio.spawn(work);
-            self.chunks += 1;
-            self.running.push(Box::pin(async move {
-                let done = handle.await;
-                Done::Chunk(done.unwrap_or_else(|source| broken_chunk(nodes, &source)))
-            }));
+        if beside {
+            self.lanes.push(chunk);
         } else {
             let done = run_chunk(&chunk, &self.plan.functions, &*self.inner.clock);
             self.chunk_done(done);
@@ -136,7 +139,7 @@ impl Run {
     }
 }
 
-fn run_chunk(
+pub(super) fn run_chunk(
     chunk: &Chunk,
     functions: &[Arc<dyn ComputeFunction>],
     clock: &dyn Clock,
@@ -159,9 +162,9 @@ fn run_chunk(
     }
 }
 
-fn broken_chunk(nodes: Vec<NodeId>, source: &tokio::task::JoinError) -> ChunkDone {
-    let error = Error::new(ErrorKind::Cancelled, "the async runtime is shutting down")
-        .with("cause", source);
+pub(super) fn broken_chunk(nodes: Vec<NodeId>) -> ChunkDone {
+    let what = "letting go of the inputs of a function panicked";
+    let error = Error::new(ErrorKind::Function, what);
     let failed = nodes.into_iter().map(|node| (node, Err(error.clone())));
     ChunkDone {
         results: failed.collect(),

@@ -7,7 +7,7 @@
 //! | concern | file |
 //! |---|---|
 //! | what is held in memory, and what goes when the budget is short | `values.rs` |
-//! | light functions in chunks | `light.rs`, their inputs read in `load.rs` |
+//! | light functions in chunks | `light.rs`, beside the scheduler `lanes.rs`, their inputs read in `load.rs` |
 //! | early cutoff | `cutoff.rs` |
 //! | heavy functions on the executor | `heavy.rs` |
 //! | results, failures, flights of others | `settle.rs`, lost blobs in `lost.rs` |
@@ -21,6 +21,7 @@ mod commit;
 mod cutoff;
 mod hand_over;
 mod heavy;
+mod lanes;
 mod light;
 mod load;
 mod lost;
@@ -55,6 +56,7 @@ use crate::slots::Slot;
 
 use commit::{Batch, Committed};
 use heavy::Executing;
+use lanes::Lanes;
 use light::{CHUNK_TIME, ChunkDone};
 use timeline::Slices;
 use values::Values;
@@ -145,7 +147,7 @@ pub(crate) struct Run {
     resolved: HashMap<NodeId, CAddr>,
     running: FuturesUnordered<BoxFuture<'static, Done>>,
     executing: Executing,
-    chunks: usize,
+    lanes: Lanes,
     /// What a light node cost lately.
     light_cost: Duration,
     /// Time spent in light nodes since this task last let others run.
@@ -198,7 +200,7 @@ impl Run {
             resolved: HashMap::new(),
             running: FuturesUnordered::new(),
             executing: Executing::new(options.priority, options.jobs),
-            chunks: 0,
+            lanes: Lanes::new(&inner, &plan.functions, options.jobs),
             light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
             committing: false,
@@ -326,9 +328,10 @@ impl Run {
             if !self.cutoff.is_empty() {
                 continue;
             }
-            self.commit(true);
+            // More to write comes soon while there is a lane at work.
+            self.commit(self.lanes.is_idle());
             // What is left waits for flights, maybe for one of this run that only a new plan can end.
-            let idle = self.executing.is_empty() && self.chunks == 0 && !self.committing;
+            let idle = self.executing.is_empty() && self.lanes.is_idle() && !self.committing;
             if self.replan && idle {
                 break;
             }
@@ -350,6 +353,9 @@ impl Run {
         if let Some(outcome) = self.executing.try_next() {
             return Some(Done::Executed(outcome));
         }
+        if let Some(chunk) = self.lanes.try_next() {
+            return Some(Done::Chunk(chunk));
+        }
         if self.running.is_empty() {
             return None;
         }
@@ -358,15 +364,13 @@ impl Run {
 
     /// What is done next; `None` when nothing is under way.
     async fn next_done(&mut self) -> Option<Done> {
-        match (self.executing.is_empty(), self.running.is_empty()) {
-            (true, true) => None,
-            (true, false) => self.running.next().await,
-            (false, true) => self.executing.next().await.map(Done::Executed),
-            (false, false) => tokio::select! {
-                biased;
-                outcome = self.executing.next() => outcome.map(Done::Executed),
-                done = self.running.next() => done,
-            },
+        // A branch whose condition does not hold is not waited for.
+        tokio::select! {
+            biased;
+            Some(outcome) = self.executing.next(), if !self.executing.is_empty() => Some(Done::Executed(outcome)),
+            Some(chunk) = self.lanes.next(), if !self.lanes.is_idle() => Some(Done::Chunk(chunk)),
+            Some(done) = self.running.next(), if !self.running.is_empty() => Some(done),
+            else => None,
         }
     }
 
@@ -374,7 +378,6 @@ impl Run {
         match done {
             Done::Executed(outcome) => self.executed(outcome).await,
             Done::Chunk(chunk) => {
-                self.chunks -= 1;
                 self.chunk_done(chunk);
             }
             Done::Committed(committed) => self.committed(committed),

@@ -13,13 +13,13 @@ use deriva::prelude::*;
 pub(super) use group::GroupCommit;
 
 /// A key and its value.
-pub(super) type Row = (Vec<u8>, Vec<u8>);
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
 
 /// Memory for an engine's cache, as in the stores.
 const CACHE: u64 = 256 << 20;
 
 /// An engine without deriva.
-pub(super) trait Raw: Send + Sync {
+pub(crate) trait Raw: Send + Sync {
     /// Writes the rows in one batch, durable when it returns.
     fn write(&self, rows: &[Row]) -> Result<()>;
 
@@ -31,7 +31,7 @@ pub(super) trait Raw: Send + Sync {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Engine {
+pub(crate) enum Engine {
     Sled,
     Redb,
     #[cfg(feature = "rocksdb")]
@@ -39,7 +39,7 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    pub(super) const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::Sled,
         Self::Redb,
         #[cfg(feature = "rocksdb")]
@@ -47,7 +47,7 @@ impl Engine {
     ];
 
     /// The scheme of its stores.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sled => "sled",
             Self::Redb => "redb",

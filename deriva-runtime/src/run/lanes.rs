@@ -1,0 +1,123 @@
+//! Where chunks of light nodes run beside the scheduler.
+//!
+//! A lane is a thread that may block. It takes one chunk after the other until none waits; so while the
+//! scheduler keeps it supplied, nobody is woken for a chunk.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use deriva_api::{Clock, ComputeFunction};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::light::{Chunk, ChunkDone, broken_chunk, run_chunk};
+use crate::inner::Inner;
+
+/// Chunks on their way for each lane: one runs, one waits.
+const AHEAD: usize = 2;
+
+pub(super) struct Lanes {
+    shared: Arc<Shared>,
+    done: UnboundedReceiver<ChunkDone>,
+    tokio: Handle,
+    limit: usize,
+    under_way: usize,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    functions: Vec<Arc<dyn ComputeFunction>>,
+    clock: Arc<dyn Clock>,
+    done: UnboundedSender<ChunkDone>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Chunk>,
+    /// Lanes that run.
+    lanes: usize,
+}
+
+impl Lanes {
+    /// Lanes beside a scheduler that may have `jobs` steps run, itself among them.
+    pub(super) fn new(inner: &Inner, functions: &[Arc<dyn ComputeFunction>], jobs: usize) -> Self {
+        let (sender, done) = unbounded_channel();
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::default(),
+                functions: functions.to_vec(),
+                clock: Arc::clone(&inner.clock),
+                done: sender,
+            }),
+            done,
+            tokio: inner.tokio.clone(),
+            limit: jobs.saturating_sub(1),
+            under_way: 0,
+        }
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way == 0
+    }
+
+    /// Whether another chunk would soon be taken.
+    pub(super) fn have_room(&self) -> bool {
+        self.under_way < AHEAD * self.limit
+    }
+
+    pub(super) fn push(&mut self, chunk: Chunk) {
+        self.under_way += 1;
+        let mut state = self.shared.state.lock();
+        state.waiting.push_back(chunk);
+        if state.lanes < self.limit {
+            state.lanes += 1;
+            let shared = Arc::clone(&self.shared);
+            self.tokio.spawn_blocking(move || shared.run());
+        }
+    }
+
+    /// A chunk that is done by now.
+    pub(super) fn try_next(&mut self) -> Option<ChunkDone> {
+        let done = self.done.try_recv().ok();
+        self.under_way -= usize::from(done.is_some());
+        done
+    }
+
+    /// The chunk that is done next.
+    pub(super) async fn next(&mut self) -> Option<ChunkDone> {
+        let done = self.done.recv().await;
+        self.under_way -= usize::from(done.is_some());
+        done
+    }
+}
+
+impl Drop for Lanes {
+    /// What runs is finished, for nobody; what waits is not begun.
+    fn drop(&mut self) {
+        self.shared.state.lock().waiting.clear();
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while let Some(chunk) = self.take() {
+            let nodes = chunk.nodes();
+            // Functions are called behind a guard of their own; what is left is the end of their inputs.
+            let run = move || run_chunk(&chunk, &self.functions, &*self.clock);
+            let done = catch_unwind(AssertUnwindSafe(run));
+            let done = done.unwrap_or_else(|_| broken_chunk(nodes));
+            // Who stopped waiting needs no answer.
+            let _ = self.done.send(done);
+        }
+    }
+
+    fn take(&self) -> Option<Chunk> {
+        let mut state = self.state.lock();
+        let chunk = state.waiting.pop_front();
+        state.lanes -= usize::from(chunk.is_none());
+        chunk
+    }
+}
