@@ -31,7 +31,7 @@ mod settle;
 mod timeline;
 mod values;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ use deriva_api::{Blob, BlobStat, CAddr, ComputeFunction, Error, ErrorKind, Resul
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use hashbrown::HashMap;
 
 use crate::costs::Calls;
 use crate::event::{Event, Summary};
