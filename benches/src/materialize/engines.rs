@@ -7,7 +7,7 @@ use super::cold::Cold;
 use crate::Scale;
 use crate::measure::{Sample, interleaved, runtime, sample};
 use crate::report::{Report, Target};
-use crate::stores::{Engine, Place, Row, dag, key};
+use crate::stores::{Engine, Place, Row, key};
 
 /// Results in a batch, as many as the runtime waits for.
 const BATCH: usize = 1024;
@@ -74,13 +74,8 @@ fn rows(workload: Workload) -> Result<Vec<Vec<Row>>> {
 
 /// Writes the rows into a database that holds the graph, blobs and outputs of a batch together.
 fn raw(engine: Engine, workload: Workload, batches: &[Vec<Row>]) -> Result<Sample> {
-    let (place, runtime) = (Place::new()?, runtime(2)?);
-    runtime.block_on(async {
-        let store = place.open(engine.name()).await?;
-        workload
-            .load(&*crate::stores::blobs(&store)?, &*dag(&store)?)
-            .await
-    })?;
+    let place = Place::new()?;
+    place.fill(engine, workload)?;
     let raw = place.raw(engine)?;
     let write = || batches.iter().try_for_each(|rows| raw.write(rows));
     Ok(sample(write)?.1)

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 
 use deriva::prelude::*;
 use deriva::{OpenedStore, backends};
+use deriva_testkit::Workload;
 use tempfile::TempDir;
 
 use crate::Scale;
 use crate::report::Report;
 pub(crate) use raw::{Engine, Row};
+use rows::Rows;
 pub(crate) use rows::key;
 
 /// Recipes in a batch.
@@ -49,7 +51,7 @@ impl Place {
     }
 
     /// Opens a store; `scheme` may carry options, as in `sled?durability=buffered`.
-    pub(crate) async fn open(&self, scheme: &str) -> Result<OpenedStore> {
+    async fn open(&self, scheme: &str) -> Result<OpenedStore> {
         let uri = match scheme.split_once('?') {
             _ if scheme == "memory" => "memory:".to_owned(),
             Some((scheme, options)) => format!("{scheme}:{}?{options}", self.store().display()),
@@ -58,9 +60,26 @@ impl Place {
         backends::registry().open(&uri.parse()?).await
     }
 
-    /// The database alone, of a store that is closed.
+    /// The engine alone, with a database of its own beside the store.
     pub(crate) fn raw(&self, engine: Engine) -> Result<Box<dyn raw::Raw>> {
-        engine.open(&self.store().join(engine.name()))
+        engine.open(&self.path().join("alone"))
+    }
+
+    /// Writes what a store holds of a graph into the engine's own database.
+    pub(crate) fn fill(&self, engine: Engine, workload: Workload) -> Result<()> {
+        let (raw, mut layout) = (self.raw(engine)?, Rows::default());
+        let leaf = |leaf: Blob| {
+            (
+                key(b"b", &[leaf.addr()]),
+                [&[0], &leaf.bytes()[..]].concat(),
+            )
+        };
+        let mut leaves: Vec<Row> = workload.leaves().map(leaf).collect();
+        leaves.sort_unstable();
+        leaves.chunks(BATCH).try_for_each(|rows| raw.write(rows))?;
+        let recipes: Vec<Recipe> = workload.recipes().collect::<Result<_>>()?;
+        let mut batches = recipes.chunks(BATCH).map(|batch| layout.batch(batch));
+        batches.try_for_each(|rows| raw.write(&rows))
     }
 }
 
@@ -68,10 +87,10 @@ fn missing(what: &str) -> Error {
     Error::new(ErrorKind::Internal, "a store lacks what was put into it").with("missing", what)
 }
 
-pub(crate) fn dag(store: &OpenedStore) -> Result<std::sync::Arc<dyn DagStore>> {
+fn dag(store: &OpenedStore) -> Result<std::sync::Arc<dyn DagStore>> {
     store.dag.clone().ok_or_else(|| missing("a graph"))
 }
 
-pub(crate) fn blobs(store: &OpenedStore) -> Result<std::sync::Arc<dyn BlobStore>> {
+fn blobs(store: &OpenedStore) -> Result<std::sync::Arc<dyn BlobStore>> {
     store.blobs.clone().ok_or_else(|| missing("blobs"))
 }

@@ -28,6 +28,7 @@ pub(super) fn run(scale: Scale, report: &mut Report) -> Result<()> {
             workload.load(&*blobs(&store)?, &*dag(&store)?).await?;
             dag(&store)?.flush().await
         })?;
+        place.fill(*engine, workload)?;
         let open = || {
             std::thread::park_timeout(CLOSING);
             let (store, sample) = sample(|| runtime.block_on(place.open(engine.name())))?;
@@ -41,7 +42,7 @@ pub(super) fn run(scale: Scale, report: &mut Report) -> Result<()> {
             Ok(sample)
         };
         let (mut ours, baseline) = interleaved(scale.repetitions(), open, raw_open)?;
-        ours.disk_bytes = disk_bytes(place.path())?;
+        ours.disk_bytes = disk_bytes(&place.store())?;
         report.add(
             "stores",
             format!("{}: open {} recipes", engine.name(), workload.len()),

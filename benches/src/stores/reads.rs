@@ -106,6 +106,7 @@ impl Bench {
             workload.load(&*blobs(&store)?, &*dag(&store)?).await?;
             dag(&store)?.flush().await
         })?;
+        place.fill(self.engine, *workload)?;
         Ok(place)
     }
 

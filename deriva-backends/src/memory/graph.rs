@@ -318,10 +318,9 @@ impl Graph {
 
     fn free_if_idle(&mut self, at: u32) {
         let row = &self.rows[at as usize];
-        if row.recipe().is_none() && row.dependents == NONE {
-            if self.table.remove(&row.addr(), at) {
-                self.free_rows.push(at);
-            }
+        let is_idle = row.recipe().is_none() && row.dependents == NONE;
+        if is_idle && self.table.remove(&row.addr(), at) {
+            self.free_rows.push(at);
         }
     }
 }
