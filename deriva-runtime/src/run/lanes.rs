@@ -79,6 +79,14 @@ impl Lanes {
         }
     }
 
+    /// A chunk that no lane has begun. Where all threads that may block are taken, maybe by callers who wait
+    /// for this very request, no lane ever will.
+    pub(super) fn take_back(&mut self) -> Option<Chunk> {
+        let chunk = self.shared.state.lock().waiting.pop_back();
+        self.under_way -= usize::from(chunk.is_some());
+        chunk
+    }
+
     /// A chunk that is done by now.
     pub(super) fn try_next(&mut self) -> Option<ChunkDone> {
         let done = self.done.try_recv().ok();

@@ -72,9 +72,13 @@ impl Run {
         if beside {
             self.lanes.push(chunk);
         } else {
-            let done = run_chunk(&chunk, &self.plan.functions, &*self.inner.clock);
-            self.chunk_done(done);
+            self.run_here(&chunk);
         }
+    }
+
+    pub(super) fn run_here(&mut self, chunk: &Chunk) {
+        let done = run_chunk(chunk, &self.plan.functions, &*self.inner.clock);
+        self.chunk_done(done);
     }
 
     pub(super) fn chunk_done(&mut self, done: ChunkDone) {

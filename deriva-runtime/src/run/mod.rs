@@ -329,6 +329,10 @@ impl Run {
             if !self.cutoff.is_empty() {
                 continue;
             }
+            if let Some(chunk) = self.lanes.take_back() {
+                self.run_here(&chunk);
+                continue;
+            }
             // More to write comes soon while there is a lane at work.
             self.commit(self.lanes.is_idle());
             // What is left waits for flights, maybe for one of this run that only a new plan can end.
