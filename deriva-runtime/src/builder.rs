@@ -136,7 +136,8 @@ impl DerivaBuilder {
         self.register(|functions| functions.register_fn(name, version, Weight::Heavy, closure))
     }
 
-    /// Registers a closure as a light function, of microseconds: the scheduler runs it in place.
+    /// Registers a closure as a light function, of microseconds: the scheduler runs many at a time,
+    /// itself, or on other threads too where one takes a microsecond or more.
     pub fn light_function<F>(self, name: &str, version: &str, closure: F) -> Self
     where
         F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
