@@ -1,14 +1,15 @@
 //! Blobs in memory: rows in insertion order, found through a table of row numbers.
 
-use super::MemoryStore;
-use crate::expect::check_expected;
-use crate::paging;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deriva_api::{
     AddrTable, Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
     Capabilities, DurabilityClass, Result,
 };
+
+use super::MemoryStore;
+use crate::expect::check_expected;
+use crate::paging;
 
 #[derive(Default)]
 pub(super) struct Blobs {

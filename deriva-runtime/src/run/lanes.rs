@@ -116,7 +116,7 @@ impl Shared {
             // Functions are called behind a guard of their own; what is left is the end of their inputs.
             let run = move || run_chunk(&chunk, &self.functions, &*self.clock);
             let done = catch_unwind(AssertUnwindSafe(run));
-            let done = done.unwrap_or_else(|_| broken_chunk(nodes));
+            let done = done.unwrap_or_else(|panic| broken_chunk(nodes, &*panic));
             // Who stopped waiting needs no answer.
             let _ = self.done.send(done);
         }

@@ -1,5 +1,6 @@
 //! Light functions: many at a time, run by the scheduler itself or beside it.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use deriva_api::{Blob, Bytes, Clock, ComputeFunction, Error, ErrorKind, Params, Result};
 
 use super::Run;
-use crate::call::call;
+use crate::call::{call, message};
 use crate::costs::Calls;
 use crate::plan::NodeId;
 
@@ -166,9 +167,9 @@ pub(super) fn run_chunk(
     }
 }
 
-pub(super) fn broken_chunk(nodes: Vec<NodeId>) -> ChunkDone {
+pub(super) fn broken_chunk(nodes: Vec<NodeId>, panic: &(dyn Any + Send)) -> ChunkDone {
     let what = "letting go of the inputs of a function panicked";
-    let error = Error::new(ErrorKind::Function, what);
+    let error = Error::new(ErrorKind::Function, what).with("panic", message(panic));
     let failed = nodes.into_iter().map(|node| (node, Err(error.clone())));
     ChunkDone {
         results: failed.collect(),
