@@ -9,7 +9,7 @@ macro_rules! names {
     ($($(#[doc = $place:literal])+ $name:ident = $text:literal;)+) => {
         $($(#[doc = $place])+ pub const $name: &str = $text;)+
 
-        /// All of them.
+        /// All of them, first those that only a young store surely passes.
         pub const ALL: &[&str] = &[$($text),+];
     };
 }
@@ -22,6 +22,8 @@ names! {
     OPEN_ENGINE = "open-engine";
     /// The first rows are durable; the marker does not say so yet.
     OPEN_FORMATTED = "open-formatted";
+    /// The folder that a file goes to is made.
+    FILE_SHARD = "file-shard";
     /// A group is decided, and nothing of it done.
     COMMIT_DECIDED = "commit-decided";
     /// Large blobs are in place, and their folders synced.
@@ -44,8 +46,6 @@ names! {
     FILE_WRITTEN = "file-written";
     /// A temporary file is complete, under its temporary name.
     FILE_STAGED = "file-staged";
-    /// The folder that a file goes to is made.
-    FILE_SHARD = "file-shard";
     /// A file is in its place, and its folder not synced.
     FILE_PLACED = "file-placed";
     /// A file is deleted, and its folder not synced.

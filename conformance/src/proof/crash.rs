@@ -18,6 +18,9 @@ use super::{Broken, Stores, uri_in};
 /// Items after which a process gives up that waits to reach a failpoint.
 const ITEMS_TO_FAILPOINT: u64 = 36;
 
+/// Rounds at the beginning that all end at a failpoint: the first of [`failpoints::ALL`].
+const YOUNG: u64 = 4;
+
 /// Kills to be done to one store.
 #[derive(Clone, Debug)]
 pub struct Crash {
@@ -89,7 +92,8 @@ impl Crash {
         let mut random = SplitMix64::new(self.seed);
         let mut oracle = Oracle::default();
         let mut report = CrashReport::default();
-        // Those of the opening come first: only then is there a store that is not complete.
+        // Those that only a young store surely passes come first: its openings, and the folders that it
+        // makes once and for all.
         let mut failpoints = failpoints::ALL.iter().copied().cycle();
         let mut round = 0;
         while report.kills() < self.kills {
@@ -99,7 +103,7 @@ impl Crash {
             if round > 3 * self.kills + 100 {
                 return Err(Broken::new("the writer ends by itself too often"));
             }
-            let by_failpoint = round <= 3 || round % 2 == 0;
+            let by_failpoint = round <= YOUNG || round % 2 == 0;
             let killed = if by_failpoint {
                 // One that was missed from the start is not on the way of this store.
                 let missed = |name: &&str| report.at_failpoints.get(*name) == Some(&0);
