@@ -6,7 +6,7 @@ use deriva_api::{BlobStat, CAddr, DagStore, DagStoreExt, DurabilityClass, Node};
 use futures::TryStreamExt;
 
 use super::item::{Item, Parts, hub};
-use super::writer::WINDOW;
+use super::writer::window;
 use super::{Broken, Stores};
 
 /// Acknowledged steps by item, and how far an item may have come beyond them.
@@ -45,16 +45,14 @@ impl Oracle {
     /// that all of it holds together. What is found must be found again the next time.
     pub(super) async fn check(&mut self, stores: &Stores) -> Result<(), Broken> {
         let found = Found::read(stores).await?;
-        let window = match stores.blobs.capabilities().durability {
-            DurabilityClass::None => WINDOW,
-            _ => 1,
-        };
+        let buffered = stores.blobs.capabilities().durability == DurabilityClass::None;
         let mut counted = Counted::default();
         let mut numbers: BTreeSet<u64> = self.items.keys().copied().collect();
         numbers.extend(&found.numbers);
         for n in numbers {
             let item = Item::new(n)?;
             let parts = found.parts(&item, stores).await?;
+            let window = if buffered { window(n) } else { 1 };
             self.judge(n, parts, window, stores.dag.is_some())?;
             counted.add(&item, parts);
         }

@@ -11,8 +11,14 @@ use rustix::process::{Signal, getpid, kill_process};
 use super::Stores;
 use super::item::Item;
 
-/// Steps that a buffered store takes between two flushes.
-pub(super) const WINDOW: usize = 3;
+/// Steps of item `n` on a buffered store between two flushes. With 4, the removal of its blob is flushed
+/// before the blob is put again, and a file of it is deleted; with 3, both are flushed together.
+pub(super) fn window(n: u64) -> usize {
+    match (n / 12).is_multiple_of(2) {
+        true => 3,
+        false => 4,
+    }
+}
 
 /// How the writing process is called.
 #[derive(Args, Clone, Debug)]
@@ -92,13 +98,11 @@ pub(super) fn run(args: &WriterArgs) -> Result<()> {
     let stores = block_on(Stores::open(&args.uri))?;
     // A class above none: what is acknowledged survives a killed process without a flush.
     let class = stores.blobs.capabilities().durability;
-    let window = match args.each || class > DurabilityClass::None {
-        true => 1,
-        false => WINDOW,
-    };
+    let durable = args.each || class > DurabilityClass::None;
     let end = args.first.saturating_add(args.items);
     let write = |thread: u64| -> Result<()> {
         for n in (args.first + thread..end).step_by(args.threads as usize) {
+            let window = if durable { 1 } else { window(n) };
             block_on(live(n, &stores, window, args))?;
         }
         Ok(())
