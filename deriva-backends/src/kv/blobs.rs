@@ -73,12 +73,16 @@ impl<E: Engine> BlobStore for KvStore<E> {
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Blob>>> {
         let wanted = addrs.to_vec();
         let inline = move |shared: &Shared<E>| {
-            let read = |addr: &CAddr| match shared.entry(addr)? {
-                None => Ok(Found::Answer(None)),
-                Some(Entry::Inline(bytes)) => Ok(Found::Answer(Some(Blob::verify(*addr, bytes)?))),
-                Some(Entry::File(_)) => Ok(Found::File(*addr)),
+            let read = |(addr, key, row): BlobRow<E::Value>| {
+                let entry = row.map(|row| layout::decode_blob(&key, into_bytes(row)));
+                Ok(match entry.transpose()? {
+                    None => Found::Answer(None),
+                    Some(Entry::Inline(bytes)) => Found::Answer(Some(Blob::verify(addr, bytes)?)),
+                    Some(Entry::File(_)) => Found::File(addr),
+                })
             };
-            wanted.iter().map(read).collect::<Result<Vec<Found>>>()
+            let rows = shared.rows(&wanted)?.into_iter();
+            rows.map(read).collect::<Result<Vec<Found>>>()
         };
         let found = self.read(addrs.len(), inline).await?;
         if found.iter().any(|found| matches!(found, Found::File(_))) {
@@ -119,11 +123,11 @@ impl<E: Engine> BlobStore for KvStore<E> {
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
         let wanted = addrs.to_vec();
         let stat = move |shared: &Shared<E>| {
-            let stat = |addr: &CAddr| {
-                let (addr, len) = (*addr, shared.entry_len(addr)?);
-                Ok(len.map(|len| BlobStat { addr, len }))
+            let stat = |(addr, key, row): BlobRow<E::Value>| {
+                let len = row.map(|row| layout::blob_len(&key, row.as_ref()));
+                Ok(len.transpose()?.map(|len| BlobStat { addr, len }))
             };
-            wanted.iter().map(stat).collect()
+            shared.rows(&wanted)?.into_iter().map(stat).collect()
         };
         self.read(addrs.len(), stat).await
     }
@@ -159,6 +163,9 @@ impl<E: Engine> BlobStore for KvStore<E> {
     }
 }
 
+/// The address of a blob, the key of its row, and the row.
+type BlobRow<V> = (CAddr, Vec<u8>, Option<V>);
+
 /// What the engine said of an address.
 enum Found {
     Answer(Option<Blob>),
@@ -166,6 +173,13 @@ enum Found {
 }
 
 impl<E: Engine> Shared<E> {
+    fn rows(&self, addrs: &[CAddr]) -> Result<Vec<BlobRow<E::Value>>> {
+        let keys: Vec<_> = addrs.iter().map(layout::blob_key).collect();
+        let rows = self.engine.get_many(&keys)?;
+        let rows = addrs.iter().zip(keys).zip(rows);
+        Ok(rows.map(|((addr, key), row)| (*addr, key, row)).collect())
+    }
+
     fn entry(&self, addr: &CAddr) -> Result<Option<Entry>> {
         let key = layout::blob_key(addr);
         let row = self.engine.get(&key)?.map(into_bytes);

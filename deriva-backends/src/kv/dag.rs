@@ -31,18 +31,14 @@ impl<E: Engine> DagStore for KvStore<E> {
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
         let wanted = addrs.to_vec();
-        self.read(addrs.len(), move |shared| {
-            wanted.iter().map(|addr| shared.node(addr)).collect()
-        })
-        .await
+        self.read(addrs.len(), move |shared| shared.nodes(&wanted))
+            .await
     }
 
     async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
         let wanted = addrs.to_vec();
-        self.read(addrs.len(), move |shared| {
-            wanted.iter().map(|addr| shared.output(addr)).collect()
-        })
-        .await
+        self.read(addrs.len(), move |shared| shared.outputs(&wanted))
+            .await
     }
 
     async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
@@ -140,18 +136,36 @@ impl<E: Engine> DagStore for KvStore<E> {
 }
 
 impl<E: Engine> Shared<E> {
-    fn node(&self, addr: &CAddr) -> Result<Option<Node>> {
-        let Some(row) = self.engine.get(&layout::recipe_key(addr))? else {
-            return Ok(None);
+    fn nodes(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
+        let keys: Vec<_> = addrs.iter().map(layout::recipe_key).collect();
+        let rows = self.engine.get_many(&keys)?;
+        let stored = addrs.iter().zip(&rows).filter(|(_, row)| row.is_some());
+        let stored: Vec<CAddr> = stored.map(|(addr, _)| *addr).collect();
+        let mut outputs = self.outputs(&stored)?.into_iter();
+        let node = |(addr, row): (&CAddr, Option<E::Value>)| {
+            let Some(row) = row else {
+                return Ok(None);
+            };
+            let recipe = self.recipe(*addr, row)?;
+            let output = outputs.next().flatten();
+            Ok(Some(Node { recipe, output }))
         };
-        let recipe = self.recipe(*addr, row)?;
-        let output = self.output(addr)?;
-        Ok(Some(Node { recipe, output }))
+        addrs.iter().zip(rows).map(node).collect()
     }
 
     fn recipe(&self, addr: CAddr, row: E::Value) -> Result<Recipe> {
         let piece = |key: &[u8]| Ok(self.engine.get(key)?.map(into_bytes));
         read::recipe(addr, into_bytes(row), piece)
+    }
+
+    fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
+        let keys: Vec<_> = addrs.iter().map(layout::output_key).collect();
+        let rows = self.engine.get_many(&keys)?.into_iter();
+        let output = |(key, row): (&Vec<u8>, Option<E::Value>)| {
+            let output = row.map(|row| layout::decode_output(key, row.as_ref()));
+            output.transpose()
+        };
+        keys.iter().zip(rows).map(output).collect()
     }
 
     fn output(&self, addr: &CAddr) -> Result<Option<Output>> {

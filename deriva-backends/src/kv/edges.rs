@@ -23,37 +23,33 @@ pub(super) type Edge = (CAddr, CAddr);
 
 /// Adds edges of recipes that were not stored before.
 pub(super) fn add<E: Engine>(stage: &mut Stage<'_, E>, edges: Vec<Edge>) -> Result<()> {
-    for_each_input(edges, |input, edges| {
-        let mut list = List::read(stage, input)?;
+    for_each_input(stage, edges, |stage, mut list, edges| {
         let room = LISTED.saturating_sub(list.dependents.len());
         let (listed, others) = edges.split_at(room.min(edges.len()));
-        for (_, dependent) in others {
-            stage.put(layout::edge_key(&input, dependent), Bytes::new());
+        for (input, dependent) in others {
+            stage.put(layout::edge_key(input, dependent), Bytes::new());
         }
         if !listed.is_empty() {
             list.dependents.extend(listed.iter().map(|edge| edge.1));
             list.dependents.sort_unstable();
             list.write(stage);
         }
-        Ok(())
     })
 }
 
 /// Removes edges of recipes that were stored.
 pub(super) fn remove<E: Engine>(stage: &mut Stage<'_, E>, edges: Vec<Edge>) -> Result<()> {
-    for_each_input(edges, |input, edges| {
-        let mut list = List::read(stage, input)?;
+    for_each_input(stage, edges, |stage, mut list, edges| {
         let before = list.dependents.len();
-        for (_, dependent) in edges {
+        for (input, dependent) in edges {
             match list.dependents.binary_search(dependent) {
                 Ok(at) => drop(list.dependents.remove(at)),
-                Err(_) => stage.delete(layout::edge_key(&input, dependent)),
+                Err(_) => stage.delete(layout::edge_key(input, dependent)),
             }
         }
         if list.dependents.len() < before {
             list.write(stage);
         }
-        Ok(())
     })
 }
 
@@ -63,14 +59,16 @@ pub(super) fn outside<E: Engine>(
     input: &CAddr,
     batch: &HashSet<CAddr, BuildAddrHasher>,
 ) -> Result<Option<CAddr>> {
-    let list = List::read(stage, *input)?;
+    let key = layout::list_key(input);
+    let row = stage.get(&key)?;
+    let list = List::decode(key, row)?;
     let listed = list.dependents.iter().find(|addr| !batch.contains(addr));
     if listed.is_some() {
         return Ok(listed.copied());
     }
     let wanted =
         |key: &[u8]| Ok(layout::is_edge_key(key) && !batch.contains(&layout::addr_of(key)?));
-    let row = stage.find(&layout::list_key(input), wanted)?;
+    let row = stage.find(&list.key, wanted)?;
     row.map(|key| layout::addr_of(&key)).transpose()
 }
 
@@ -122,9 +120,8 @@ struct List {
 }
 
 impl List {
-    fn read<E: Engine>(stage: &Stage<'_, E>, input: CAddr) -> Result<Self> {
-        let key = layout::list_key(&input);
-        let dependents = match stage.get(&key)? {
+    fn decode(key: Vec<u8>, row: Option<Bytes>) -> Result<Self> {
+        let dependents = match row {
             Some(row) => layout::decode_list(&key, &row)?,
             None => Vec::new(),
         };
@@ -141,13 +138,22 @@ impl List {
     }
 }
 
-/// Calls `work` once for each input, with its edges in order and without repetitions.
-fn for_each_input(
+/// Calls `work` once for each input, with its list, and its edges in order and without repetitions.
+fn for_each_input<'a, E: Engine>(
+    stage: &mut Stage<'a, E>,
     mut edges: Vec<Edge>,
-    mut work: impl FnMut(CAddr, &[Edge]) -> Result<()>,
+    mut work: impl FnMut(&mut Stage<'a, E>, List, &[Edge]),
 ) -> Result<()> {
     edges.sort_unstable();
     edges.dedup();
-    let mut inputs = edges.chunk_by(|a, b| a.0 == b.0);
-    inputs.try_for_each(|edges| work(edges[0].0, edges))
+    let inputs: Vec<&[Edge]> = edges.chunk_by(|a, b| a.0 == b.0).collect();
+    let keys: Vec<_> = inputs
+        .iter()
+        .map(|edges| layout::list_key(&edges[0].0))
+        .collect();
+    let rows = stage.get_many(&keys)?;
+    for ((edges, key), row) in inputs.into_iter().zip(keys).zip(rows) {
+        work(stage, List::decode(key, row)?, edges);
+    }
+    Ok(())
 }

@@ -43,6 +43,11 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
 
     fn get(&self, key: &[u8]) -> Result<Option<Self::Value>>;
 
+    /// The values of keys of one table, in their order.
+    fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Self::Value>>> {
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
     /// Up to `limit` rows whose keys begin with `prefix`, in order, behind the key `after`.
     fn scan(
         &self,

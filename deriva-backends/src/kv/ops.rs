@@ -86,9 +86,10 @@ fn put_blobs<E: Engine>(
     blobs: &[Blob],
     staged: Vec<Staged>,
 ) -> Result<u64> {
-    for blob in blobs {
-        let key = layout::blob_key(&blob.addr());
-        if !stage.contains(&key)? {
+    let keys: Vec<_> = blobs.iter().map(|b| layout::blob_key(&b.addr())).collect();
+    let known = stage.contains_many(&keys)?;
+    for ((blob, key), known) in blobs.iter().zip(keys).zip(known) {
+        if !known && stage.written(&key).is_none() {
             stage.put(key, layout::inline_row(blob.bytes()));
             added(stage, blob.len());
         }
@@ -134,10 +135,14 @@ fn remove_blobs<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<
 
 fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64> {
     let mut edges = Vec::new();
-    for recipe in recipes {
+    let keys: Vec<_> = recipes
+        .iter()
+        .map(|r| layout::recipe_key(&r.addr()))
+        .collect();
+    let known = stage.contains_many(&keys)?;
+    for ((recipe, key), known) in recipes.iter().zip(keys).zip(known) {
         let addr = recipe.addr();
-        let key = layout::recipe_key(&addr);
-        if stage.contains(&key)? {
+        if known || stage.written(&key).is_some() {
             continue;
         }
         let bytes = recipe.canonical();
@@ -164,47 +169,56 @@ fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64
     Ok(0)
 }
 
+/// An output, and where it is to be recorded unless there is one.
+struct Offer<'a> {
+    addr: CAddr,
+    output: &'a Output,
+    /// It is the address of a resolved recipe, which need not be stored.
+    resolved: bool,
+}
+
 fn record<E: Engine>(stage: &mut Stage<'_, E>, records: &[Record]) -> Result<Vec<Divergence>> {
+    let mut offers = Vec::with_capacity(records.len());
     for record in records {
-        if !stage.contains(&layout::recipe_key(&record.addr))? {
-            return Err(crate::dag::unknown_recipe(record.addr));
-        }
-    }
-    let mut divergences = Vec::new();
-    for record in records {
+        let offer = |addr, resolved| Offer {
+            addr,
+            output: &record.output,
+            resolved,
+        };
+        offers.push(offer(record.addr, false));
         let resolved = record.resolved.filter(|resolved| *resolved != record.addr);
-        divergences.extend(offer(stage, record.addr, true, &record.output)?);
-        if let Some(addr) = resolved {
-            let known = stage.contains(&layout::recipe_key(&addr))?;
-            divergences.extend(offer(stage, addr, known, &record.output)?);
+        offers.extend(resolved.map(|addr| offer(addr, true)));
+    }
+    let recipes = |offer: &Offer<'_>| layout::recipe_key(&offer.addr);
+    let known = stage.contains_many(&offers.iter().map(recipes).collect::<Vec<_>>())?;
+    let mut unknown = offers.iter().zip(&known).filter(|(_, known)| !**known);
+    if let Some((offer, _)) = unknown.find(|(offer, _)| !offer.resolved) {
+        return Err(crate::dag::unknown_recipe(offer.addr));
+    }
+    let outputs = |offer: &Offer<'_>| layout::output_key(&offer.addr);
+    let keys: Vec<_> = offers.iter().map(outputs).collect();
+    let rows = stage.get_many(&keys)?;
+    let mut divergences = Vec::new();
+    for (((offer, known), key), row) in offers.into_iter().zip(known).zip(keys).zip(rows) {
+        let Some(row) = stage.written(&key).or(row.as_ref()) else {
+            let row = layout::encode_output(&key, offer.output);
+            stage.put(key, row);
+            match known {
+                true => stage.own.counters.dag.outputs += 1,
+                false => stage.own.counters.resolved += 1,
+            }
+            continue;
+        };
+        let recorded = layout::decode_output(&key, row)?;
+        if !recorded.same_bytes(offer.output) {
+            divergences.push(Divergence {
+                addr: offer.addr,
+                recorded,
+                offered: *offer.output,
+            });
         }
     }
     Ok(divergences)
-}
-
-/// Records an output where there is none; `known` says whether `addr` is a stored recipe.
-fn offer<E: Engine>(
-    stage: &mut Stage<'_, E>,
-    addr: CAddr,
-    known: bool,
-    offered: &Output,
-) -> Result<Option<Divergence>> {
-    let key = layout::output_key(&addr);
-    if let Some(row) = stage.get(&key)? {
-        let recorded = layout::decode_output(&key, &row)?;
-        return Ok((!recorded.same_bytes(offered)).then_some(Divergence {
-            addr,
-            recorded,
-            offered: *offered,
-        }));
-    }
-    let row = layout::encode_output(&key, offered);
-    stage.put(key, row);
-    match known {
-        true => stage.own.counters.dag.outputs += 1,
-        false => stage.own.counters.resolved += 1,
-    }
-    Ok(None)
 }
 
 fn forget<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {

@@ -11,7 +11,7 @@ use super::engine::{Engine, into_bytes};
 use super::layout::Counters;
 use crate::files::disk::Staged;
 
-/// Rows read at once where a table is searched.
+/// Rows read at once where a table is searched, or many keys are looked up.
 const PAGE: usize = 256;
 
 /// Changes that are not applied yet. A group collects those of its writes; a write that fails leaves
@@ -60,6 +60,39 @@ impl<'a, E: Engine> Stage<'a, E> {
             Some(value) => Ok(value.is_some()),
             None => Ok(self.engine.get(key)?.is_some()),
         }
+    }
+
+    /// Which of these keys of one table there are.
+    pub(super) fn contains_many(&self, keys: &[Vec<u8>]) -> Result<Vec<bool>> {
+        self.many(keys, |value| value.is_some(), |value| value.is_some())
+    }
+
+    /// What is below these keys of one table.
+    pub(super) fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
+        self.many(keys, Clone::clone, |value| value.map(into_bytes))
+    }
+
+    fn many<T>(
+        &self,
+        keys: &[Vec<u8>],
+        changed: impl Fn(&Option<Bytes>) -> T,
+        stored: impl Fn(Option<E::Value>) -> T,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(PAGE) {
+            let values = self.engine.get_many(keys)?;
+            let values = keys.iter().zip(values);
+            found.extend(values.map(|(key, value)| match self.changed(key) {
+                Some(value) => changed(value),
+                None => stored(value),
+            }));
+        }
+        Ok(found)
+    }
+
+    /// What this write itself has put under a key.
+    pub(super) fn written(&self, key: &[u8]) -> Option<&Bytes> {
+        self.own.rows.get(key)?.as_ref()
     }
 
     pub(super) fn put(&mut self, key: Vec<u8>, value: Bytes) {

@@ -154,10 +154,11 @@ impl Engine for RedbEngine {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.read(|rows| {
-            let value = rows.get(key)?;
-            Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
-        })
+        self.read(|rows| get(rows, key))
+    }
+
+    fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
+        self.read(|rows| keys.iter().map(|key| get(rows, key)).collect())
     }
 
     fn scan(
@@ -253,6 +254,11 @@ impl Open {
         let rows = RwLock::new(rows);
         Ok(Self { rows, database })
     }
+}
+
+fn get(rows: &Rows, key: &[u8]) -> Result<Option<Bytes>, redb::Error> {
+    let value = rows.get(key)?;
+    Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
 }
 
 /// What is committed so far.

@@ -53,6 +53,30 @@ impl Engine for RocksDbEngine {
         })
     }
 
+    fn get_many(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>> {
+        let table = match keys {
+            [] => return Ok(Vec::new()),
+            [key] => return Ok(vec![self.get(key)?]),
+            [key, ..] => table_of(key).ok_or_else(unknown_table)?,
+        };
+        debug_assert!(keys.iter().all(|key| key.first() == Some(&table.prefix)));
+        // RocksDB would sort them at three times the cost.
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_unstable_by_key(|at| &keys[*at]);
+        let sorted = order.iter().map(|at| &keys[*at]);
+        self.database.with(|open| {
+            let values = open
+                .db
+                .batched_multi_get_cf(open.family(table)?, sorted, true);
+            let mut found = vec![None; keys.len()];
+            for (at, value) in order.iter().zip(values) {
+                let value = value.map_err(read_failure)?;
+                found[*at] = value.map(|value| Bytes::copy_from_slice(&value));
+            }
+            Ok(found)
+        })
+    }
+
     fn scan(
         &self,
         prefix: &[u8],

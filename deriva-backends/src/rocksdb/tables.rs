@@ -87,8 +87,10 @@ fn table_options(table: &Table, cache: &Cache) -> Options {
     let mut options = Options::default();
     if table.family == EDGES {
         options.set_prefix_extractor(SliceTransform::create_fixed_prefix(EDGES_PREFIX));
-        options.set_memtable_prefix_bloom_ratio(0.05);
     }
+    // Most look-ups of a write are for what is not there.
+    options.set_memtable_prefix_bloom_ratio(0.05);
+    options.set_memtable_whole_key_filtering(true);
     options.set_block_based_table_factory(&blocks);
     options.set_write_buffer_size(UNSORTED_OF_TABLE);
     options.set_compression_type(table.compression);
