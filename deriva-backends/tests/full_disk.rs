@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{blob, open};
-use deriva_api::{Blob, BlobStore, ErrorKind};
+use deriva_api::{Blob, BlobStore, Clock, ErrorKind, SystemClock};
 use rstest::rstest;
 
 /// A small file system, unmounted at the end.
@@ -68,7 +68,7 @@ async fn remove(blobs: &dyn BlobStore, blob: &Blob, is_rocksdb: bool) {
     while let Err(error) = blobs.remove(&[blob.addr()]).await {
         assert!(error.kind() == ErrorKind::Full && attempts > 0, "{error:?}");
         attempts -= 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        SystemClock::new().sleep(Duration::from_millis(100)).await;
     }
 }
 
