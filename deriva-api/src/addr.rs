@@ -1,9 +1,11 @@
 //! Addresses: 32 bytes that name a blob or a recipe.
 
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::str::FromStr;
 
+use foldhash::SharedSeed;
+use foldhash::fast::{FoldHasher, SeedableRandomState};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
 
@@ -16,7 +18,7 @@ use crate::{Error, ErrorKind, Result};
 /// for a recipe. `Display` prints 64 lowercase hex digits, `Debug` the first ten.
 ///
 /// Serde writes hex for human-readable formats and the 32 raw bytes for all others.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct CAddr([u8; 32]);
 
@@ -218,31 +220,45 @@ impl fmt::Debug for AddrPrefix {
     }
 }
 
-/// A hasher for maps keyed by addresses: an address is a hash already, so eight of its bytes serve.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AddrHasher(u64);
-
-impl Hasher for AddrHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        // Arrays hash their length first (`write_usize`), which carries no information here. An
-        // attacker who chooses inputs cannot cheaply choose 64 bits of a BLAKE3 hash.
-        if let Some((word, _)) = bytes.split_first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*word);
+impl Hash for CAddr {
+    /// As four words: quicker than bytes of any number, as all have one length.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (words, _) = self.0.as_chunks();
+        for word in words {
+            state.write_u64(u64::from_le_bytes(*word));
         }
-    }
-
-    fn write_usize(&mut self, _len: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
-/// Builds [`AddrHasher`]s: `HashMap<CAddr, T, BuildAddrHasher>`.
-pub type BuildAddrHasher = BuildHasherDefault<AddrHasher>;
+/// Builds the hashers of maps keyed by addresses: `HashMap<CAddr, T, BuildAddrHasher>`.
+///
+/// An address is a hash already, but anybody can write one down that is the hash of nothing, and a recipe may
+/// have millions of such for inputs. So all of it is hashed once more (foldhash), with a key that is new in each
+/// process and the same for all maps in it.
+#[derive(Clone, Debug)]
+pub struct BuildAddrHasher(SeedableRandomState);
+
+impl Default for BuildAddrHasher {
+    fn default() -> Self {
+        Self(SeedableRandomState::with_seed(
+            0,
+            SharedSeed::global_random(),
+        ))
+    }
+}
+
+impl BuildHasher for BuildAddrHasher {
+    type Hasher = FoldHasher<'static>;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        self.0.build_hasher()
+    }
+}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -252,6 +268,21 @@ mod tests {
         assert_eq!(text.parse::<CAddr>().unwrap(), addr);
         assert_eq!(text.to_uppercase().parse::<CAddr>().unwrap(), addr);
         assert_eq!(format!("{addr:?}"), text[..10]);
+    }
+
+    /// Else whoever names the inputs of a recipe could make every look-up slow.
+    #[test]
+    fn addresses_that_agree_in_all_bytes_but_two_have_hashes_of_their_own() {
+        for at in 0..31 {
+            let addr = |i: u16| {
+                let mut bytes = [7; 32];
+                bytes[at..at + 2].copy_from_slice(&i.to_le_bytes());
+                CAddr::from_bytes(bytes)
+            };
+            let hashes = (0..10_000).map(|i| BuildAddrHasher::default().hash_one(addr(i)));
+            let upper: HashSet<u32> = hashes.map(|hash| (hash >> 32) as u32).collect();
+            assert!(upper.len() > 9_990, "byte {at}: {}", upper.len());
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod registry;
 mod uri;
 mod value;
 
-pub use addr::{AddrHasher, AddrPrefix, BuildAddrHasher, CAddr};
+pub use addr::{AddrPrefix, BuildAddrHasher, CAddr};
 pub use addr_table::AddrTable;
 pub use blob::{Blob, BlobHasher, BlobStat};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};

@@ -11,7 +11,7 @@
 //! So a resolved row never outlives the means to find it. A resolved address under which a recipe is stored
 //! is that recipe's own row, and stays.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use deriva_api::{BuildAddrHasher, CAddr, Recipe, Result};
 use futures::TryStreamExt;
@@ -141,9 +141,9 @@ async fn resolved_rows(inner: &Inner, addrs: &[CAddr]) -> Result<Vec<CAddr>> {
 /// The resolved addresses of recipes, where they differ from the recipes' own. An input without an output
 /// counts as a blob; should it be a recipe, what comes out is an address without a row.
 pub(crate) async fn resolve(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
-    let inputs: HashSet<CAddr, BuildAddrHasher> =
-        recipes.iter().flat_map(|recipe| recipe.inputs()).collect();
-    let inputs: Vec<CAddr> = inputs.into_iter().collect();
+    let mut inputs: Vec<CAddr> = recipes.iter().flat_map(Recipe::inputs).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
     let mut contents: HashMap<CAddr, CAddr, BuildAddrHasher> = HashMap::default();
     for batch in inputs.chunks(BATCH) {
         let outputs = inner.dag.outputs(batch).await?;
