@@ -182,6 +182,46 @@ async fn a_function_may_call_back_also_where_the_pool_has_one_thread() {
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
 }
 
+/// Each of some requests runs a function that asks for what the next one is making; the last asks for the first's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_that_wait_for_each_other_in_several_requests_are_told() {
+    for requests in [2, 3, 5] {
+        let tops: Arc<std::sync::OnceLock<(Deriva, Vec<CAddr>)>> = Arc::default();
+        let (begun, all_run) = (AtomicUsize::new(0), Barrier::new(requests));
+        let asked = Arc::clone(&tops);
+        let deriva = deriva::builder()
+            .store("memory:")
+            .jobs(requests)
+            .function("ask", "1", move |inputs, _| {
+                // Who asks once more finds the others gone.
+                if begun.fetch_add(1, Ordering::SeqCst) < requests {
+                    all_run.wait();
+                }
+                let (deriva, tops) = asked.get().unwrap();
+                let next = usize::from(inputs[0][0] + 1) % requests;
+                futures::executor::block_on(deriva.get(tops[next]))
+            })
+            .function("same", "1", |inputs, _| Ok(inputs[0].clone()))
+            .build()
+            .await
+            .unwrap();
+        let mut made = Vec::new();
+        for request in 0..requests as u8 {
+            let leaf = deriva.put(vec![request]).await.unwrap();
+            let ask = recipe(&deriva, "ask", [leaf]).await;
+            made.push(recipe(&deriva, "same", [ask]).await);
+        }
+        tops.set((deriva.clone(), made.clone())).unwrap();
+        let answers = made.iter().map(|top| deriva.get(*top).into_future());
+        let answers = futures::future::join_all(answers);
+        let answers = tokio::time::timeout(Duration::from_secs(30), answers).await;
+        for answer in answers.expect("nobody waits for ever") {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_deadline_is_measured_by_the_clock() {
     let (clock, gate) = (ManualClock::new(), Arc::new(Barrier::new(2)));

@@ -20,6 +20,7 @@ use crate::invalidations::Invalidations;
 use crate::layers::Layers;
 use crate::leases::Leases;
 use crate::memory::{Memory, default_limit};
+use crate::nesting::NestedWaits;
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::slots::Slots;
 
@@ -268,6 +269,7 @@ impl DerivaBuilder {
             clock,
             tokio,
             flights: Flights::default(),
+            nested: NestedWaits::default(),
             gate: Arc::default(),
             leases: Leases::default(),
             sightings: Arc::default(),

@@ -12,6 +12,7 @@ use crate::functions::FunctionRegistry;
 use crate::invalidations::{Invalidations, Moment};
 use crate::leases::Leases;
 use crate::memory::Memory;
+use crate::nesting::NestedWaits;
 use crate::policy::Policies;
 use crate::sightings::Sightings;
 use crate::slots::Slots;
@@ -26,6 +27,7 @@ pub(crate) struct Inner {
     /// The async runtime on which requests run.
     pub(crate) tokio: tokio::runtime::Handle,
     pub(crate) flights: Flights,
+    pub(crate) nested: NestedWaits,
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
     /// to rely on passes alone. Held for one batch at the most, until its flights have landed; never while a
     /// function runs.

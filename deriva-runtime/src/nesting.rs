@@ -3,16 +3,18 @@
 //! A heavy function may ask for other addresses while it runs, and block its thread until they are
 //! there. Such a nested request takes no slot of the executor and its steps get threads of their own:
 //! those that it waits for would otherwise wait for the thread that waits for them. A recipe that asks in this
-//! way for itself, or for what is made from it, is an error, not a wait without end. Left out: two recipes
-//! whose functions ask for each other's in two requests at once.
+//! way for itself, for what is made from it, or for one whose function has asked for it, is an error, not a wait
+//! without end. Left out: waits for somebody's resolved recipe, and what another request begins to wait for
+//! after the look at it.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 
 use crate::inner::Inner;
+use crate::sync::Mutex;
 
 /// Recipes looked up at a time.
 const BATCH: usize = 512;
@@ -75,23 +77,33 @@ impl Nesting {
         result
     }
 
-    /// Looks whether what a nested request would wait for waits itself for what the request is nested in. What
-    /// lies between the two is in flight, so no more than that is walked.
+    /// Notes that a request with this nesting waits for `joined`, which others compute, until what is returned is
+    /// dropped.
     ///
     /// # Errors
-    /// That of [`Nesting::deadlock`], and what the store says.
-    pub(crate) async fn check(&self, inner: &Inner, mut joined: Vec<CAddr>) -> Result<()> {
+    /// That of [`Nesting::deadlock`] where one of those waits for what the request is nested in, and what the
+    /// store says.
+    pub(crate) async fn wait(&self, inner: &Arc<Inner>, joined: Vec<CAddr>) -> Result<Waiting> {
+        // Noted first: of two that wait for each other, one sees the other.
+        let waiting = inner.nested.add(inner, self, &joined);
+        self.check(inner, joined).await?;
+        Ok(waiting)
+    }
+
+    /// Follows what `joined` waits for: inputs in flight, and what functions have asked for.
+    async fn check(&self, inner: &Inner, mut joined: Vec<CAddr>) -> Result<()> {
         let mut walked: HashSet<CAddr, BuildAddrHasher> = joined.iter().copied().collect();
         while !joined.is_empty() {
             let batch = joined.split_off(joined.len().saturating_sub(BATCH));
-            for node in inner.dag.get_many(&batch).await?.into_iter().flatten() {
-                for input in node.recipe.inputs() {
-                    if let Some(error) = self.deadlock(input) {
-                        return Err(error);
-                    }
-                    if inner.flights.contains(input) && walked.insert(input) {
-                        joined.push(input);
-                    }
+            let nodes = inner.dag.get_many(&batch).await?;
+            let inputs = nodes.iter().flatten().flat_map(|node| node.recipe.inputs());
+            for addr in inputs.chain(inner.nested.asked_by(&batch)) {
+                if let Some(error) = self.deadlock(addr) {
+                    return Err(error);
+                }
+                // The rest is done, or not begun.
+                if inner.flights.contains(addr) && walked.insert(addr) {
+                    joined.push(addr);
                 }
             }
         }
@@ -103,9 +115,54 @@ impl Nesting {
         self.0.contains(&addr).then(|| {
             Error::new(
                 ErrorKind::Invalid,
-                "a function asked for the recipe that it is computing",
+                "a function asked for the recipe that it is computing, or for what waits for that",
             )
             .with("addr", addr)
+            .hint("name what a function needs as an input of its recipe")
         })
+    }
+}
+
+/// What nested requests wait for, of all requests.
+#[derive(Debug, Default)]
+pub(crate) struct NestedWaits(Mutex<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    next: u64,
+    /// The recipes whose functions wait, and what they wait for.
+    waits: BTreeMap<u64, (Nesting, Vec<CAddr>)>,
+}
+
+/// Keeps a note of what a nested request waits for.
+pub(crate) struct Waiting {
+    inner: Arc<Inner>,
+    id: u64,
+}
+
+impl NestedWaits {
+    fn add(&self, inner: &Arc<Inner>, nesting: &Nesting, joined: &[CAddr]) -> Waiting {
+        let mut noted = self.0.lock();
+        let id = noted.next;
+        noted.next += 1;
+        noted.waits.insert(id, (nesting.clone(), joined.to_vec()));
+        Waiting {
+            inner: Arc::clone(inner),
+            id,
+        }
+    }
+
+    /// What the functions of these recipes have asked for and not been given.
+    fn asked_by(&self, recipes: &[CAddr]) -> Vec<CAddr> {
+        let noted = self.0.lock();
+        let asks = |nesting: &Nesting| nesting.0.iter().any(|addr| recipes.contains(addr));
+        let waits = noted.waits.values().filter(|(nesting, _)| asks(nesting));
+        waits.flat_map(|(_, joined)| joined).copied().collect()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.inner.nested.0.lock().waits.remove(&self.id);
     }
 }

@@ -18,6 +18,7 @@ use crate::inner::Inner;
 use crate::invalidations::{Moment, Watch};
 use crate::known::Known;
 use crate::leases::Lease;
+use crate::nesting::Waiting;
 use crate::plan::{BATCH, NodeId, Plan, Planned, plan};
 use crate::request::Options;
 use crate::run::{End, Guards, Run};
@@ -118,11 +119,8 @@ impl Stages {
                 return Ok(None);
             }
         };
-        if self.options.nesting.is_nested() {
-            let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
-            let joined: Vec<CAddr> = joined.collect();
-            self.options.nesting.check(&self.inner, joined).await?;
-        }
+        // Until the run has ended.
+        let _waiting = self.waits(&plan).await?;
         if let Some(timeline) = &self.options.timeline {
             let computes = plan.computes();
             let now = self.inner.clock.now();
@@ -177,6 +175,16 @@ impl Stages {
             }
         }
         Ok(None)
+    }
+
+    /// Notes what a nested request is about to wait for.
+    async fn waits(&self, plan: &Plan) -> Result<Option<Waiting>> {
+        let nesting = &self.options.nesting;
+        if !nesting.is_nested() {
+            return Ok(None);
+        }
+        let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
+        nesting.wait(&self.inner, joined.collect()).await.map(Some)
     }
 
     /// Tells what was planned. A later plan finds what an earlier one computed: that is no reuse.
