@@ -17,6 +17,8 @@ use crate::paging;
 
 /// Rows of one page of `list`.
 const PAGE: usize = 512;
+/// Rows that are looked up at once.
+const AT_ONCE: usize = 256;
 /// How often a file is looked for that a row names: a removal and another put may lie between.
 const ATTEMPTS: usize = 4;
 
@@ -81,8 +83,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
                     Some(Entry::File(_)) => Found::File(addr),
                 })
             };
-            let rows = shared.rows(&wanted)?.into_iter();
-            rows.map(read).collect::<Result<Vec<Found>>>()
+            shared.each_row(&wanted, read)
         };
         let found = self.read(addrs.len(), inline).await?;
         if found.iter().any(|found| matches!(found, Found::File(_))) {
@@ -127,7 +128,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
                 let len = row.map(|row| layout::blob_len(&key, row.as_ref()));
                 Ok(len.transpose()?.map(|len| BlobStat { addr, len }))
             };
-            shared.rows(&wanted)?.into_iter().map(stat).collect()
+            shared.each_row(&wanted, stat)
         };
         self.read(addrs.len(), stat).await
     }
@@ -173,11 +174,21 @@ enum Found {
 }
 
 impl<E: Engine> Shared<E> {
-    fn rows(&self, addrs: &[CAddr]) -> Result<Vec<BlobRow<E::Value>>> {
-        let keys: Vec<_> = addrs.iter().map(layout::blob_key).collect();
-        let rows = self.engine.get_many(&keys)?;
-        let rows = addrs.iter().zip(keys).zip(rows);
-        Ok(rows.map(|((addr, key), row)| (*addr, key, row)).collect())
+    /// What `read` makes of the row of each address; few are held at a time, as they may be long.
+    fn each_row<T>(
+        &self,
+        addrs: &[CAddr],
+        read: impl Fn(BlobRow<E::Value>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::with_capacity(addrs.len());
+        for addrs in addrs.chunks(AT_ONCE) {
+            let keys: Vec<_> = addrs.iter().map(layout::blob_key).collect();
+            let rows = self.engine.get_many(&keys)?;
+            for ((addr, key), row) in addrs.iter().zip(keys).zip(rows) {
+                found.push(read((*addr, key, row))?);
+            }
+        }
+        Ok(found)
     }
 
     fn entry(&self, addr: &CAddr) -> Result<Option<Entry>> {
