@@ -44,7 +44,7 @@ crate::case::cases! { $ each_executor_concurrency_case, Executor, Concurrency:
         let at = meeting.clone();
         // They stay a little, so that too many would meet.
         let stay = function("stay/1", move |_, _| {
-            at.meet(usize::MAX, Duration::from_millis(2));
+            at.meet(usize::MAX, Duration::from_millis(30));
             Ok(Bytes::new())
         })?;
         let bench = Bench::open(trial, vec![stay]).await?;

@@ -113,7 +113,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
     /// allows.
     async fn jobs_are_limited(trial) {
         let meeting = Arc::new(Meeting::default());
-        let works = Works::open_with(trial, [stay(&meeting, 3)?], |setup| setup.jobs = 3).await?;
+        let works = Works::open_with(trial, [stay(&meeting, 10)?], |setup| setup.jobs = 3).await?;
         let mut recipes = Vec::new();
         for i in 0..48 {
             let leaf = works.leaf(&format!("leaf {i}")).await?;
@@ -135,7 +135,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let (at, counted) = (meeting.clone(), calls.clone());
         let work = function("work/1", move |inputs, _| {
             counted.add();
-            at.meet(usize::MAX, Duration::from_millis(1));
+            at.meet(usize::MAX, Duration::from_millis(4));
             Ok(inputs.concat().into())
         })?;
         let works = Works::open(trial, [work]).await?;
