@@ -172,10 +172,12 @@ impl Deriva {
     }
 
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<()> {
+        let limits = recipe.check_limits();
+        limits.map_err(|error| error.during("insert").with("addr", recipe.addr()))?;
         let Some(function) = self.inner.functions.lookup(recipe.name(), recipe.version()) else {
             return Ok(());
         };
-        let checked = function.check(recipe.input_count(), &recipe.params());
+        let checked = function.check(recipe.input_count(), &recipe.params()?);
         checked.map_err(|error| error.during("insert").with("function", function.id()))
     }
 
