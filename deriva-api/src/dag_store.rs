@@ -69,13 +69,15 @@ pub trait DagStore: Debug + Display + Send + Sync + 'static {
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>>;
 
     /// Names an address, so that collection keeps it and all that it needs. Moves the name if it is
-    /// taken. A name is 1 to 512 bytes of any text; others are `Invalid`.
+    /// taken. A name is 1 to 256 bytes of any text; others are `Invalid` ([`DagUsage::check_root_name`]).
     async fn set_root(&self, name: &str, addr: CAddr) -> Result<()>;
 
-    /// Removes a name; answers whether it was there.
+    /// Removes a name; answers whether it was there. A name that no root can have, the empty one or one
+    /// that is too long, is never there: the answer is `false`, and no error. A store that older versions
+    /// wrote may hold names of up to 512 bytes; these are listed and removed like others.
     async fn remove_root(&self, name: &str) -> Result<bool>;
 
-    /// Lists roots by name, behind `after`.
+    /// Lists roots by name, behind `after`; all of them behind the empty name.
     fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>>;
 
     /// Counts recipes, outputs and roots in O(1), or `None` where [`Capabilities::usage`] is false.
@@ -84,9 +86,6 @@ pub trait DagStore: Debug + Display + Send + Sync + 'static {
     /// Makes every write acknowledged before this call as durable as the store can.
     async fn flush(&self) -> Result<()>;
 }
-
-/// The longest name of a root, in bytes.
-pub(crate) const MAX_ROOT_NAME: usize = 512;
 
 /// How much a DAG store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,19 +99,23 @@ pub struct DagUsage {
 }
 
 impl DagUsage {
+    /// The longest name of a root, in bytes: it fits the keys of every engine that is known.
+    pub const MAX_ROOT_NAME: usize = 256;
+
     /// Checks the name of a root, for implementers of [`DagStore::set_root`].
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Invalid`] unless it is 1 to 512 bytes long.
+    /// [`crate::ErrorKind::Invalid`] unless it is 1 to [`Self::MAX_ROOT_NAME`] bytes long.
     pub fn check_root_name(name: &str) -> Result<()> {
-        if (1..=MAX_ROOT_NAME).contains(&name.len()) {
+        if (1..=Self::MAX_ROOT_NAME).contains(&name.len()) {
             return Ok(());
         }
         Err(crate::Error::new(
             crate::ErrorKind::Invalid,
-            "the name of a root is 1 to 512 bytes long",
+            "the name of a root is 1 to 256 bytes long",
         )
         .during("set_root")
-        .with("length", name.len()))
+        .with("length", name.len())
+        .hint("choose a shorter name; a hash of a longer one tells it apart"))
     }
 }

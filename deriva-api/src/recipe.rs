@@ -24,7 +24,8 @@ impl Recipe {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when a float param is not finite, a param is nested deeper than
-    /// [`canonical::MAX_DEPTH`], or the whole is longer than [`canonical::MAX_LEN`].
+    /// [`canonical::MAX_DEPTH`], the params are longer than [`canonical::MAX_PARAMS`] or have more values
+    /// than [`canonical::MAX_VALUES`], or the whole is longer than [`canonical::MAX_LEN`].
     pub fn new(function: &FunctionId, inputs: &[CAddr], params: &Params) -> Result<Self> {
         let bytes = canonical::encode(function, inputs, params)
             .map_err(|error| error.during("recipe").with("function", function))?;
@@ -116,10 +117,25 @@ impl Recipe {
     }
 
     /// The params, decoded.
-    #[must_use]
-    pub fn params(&self) -> Params {
-        // The bytes were checked when this value was made.
-        canonical::decode_params(self.params_bytes()).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when they have more values than [`canonical::MAX_VALUES`], as those of a
+    /// stored recipe may: [`Recipe::params_bytes`] has them, too.
+    pub fn params(&self) -> Result<Params> {
+        let decoded = canonical::decode_params(self.params_bytes());
+        decoded.map_err(|error| error.with("addr", self.addr))
+    }
+
+    /// Whether the params are within the limits of new recipes, which those of a stored recipe, or of one
+    /// that was read from bytes, may pass.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when they are not: see [`Recipe::new`].
+    pub fn check_limits(&self) -> Result<()> {
+        match self.has_params() {
+            true => canonical::check_limits(self.params_bytes()),
+            false => Ok(()),
+        }
     }
 
     /// Whether there are any params.
@@ -214,9 +230,10 @@ mod tests {
                 read.inputs()
                     .eq((0..inputs).map(|i| CAddr::of_blob(&i.to_le_bytes())))
             );
-            assert_eq!(read.params(), recipe.params());
+            assert_eq!(read.params().unwrap(), recipe.params().unwrap());
             assert_eq!(
                 read.params()
+                    .unwrap()
                     .get("aa")
                     .and_then(|v| if let Value::Float(x) = v {
                         Some(x.to_bits())
@@ -309,7 +326,7 @@ mod tests {
     fn resolving_equals_encoding_anew() {
         let recipe = sample(3);
         let contents: Vec<_> = (7..10u8).map(|i| CAddr::of_blob(&[i])).collect();
-        let anew = Recipe::new(&recipe.function(), &contents, &recipe.params()).unwrap();
+        let anew = Recipe::new(&recipe.function(), &contents, &recipe.params().unwrap()).unwrap();
         assert_eq!(
             recipe.resolve(&contents).unwrap().canonical(),
             anew.canonical()

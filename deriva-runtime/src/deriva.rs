@@ -172,10 +172,12 @@ impl Deriva {
     }
 
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<()> {
+        let limits = recipe.check_limits();
+        limits.map_err(|error| error.during("insert").with("addr", recipe.addr()))?;
         let Some(function) = self.inner.functions.lookup(recipe.name(), recipe.version()) else {
             return Ok(());
         };
-        let checked = function.check(recipe.input_count(), &recipe.params());
+        let checked = function.check(recipe.input_count(), &recipe.params()?);
         checked.map_err(|error| error.during("insert").with("function", function.id()))
     }
 
@@ -383,7 +385,7 @@ impl Deriva {
     /// Names an address, so that collection keeps it; moves the name if it is taken.
     ///
     /// # Errors
-    /// `Invalid` for a name that is empty or longer than 512 bytes; `NotFound` when nothing is stored
+    /// `Invalid` for a name that is empty or longer than 256 bytes; `NotFound` when nothing is stored
     /// under the address; and what the store says.
     pub async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
         let _adding = self.inner.adding(vec![addr]).await;
@@ -391,7 +393,7 @@ impl Deriva {
         self.inner.dag.set_root(name, addr).await
     }
 
-    /// Removes a root's name; answers whether it was there.
+    /// Removes a root's name; answers whether it was there: never, for a name that no root can have.
     ///
     /// # Errors
     /// What the store says.

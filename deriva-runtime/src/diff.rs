@@ -147,7 +147,7 @@ impl Deriva {
             next = batch.end;
             let nodes = walk.look_up(&*self.inner.dag, batch.clone()).await?;
             for pair in batch {
-                walk.compare(pair as u32, &nodes);
+                walk.compare(pair as u32, &nodes)?;
             }
         }
         Ok(walk.diff)
@@ -204,7 +204,7 @@ impl Walk {
             .collect())
     }
 
-    fn compare(&mut self, at: u32, nodes: &Nodes) {
+    fn compare(&mut self, at: u32, nodes: &Nodes) -> Result<()> {
         self.diff.compared += 1;
         let (before, after) = {
             let pair = &mut self.pairs[at as usize];
@@ -215,13 +215,14 @@ impl Walk {
         match (before, after) {
             (Some(before), Some(after)) => {
                 self.functions(at, &before.recipe, &after.recipe);
-                self.params(at, &before.recipe, &after.recipe);
+                self.params(at, &before.recipe, &after.recipe)?;
                 self.inputs(at, &before.recipe, &after.recipe);
             }
             (None, None) => self.differs(at, DifferenceKind::BlobChanged),
             (None, Some(_)) => self.differs(at, DifferenceKind::BlobBecameRecipe),
             (Some(_), None) => self.differs(at, DifferenceKind::RecipeBecameBlob),
         }
+        Ok(())
     }
 
     fn functions(&mut self, at: u32, before: &Recipe, after: &Recipe) {
@@ -235,11 +236,11 @@ impl Walk {
         }
     }
 
-    fn params(&mut self, at: u32, before: &Recipe, after: &Recipe) {
+    fn params(&mut self, at: u32, before: &Recipe, after: &Recipe) -> Result<()> {
         if before.params_bytes() == after.params_bytes() {
-            return;
+            return Ok(());
         }
-        let (before, after) = (before.params(), after.params());
+        let (before, after) = (before.params()?, after.params()?);
         let names = |params: &Params| params.iter().map(|(name, _)| name.to_owned()).collect();
         let mut all: BTreeSet<String> = names(&before);
         all.append(&mut names(&after));
@@ -249,6 +250,7 @@ impl Walk {
                 self.differs(at, DifferenceKind::ParamChanged { name, from, to });
             }
         }
+        Ok(())
     }
 
     fn inputs(&mut self, at: u32, before: &Recipe, after: &Recipe) {

@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use deriva_api::{
-    AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Params, Recipe, Result,
+    AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Recipe, Result,
 };
 use tokio::sync::oneshot;
 
@@ -104,12 +104,12 @@ impl Plan {
         }
     }
 
-    /// The params of a node that is to be computed, if it has any. Where it has none its recipe is not touched.
-    pub(crate) fn params(&self, node: NodeId) -> Option<Params> {
+    /// The recipe of a node that is to be computed, if it has params. Where it has none it is not touched.
+    pub(crate) fn with_params(&self, node: NodeId) -> Option<&Recipe> {
         match self.task(node) {
             Task::Compute {
                 recipe, has_params, ..
-            } if has_params => Some(self.recipes[recipe as usize].params()),
+            } if has_params => Some(&self.recipes[recipe as usize]),
             _ => None,
         }
     }

@@ -53,6 +53,7 @@ mod case;
 mod cases;
 mod clock;
 mod counting;
+mod differing;
 mod faults;
 mod fixture;
 pub mod functions;

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deriva_api::Result;
 use parking_lot::Mutex;
 
+use crate::cases::asserting::fail;
+
 /// The calls on one address or name: what was asked, what was answered, and when.
 pub(crate) struct History<C, A> {
     time: AtomicU64,
@@ -46,8 +48,9 @@ impl<C: Debug, A: Debug + PartialEq> History<C, A> {
         Ok(())
     }
 
-    /// Panics, showing the calls, unless there is an order of them in which `apply` gives the answers that
-    /// were given. At most 64 calls can be judged.
+    /// Panics, showing the calls and how far an order of them was found, unless there is one in which `apply`
+    /// gives the answers that were given. At most 64 calls can be judged.
+    #[track_caller]
     pub(crate) fn check<S: Clone + Eq + Hash>(self, first: S, apply: impl Fn(&mut S, &C) -> A) {
         let mut events = self.events.into_inner();
         events.sort_by_key(|event| event.began);
@@ -56,11 +59,27 @@ impl<C: Debug, A: Debug + PartialEq> History<C, A> {
             events: &events,
             apply,
             seen: HashSet::new(),
+            furthest: (0, first.clone()),
         };
-        assert!(
-            search.explains(0, first),
-            "no order of these calls explains their answers: {events:#?}"
-        );
+        if search.explains(0, first) {
+            return;
+        }
+        let (done, state) = &search.furthest;
+        let mut told = String::new();
+        for (at, event) in events.iter().enumerate() {
+            let explained = done & (1 << at) != 0;
+            let model = (search.apply)(&mut state.clone(), &event.call);
+            let model = match explained {
+                true => String::new(),
+                false => format!(" (the model would answer {model:?} next)"),
+            };
+            told += &format!("\n  {event:?}{model}");
+        }
+        fail(format_args!(
+            "no order of these calls explains what the store answered; the furthest has {} of {}:{told}",
+            done.count_ones(),
+            events.len(),
+        ));
     }
 }
 
@@ -68,6 +87,8 @@ struct Search<'a, S, C, A, F> {
     events: &'a [Event<C, A>],
     apply: F,
     seen: HashSet<(u64, S)>,
+    /// The most calls that an order explains, and the state behind them.
+    furthest: (u64, S),
 }
 
 impl<S, C, A, F> Search<'_, S, C, A, F>
@@ -88,6 +109,9 @@ where
         };
         if !self.seen.insert((done, state.clone())) {
             return false;
+        }
+        if done.count_ones() > self.furthest.0.count_ones() {
+            self.furthest = (done, state.clone());
         }
         let events = self.events;
         (0..events.len()).filter(left).any(|at| {
@@ -145,5 +169,17 @@ mod tests {
         assert!(history(&[(0, 5, Some(1), 1), (1, 2, None, 1), (3, 4, None, 0)]).is_err());
         assert!(history(&[(0, 1, Some(1), 1), (2, 3, None, 0)]).is_err());
         assert!(history(&[(0, 1, None, 7)]).is_err());
+    }
+
+    #[test]
+    fn a_failure_shows_the_calls_how_far_an_order_goes_and_its_line() {
+        let panic = history(&[(0, 1, Some(1), 1), (2, 3, None, 0)]).unwrap_err();
+        let told = panic.downcast_ref::<String>().unwrap();
+        assert!(told.contains("linear.rs:"), "{told}");
+        assert!(told.contains("the furthest has 1 of 2"), "{told}");
+        assert!(
+            told.contains("2..3: None -> 0 (the model would answer 1 next)"),
+            "{told}"
+        );
     }
 }

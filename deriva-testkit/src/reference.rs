@@ -35,7 +35,7 @@ pub async fn materialize(
                     .inputs()
                     .filter_map(|input| values.get(&input).cloned())
                     .collect();
-                known.call(&inputs, &node.recipe.params())?
+                known.call(&inputs, &node.recipe.params()?)?
             }
         };
         values.insert(at, value);

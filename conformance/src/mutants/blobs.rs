@@ -118,6 +118,12 @@ impl Store {
         if self.broken(Break::wraps_offsets_at_16_mib) {
             range.offset %= 16 << 20;
         }
+        if self.broken(Break::cuts_offsets_to_32_bits) {
+            range.offset = u64::from(range.offset as u32);
+        }
+        if self.broken(Break::cuts_lengths_of_ranges_to_32_bits) && range.len != u64::MAX {
+            range.len = u64::from(range.len as u32);
+        }
         let mut within = range.within(blob.len());
         if self.broken(Break::overflows_at_the_end_of_a_range) {
             let end = range.offset.wrapping_add(range.len).min(blob.len());
@@ -187,6 +193,9 @@ impl BlobStore for Store {
                 _ => self.read(&disk, addr)?,
             });
         }
+        if self.broken(Break::reads_256_blobs_at_most) {
+            found.iter_mut().skip(256).for_each(|blob| *blob = None);
+        }
         found.retain(|blob| blob.is_some() || !self.broken(Break::leaves_absent_blobs_out));
         Ok(found)
     }
@@ -212,12 +221,22 @@ impl BlobStore for Store {
         if self.broken(Break::answers_duplicates_once) {
             stats.dedup();
         }
+        if self.broken(Break::tells_the_length_before_beyond_64) {
+            for at in (64..stats.len()).rev() {
+                if let (Some(before), Some(stat)) = (stats[at - 1], &mut stats[at]) {
+                    stat.len = before.len;
+                }
+            }
+        }
         Ok(stats)
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
         let mut disk = self.disk.lock();
         let mut addrs = addrs.to_vec();
+        if self.broken(Break::removes_300_blobs_at_most) {
+            addrs.truncate(300);
+        }
         if let (Some(first), Some(last)) = (addrs.iter().min(), addrs.iter().max())
             && self.broken(Break::removes_what_lies_between)
         {

@@ -57,7 +57,11 @@ impl DagStore for Store {
             pause().await;
             self.insert_all(second)?;
         } else {
-            self.insert_all(recipes)?;
+            let most = match self.broken(Break::inserts_300_recipes_at_most) {
+                true => recipes.len().min(300),
+                false => recipes.len(),
+            };
+            self.insert_all(&recipes[..most])?;
         }
         Ok(recipes.iter().map(Recipe::addr).collect())
     }
@@ -105,7 +109,13 @@ impl DagStore for Store {
         if self.broken(Break::answers_with_outputs_in_order_of_addresses) {
             asked.sort_unstable();
         }
-        asked.iter().map(output).collect()
+        let mut found: Vec<_> = asked.iter().map(output).collect::<Result<_>>()?;
+        if self.broken(Break::tells_the_output_before_beyond_64) {
+            (64..found.len())
+                .rev()
+                .for_each(|at| found[at] = found[at - 1]);
+        }
+        Ok(found)
     }
 
     async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
@@ -125,6 +135,9 @@ impl DagStore for Store {
         let mut disk = self.disk.lock();
         if self.broken(Break::last_of_a_batch_wins) {
             records.reverse();
+        }
+        if self.broken(Break::records_300_at_most) {
+            records.truncate(300);
         }
         let unknown = |record: &&Record| disk.get(RECIPES, record.addr).is_none();
         let unknown = records.iter().find(unknown).map(|record| record.addr);
@@ -163,7 +176,10 @@ impl DagStore for Store {
     async fn forget(&self, addrs: &[CAddr]) -> Result<u64> {
         let mut disk = self.disk.lock();
         let mut dropped = 0;
-        for addr in addrs {
+        for (at, addr) in addrs.iter().enumerate() {
+            if at >= 300 && self.broken(Break::forgets_300_at_most) {
+                break;
+            }
             let is_recipe = disk.get(RECIPES, *addr).is_some();
             if !is_recipe && self.broken(Break::forgets_outputs_of_recipes_alone) {
                 continue;
@@ -186,11 +202,21 @@ impl DagStore for Store {
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<u64> {
         let mut disk = self.disk.lock();
-        let batch: BTreeSet<CAddr> = addrs.iter().copied().collect();
+        let most = match self.broken(Break::removes_300_recipes_at_most) {
+            true => 300,
+            false => usize::MAX,
+        };
+        let batch: BTreeSet<CAddr> = addrs.iter().copied().take(most).collect();
         let mut removed = 0;
-        for addr in &batch {
+        for (at, addr) in batch.iter().enumerate() {
+            if at >= 64 && self.broken(Break::looks_at_64_recipes_of_a_batch) {
+                break;
+            }
             let known = disk.get(RECIPES, *addr).is_some();
-            let dependents = dependents(&disk, *addr)?;
+            let mut dependents = dependents(&disk, *addr)?;
+            if self.broken(Break::looks_at_64_dependents) {
+                dependents.truncate(64);
+            }
             let needed = known
                 && dependents.iter().any(|dependent| {
                     !batch.contains(dependent) || self.broken(Break::minds_dependents_in_the_batch)
@@ -320,8 +346,17 @@ impl DagStore for Store {
     }
 
     async fn remove_root(&self, name: &str) -> Result<bool> {
-        let row = key(ROOTS, &[self.root(name).as_bytes()]);
+        let mut row = key(ROOTS, &[self.root(name).as_bytes()]);
         let mut disk = self.disk.lock();
+        if name.is_empty() && self.broken(Break::refuses_to_remove_no_name) {
+            return Err(Error::new(ErrorKind::Invalid, "a root has a name"));
+        }
+        if name.is_empty() && self.broken(Break::takes_the_empty_name_for_the_first) {
+            row = disk
+                .scan(ROOTS, &[], None)
+                .next()
+                .map_or(row, |(row, _)| row.clone());
+        }
         let there = disk.delete(&row).is_some();
         disk.dag_usage.roots -= u64::from(there);
         disk.commit()?;

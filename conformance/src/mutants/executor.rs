@@ -101,7 +101,7 @@ impl Shared {
         let function = self.find(&id).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "unknown function").with("function", &id)
         })?;
-        let (inputs, mut params) = (self.inputs(step)?, step.recipe.params());
+        let (inputs, mut params) = (self.inputs(step)?, step.recipe.params()?);
         if self.broken(Break::hands_no_params_over) {
             params = Params::new();
         }

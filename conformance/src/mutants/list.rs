@@ -142,6 +142,20 @@ mutants! { $
         leaves_half_a_blob => a_dropped_put_is_whole_or_nothing,
         /// When the store is opened again, a blob that was removed and put again is gone.
         loses_blobs_that_came_back => random_blob_calls_agree_with_the_model,
+        /// `stat` answers the length of the row before, from the 65th address on.
+        tells_the_length_before_beyond_64 => blob_batches_of_every_size,
+        /// `get_many` answers 256 addresses, and the others as if nothing were there.
+        reads_256_blobs_at_most => blob_batches_of_every_size,
+        /// The rest of a batch behind 300 blobs is not removed.
+        removes_300_blobs_at_most => blob_batches_of_every_size_are_removed,
+        /// The offset of a range is cut to 32 bits.
+        cuts_offsets_to_32_bits => ranges_are_64_bits_wide,
+        /// The length of a range is cut to 32 bits.
+        cuts_lengths_of_ranges_to_32_bits => ranges_are_64_bits_wide,
+        /// A writer compares lengths in 32 bits with what was expected.
+        writer_compares_32_bits => expected_lengths_are_64_bits_wide,
+        /// A writer compares addresses with what was expected, not lengths.
+        writer_checks_addresses_alone => expected_lengths_are_64_bits_wide,
     }
 
     dag as Store {
@@ -287,6 +301,30 @@ mutants! { $
         inserts_in_halves => a_dropped_insert_is_whole_or_nothing,
         /// When the store is opened again, a recipe that was removed and inserted again has no edges.
         loses_edges_that_came_back => random_dag_calls_agree_with_the_model,
+        /// The rest of a batch behind 300 recipes is not inserted.
+        inserts_300_recipes_at_most => recipe_batches_of_every_size,
+        /// The rest of a batch behind 300 records is not recorded.
+        records_300_at_most => recipe_batches_of_every_size,
+        /// `outputs` answers the output of the row before, from the 65th address on.
+        tells_the_output_before_beyond_64 => recipe_batches_of_every_size,
+        /// `forget` leaves out what lies beyond 300 in a batch.
+        forgets_300_at_most => recipe_batches_of_every_size,
+        /// `remove` leaves out what lies beyond 300 in a batch.
+        removes_300_recipes_at_most => recipe_batches_of_every_size_are_removed,
+        /// `remove` looks at the first 64 dependents of a recipe.
+        looks_at_64_dependents => every_dependent_counts_when_recipes_are_removed,
+        /// `remove` looks at the dependents of the first 64 recipes of a batch.
+        looks_at_64_recipes_of_a_batch => every_dependent_counts_when_recipes_are_removed,
+        /// Edges to the inputs behind the 256th stay when a recipe is removed.
+        removes_256_edges => inputs_of_every_number_have_edges,
+        /// Lengths of outputs are kept in a number with a sign.
+        keeps_lengths_in_63_bits => outputs_are_64_bits_wide,
+        /// Costs of outputs above five centuries come back as a short time.
+        wraps_long_costs => outputs_are_64_bits_wide,
+        /// Removing the empty name is refused.
+        refuses_to_remove_no_name => names_of_no_root_are_not_there,
+        /// Removing the empty name removes the first root.
+        takes_the_empty_name_for_the_first => names_of_no_root_are_not_there,
     }
 
     durability as Store {

@@ -46,6 +46,12 @@ impl Store {
         if self.broken(Break::keeps_costs_in_microseconds) {
             output.cost = Duration::from_micros(output.cost.as_micros() as u64);
         }
+        if self.broken(Break::keeps_lengths_in_63_bits) {
+            output.len &= u64::MAX >> 1;
+        }
+        if self.broken(Break::wraps_long_costs) {
+            output.cost = Duration::from_nanos(output.cost.as_nanos() as u64);
+        }
         write_output(&output)
     }
 }
@@ -53,7 +59,7 @@ impl Store {
 pub(super) fn write_output(output: &Output) -> Bytes {
     let mut row = BytesMut::from(output.addr.as_bytes().as_slice());
     row.put_u64_le(output.len);
-    row.put_u64_le(output.cost.as_nanos() as u64);
+    row.put_u64_le(u64::try_from(output.cost.as_nanos()).unwrap_or(u64::MAX));
     row.freeze()
 }
 

@@ -143,7 +143,7 @@ impl Store {
             return Ok(recipe);
         }
         let mut inputs: Vec<CAddr> = recipe.inputs().collect();
-        let mut params = recipe.params();
+        let mut params = recipe.params()?;
         if self.broken(Break::sorts_inputs) {
             inputs.sort_unstable();
         } else if self.broken(Break::reads_inputs_once) {
@@ -188,7 +188,11 @@ impl Store {
         if !self.broken(Break::keeps_edges_of_removed_recipes)
             && !self.broken(Break::writes_edges_behind_their_recipes)
         {
-            for input in Recipe::decode(bytes)?.inputs() {
+            let most = match self.broken(Break::removes_256_edges) {
+                true => 256,
+                false => usize::MAX,
+            };
+            for input in Recipe::decode(bytes)?.inputs().take(most) {
                 disk.delete(&key(EDGES, &[input.as_bytes(), addr.as_bytes()]));
             }
         }

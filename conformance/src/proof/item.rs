@@ -90,7 +90,7 @@ impl Item {
 
     /// The number in the first recipe of an item.
     pub(super) fn number_in_recipe(recipe: &Recipe) -> Option<u64> {
-        match recipe.params().get("n") {
+        match recipe.params().ok()?.get("n") {
             Some(Value::Int(n)) => u64::try_from(*n).ok(),
             _ => None,
         }

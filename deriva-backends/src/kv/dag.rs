@@ -16,6 +16,8 @@ use crate::paging;
 
 /// Rows of one page of a stream.
 const PAGE: usize = 512;
+/// Bytes of recipes after which a page is full: those of one recipe may be 256 MiB.
+const PAGE_BYTES: usize = 8 << 20;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -184,6 +186,17 @@ impl<E: Engine> Shared<E> {
             let recipe = self.recipe(addr, row);
             recipe.map_err(|error| error.with("addr", addr))
         };
-        paging::until_damage(rows.into_iter().map(recipe))
+        let mut room = PAGE_BYTES;
+        let mut fits = |recipe: &Result<Recipe>| {
+            let fits = room > 0;
+            let len = recipe.as_ref().map_or(0, |recipe| recipe.canonical().len());
+            room = room.saturating_sub(len);
+            fits
+        };
+        paging::until_damage(
+            rows.into_iter()
+                .map(recipe)
+                .take_while(|recipe| fits(recipe)),
+        )
     }
 }

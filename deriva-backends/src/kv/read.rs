@@ -4,7 +4,7 @@
 //! read in place, up to a number of rows that keeps a thread busy for a few milliseconds.
 
 use bytes::{Bytes, BytesMut};
-use deriva_api::{CAddr, Recipe, Result};
+use deriva_api::{CAddr, Recipe, Result, canonical};
 
 use super::layout;
 
@@ -47,6 +47,10 @@ pub(super) fn recipe(
         let key = layout::piece_key(&addr, number);
         let value = piece(&key)?.ok_or_else(|| layout::damaged(&key))?;
         bytes.extend_from_slice(&value);
+        // How many pieces there are is only what a row says.
+        if bytes.len() > canonical::MAX_LEN {
+            return Err(layout::damaged(&key));
+        }
     }
     Recipe::verify(addr, bytes.freeze())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use deriva::Deriva;
-use deriva::api::{BlobStat, BuildAddrHasher, CAddr, Result};
+use deriva::api::{BlobStat, BuildAddrHasher, CAddr, DagUsage, Result};
 use futures::{StreamExt, TryStreamExt};
 
 use super::expand::Expansion;
@@ -13,8 +13,6 @@ use crate::pipeline::{OutputFile, Pipeline};
 
 /// Store calls under way at once, so that they share commits.
 const AT_ONCE: usize = 64;
-/// The longest name of a root in bytes.
-const MAX_ROOT: usize = 512;
 
 /// The addresses to ask for, each once: outputs, and what no recipe reads.
 pub(crate) fn wanted(pipeline: &Pipeline, expansion: &Expansion) -> Vec<CAddr> {
@@ -136,11 +134,11 @@ pub(crate) async fn set_roots(
 // A name that is too long keeps its beginning and is told apart by the hash of the whole.
 fn root_name(prefix: &str, path: &str) -> String {
     let name = format!("{prefix}{path}");
-    if name.len() <= MAX_ROOT {
+    if name.len() <= DagUsage::MAX_ROOT_NAME {
         return name;
     }
     let hash = CAddr::of_blob(name.as_bytes()).to_string();
-    let mut end = MAX_ROOT - hash.len() - 1;
+    let mut end = DagUsage::MAX_ROOT_NAME - hash.len() - 1;
     while !name.is_char_boundary(end) {
         end -= 1;
     }
@@ -155,6 +153,6 @@ mod tests {
     fn long_names_of_roots_fit_and_stay_apart() {
         let long = |last: char| root_name("pipeline/x/", &format!("{}{last}", "é/".repeat(300)));
         assert_eq!(root_name("pipeline/x/", "a"), "pipeline/x/a");
-        assert!(long('a').len() <= MAX_ROOT && long('a') != long('b'));
+        assert!(long('a').len() <= DagUsage::MAX_ROOT_NAME && long('a') != long('b'));
     }
 }

@@ -68,6 +68,8 @@ pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome
         Shown::Recipe(node) => node,
     };
     let recipe = &node.recipe;
+    // Params that cannot be shown are no reason to show nothing.
+    let params = recipe.params();
     if out.json() {
         let output = node.output.map(|output| {
             json!({ "addr": output.addr, "bytes": output.len, "cost_seconds": output.cost.as_secs_f64() })
@@ -77,18 +79,26 @@ pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome
             "addr": recipe.addr(),
             "function": recipe.function(),
             "inputs": recipe.inputs().collect::<Vec<_>>(),
-            "params": recipe.params(),
+            "params": params.as_ref().ok(),
             "output": output,
         }));
     }
     out.line(format!("{} {}", style.dim("recipe  "), recipe.addr()))?;
     out.line(format!("{} {}", style.dim("function"), recipe.function()))?;
-    for (name, value) in recipe.params().iter() {
-        out.line(format!(
-            "{} {name} = {}",
-            style.dim("param   "),
-            plain(value)
-        ))?;
+    match &params {
+        Ok(params) => params.iter().try_for_each(|(name, value)| {
+            out.line(format!(
+                "{} {name} = {}",
+                style.dim("param   "),
+                plain(value)
+            ))
+        })?,
+        Err(error) => out.line(format!(
+            "{} {} bytes: {}",
+            style.dim("params  "),
+            recipe.params_bytes().len(),
+            error.message()
+        ))?,
     }
     for input in recipe.inputs() {
         out.line(format!("{} {input}", style.dim("input   ")))?;

@@ -29,7 +29,7 @@ fn run(
     };
     let inputs: Vec<Bytes> = step.inputs.iter().map(held).collect::<Result<_>>()?;
     let began = clock.now();
-    let params = recipe.params();
+    let params = recipe.params()?;
     let output = nesting.enter(step.addr, || call(&**function, &inputs, &params))?;
     let cost = clock.now().saturating_sub(began);
     Ok(Executed {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, Bytes, Clock, ComputeFunction, Error, ErrorKind, Params, Result};
+use deriva_api::{Blob, Bytes, Clock, ComputeFunction, Error, ErrorKind, Params, Recipe, Result};
 
 use super::Run;
 use crate::call::{call, message};
@@ -31,7 +31,8 @@ pub(super) struct Chunk {
 struct Step {
     node: NodeId,
     function: u32,
-    params: Option<Params>,
+    /// The recipe, where it has params: they become values one step at a time.
+    params: Option<Recipe>,
     inputs: Range<u32>,
 }
 
@@ -116,7 +117,7 @@ impl Run {
             chunk.steps.push(Step {
                 node: *node,
                 function,
-                params: self.plan.params(*node),
+                params: self.plan.with_params(*node).cloned(),
                 inputs: start..chunk.inputs.len() as u32,
             });
         }
@@ -154,7 +155,12 @@ pub(super) fn run_chunk(
     let run = |step: &Step| {
         let inputs = &chunk.inputs[step.inputs.start as usize..step.inputs.end as usize];
         let function = &*functions[step.function as usize];
-        let output = call(function, inputs, step.params.as_ref().unwrap_or(&none));
+        let output = match &step.params {
+            None => call(function, inputs, &none),
+            Some(recipe) => recipe
+                .params()
+                .and_then(|params| call(function, inputs, &params)),
+        };
         (step.node, output.map(Blob::new))
     };
     let results: Vec<_> = chunk.steps.iter().map(run).collect();

@@ -36,8 +36,8 @@ crate::case::cases! { $ each_blob_batches_case, Blobs, Core:
             .chain([None, Some(blobs[0].clone()), Some(blobs[0].clone())]).collect();
         let stats: Vec<Option<BlobStat>> =
             expected.iter().map(|blob| blob.as_ref().map(Blob::stat)).collect();
-        assert!(store.get_many(&asked).await? == expected);
-        assert!(store.stat(&asked).await? == stats);
+        assert_eq!(store.get_many(&asked).await?, expected);
+        assert_eq!(store.stat(&asked).await?, stats);
         Ok(())
     }
 
@@ -175,10 +175,10 @@ crate::case::cases! { $ each_blob_batches_case, Blobs, Core:
         }
         let mut expected: Vec<BlobStat> = blobs.iter().map(Blob::stat).collect();
         expected.sort_by_key(|stat| stat.addr);
-        assert!(blobs_listed(&*store).await? == expected);
+        assert_eq!(blobs_listed(&*store).await?, expected);
         for at in [0, 511, 512, 1023, 1024, 1098, 1099] {
             let rest: Vec<BlobStat> = store.list(Some(expected[at].addr)).try_collect().await?;
-            assert!(rest == expected[at + 1..], "behind the {at}th");
+            assert_eq!(rest, expected[at + 1..], "behind the {at}th");
         }
         Ok(())
     }

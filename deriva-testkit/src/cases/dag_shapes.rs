@@ -37,9 +37,9 @@ crate::case::cases! { $ each_dag_shapes_case, Dag, Core:
         let recipes = insert_all(&*store, Workload::Hub { width: 100_000 }).await?;
         let hub = deriva_api::Blob::new(0u64.to_le_bytes().to_vec()).addr();
         let expected = sorted(recipes);
-        assert!(dependents(&*store, hub).await? == expected);
+        assert_eq!(dependents(&*store, hub).await?, expected);
         let rest: Vec<CAddr> = store.dependents(hub, Some(expected[75_000])).try_collect().await?;
-        assert!(rest == expected[75_001..]);
+        assert_eq!(rest, expected[75_001..]);
         Ok(())
     }
 
@@ -49,9 +49,9 @@ crate::case::cases! { $ each_dag_shapes_case, Dag, Core:
         let recipes = insert_all(&*store, Workload::Chain { length: 100_000 }).await?;
         let (first, last) = (recipes[0], recipes[recipes.len() - 1]);
         let order = store.topological_order(last, Walk::default()).await?;
-        assert!(order[1..] == recipes, "inputs first");
+        assert_eq!(order[1..], recipes, "inputs first");
         let above = store.descendants(first, Walk::default()).await?;
-        assert!(above == recipes[1..]);
+        assert_eq!(above, recipes[1..]);
         Ok(())
     }
 

@@ -106,7 +106,7 @@ impl Bench {
                 let inputs = known_inputs(recipe);
                 async move {
                     let id = recipe.function().to_string();
-                    let executed = self.run(&id, &inputs, &recipe.params()).await?;
+                    let executed = self.run(&id, &inputs, &recipe.params()?).await?;
                     Ok::<_, deriva_api::Error>((
                         recipe.addr(),
                         Blob::new(self.read(&executed).await?),

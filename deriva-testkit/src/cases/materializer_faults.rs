@@ -30,7 +30,7 @@ crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
                 let done = works.materializer.materialize(Request::new(&[top]).cutoff()).await;
                 works.faults.faults().clear();
                 let recorded = works.recorded(&all).await?;
-                match kind(done) {
+                match kind(done).kind {
                     None => assert_eq!(recorded, 3, "call {nth}: acknowledged and not recorded"),
                     Some(found) => assert_eq!(found, fault, "call {nth}"),
                 }

@@ -6,6 +6,10 @@
 
 use crate::Case;
 
+// First, as its macros are meant in all that follows.
+#[macro_use]
+pub(crate) mod asserting;
+
 mod blob_batches;
 mod blob_bytes;
 mod blob_concurrency;
@@ -13,6 +17,7 @@ mod blob_damage;
 mod blob_durability;
 mod blob_faults;
 mod blob_performance;
+mod blob_sizes;
 mod dag_concurrency;
 mod dag_damage;
 mod dag_durability;
@@ -21,6 +26,7 @@ mod dag_outputs;
 mod dag_performance;
 mod dag_recipes;
 mod dag_shapes;
+mod dag_sizes;
 mod disk;
 mod executor_concurrency;
 mod executor_steps;
@@ -57,10 +63,12 @@ macro_rules! files {
 
 files! { $
     each_blob_store_case: blob_bytes as each_blob_bytes_case, blob_batches as each_blob_batches_case,
+        blob_sizes as each_blob_sizes_case,
         blob_concurrency as each_blob_concurrency_case, blob_durability as each_blob_durability_case, blob_damage as each_blob_damage_case,
         blob_faults as each_blob_faults_case, blob_performance as each_blob_performance_case;
     each_dag_store_case: dag_recipes as each_dag_recipes_case, dag_outputs as each_dag_outputs_case,
-        dag_shapes as each_dag_shapes_case, dag_concurrency as each_dag_concurrency_case, dag_durability as each_dag_durability_case,
+        dag_shapes as each_dag_shapes_case, dag_sizes as each_dag_sizes_case,
+        dag_concurrency as each_dag_concurrency_case, dag_durability as each_dag_durability_case,
         dag_damage as each_dag_damage_case, dag_faults as each_dag_faults_case,
         dag_performance as each_dag_performance_case;
     each_executor_case: executor_steps as each_executor_steps_case,

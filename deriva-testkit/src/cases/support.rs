@@ -5,11 +5,17 @@ use deriva_api::{
     Node, Output, Params, Recipe, Result,
 };
 use futures::TryStreamExt;
+use std::fmt::{self, Debug};
+use std::panic::Location;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 
+use super::asserting::same_at;
 use crate::SplitMix64;
+
+/// Sizes of batches: around those that stores do at once.
+pub(super) const SIZES: [usize; 11] = [1, 63, 64, 65, 255, 256, 257, 299, 300, 301, 1000];
 
 pub(super) fn random_blob(seed: u64, len: usize) -> Blob {
     Blob::new(SplitMix64::new(seed).bytes(len))
@@ -71,27 +77,40 @@ pub(super) fn sorted(mut addrs: Vec<CAddr>) -> Vec<CAddr> {
 }
 
 /// `usage` is exact where it is declared, and `None` where it is not.
-pub(super) async fn check_blob_usage(store: &dyn BlobStore, blobs: u64, bytes: u64) -> Result<()> {
-    let declared = store.capabilities().usage;
-    let expected = declared.then_some(BlobUsage { blobs, bytes });
-    assert_eq!(store.usage().await?, expected);
-    Ok(())
+#[track_caller]
+pub(super) fn check_blob_usage(
+    store: &dyn BlobStore,
+    blobs: u64,
+    bytes: u64,
+) -> impl Future<Output = Result<()>> {
+    let at = Location::caller();
+    let expected = BlobUsage { blobs, bytes };
+    let expected = store.capabilities().usage.then_some(expected);
+    async move {
+        same_at(at, &store.usage().await?, &expected, None);
+        Ok(())
+    }
 }
 
-pub(super) async fn check_dag_usage(
+/// As [`check_blob_usage`].
+#[track_caller]
+pub(super) fn check_dag_usage(
     store: &dyn DagStore,
     recipes: u64,
     outputs: u64,
     roots: u64,
-) -> Result<()> {
+) -> impl Future<Output = Result<()>> {
+    let at = Location::caller();
     let expected = DagUsage {
         recipes,
         outputs,
         roots,
     };
-    let declared = store.capabilities().usage;
-    assert_eq!(store.usage().await?, declared.then_some(expected));
-    Ok(())
+    let expected = store.capabilities().usage.then_some(expected);
+    async move {
+        same_at(at, &store.usage().await?, &expected, None);
+        Ok(())
+    }
 }
 
 pub(super) async fn dependents(store: &dyn DagStore, addr: CAddr) -> Result<Vec<CAddr>> {
@@ -134,8 +153,34 @@ pub(super) async fn listed(store: &dyn DagStore) -> Result<Vec<CAddr>> {
     nodes.try_collect().await
 }
 
-pub(super) fn kind<T: std::fmt::Debug>(result: Result<T>) -> Option<ErrorKind> {
-    result.err().map(|error| error.kind())
+/// The kind of an error, to be compared with the one that was expected; it prints itself with the error's
+/// text, or with the answer that was given instead.
+pub(super) fn kind<T: Debug>(result: Result<T>) -> Refusal {
+    Refusal {
+        text: match &result {
+            Ok(answer) => format!("no error but {answer:?}"),
+            Err(error) => format!("{error:?}"),
+        },
+        kind: result.err().map(|error| error.kind()),
+    }
+}
+
+/// See [`kind`].
+pub(super) struct Refusal {
+    pub(super) kind: Option<ErrorKind>,
+    text: String,
+}
+
+impl PartialEq<Option<ErrorKind>> for Refusal {
+    fn eq(&self, expected: &Option<ErrorKind>) -> bool {
+        self.kind == *expected
+    }
+}
+
+impl Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// Everything that is listed, in one walk.

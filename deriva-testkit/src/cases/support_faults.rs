@@ -10,6 +10,7 @@ use futures::future::{Either, select};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use tokio::runtime::Handle;
 
+use crate::differing::Differing;
 use crate::operations::{self, Action, State, World};
 use crate::trial::Trial;
 use crate::{FaultLayer, Fixture};
@@ -122,10 +123,13 @@ async fn check(
     let found = State::read(world, store).await?;
     if let Some((expected, found)) = found.differs(expected) {
         let message = "the state is not what it was before the fault, nor what it should be after";
+        let differing = Differing {
+            found: ("the store", &found),
+            expected: ("the model", &expected),
+        };
         return Err(Error::new(ErrorKind::Internal, message)
             .with("action", format!("{action:?}"))
-            .with("expected", expected)
-            .with("found", found));
+            .with("where", differing.to_string().replace('\n', "; ")));
     }
     Ok(())
 }

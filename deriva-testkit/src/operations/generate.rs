@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::Action;
 use super::world::{BLOBS, NAMES, NODES, RECIPES, RESOLVED};
+use super::{Action, RootName};
 
 /// A strategy for sequences of 1 to `max` actions. It shrinks to fewer and smaller ones.
 pub fn actions(max: usize) -> impl Strategy<Value = Vec<Action>> {
@@ -41,8 +41,8 @@ fn action() -> impl Strategy<Value = Action> {
         4 => vec(record, 0..4).prop_map(Action::Record),
         2 => some(0..NODES).prop_map(Action::Forget),
         3 => some(0..RECIPES).prop_map(Action::Remove),
-        1 => (0..NAMES, 0..NODES).prop_map(|(name, node)| Action::SetRoot(name, node)),
-        1 => (0..NAMES).prop_map(Action::RemoveRoot),
+        1 => (0..NAMES, 0..NODES).prop_map(|(name, node)| Action::SetRoot(RootName(name), node)),
+        1 => (0..NAMES).prop_map(|name| Action::RemoveRoot(RootName(name))),
         1 => Just(Action::Flush),
         1 => Just(Action::Reopen),
         1 => Just(Action::Crash),

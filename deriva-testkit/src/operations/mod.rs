@@ -22,11 +22,12 @@ use std::sync::Arc;
 
 use deriva_api::{Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result};
 
+use crate::differing::Differing;
 use crate::{Fixture, ModelStore};
 
 pub use generate::{actions, seeded};
 pub use state::State;
-pub use world::World;
+pub use world::{RootName, World};
 
 /// Something that is done to a store. Numbers choose among the things of a [`World`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +53,9 @@ pub enum Action {
     /// Removes a batch of nodes.
     Remove(Vec<usize>),
     /// Names a node.
-    SetRoot(usize, usize),
+    SetRoot(RootName, usize),
     /// Removes a name.
-    RemoveRoot(usize),
+    RemoveRoot(RootName),
     /// Flushes both stores.
     Flush,
     /// Closes the store and opens it again, where it is persistent.
@@ -71,24 +72,29 @@ pub struct Disagreement {
     pub action: Option<(usize, Action)>,
     /// What the model says.
     pub expected: String,
-    /// What the store says.
+    /// What the store says, with the words of its error.
     pub found: String,
 }
 
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.action {
-            Some((at, action)) => write!(f, "action {at}, {action:?}: ")?,
-            None => write!(f, "in the end: ")?,
+            Some((at, action)) => writeln!(f, "action {at}, {action:?}")?,
+            None => writeln!(f, "in the end")?,
         }
-        write!(f, "expected {}, found {}", self.expected, self.found)
+        let differing = Differing {
+            found: ("the store", &self.found),
+            expected: ("the model", &self.expected),
+        };
+        write!(f, "{differing}")
     }
 }
 
 impl From<Disagreement> for Error {
     fn from(disagreement: Disagreement) -> Self {
         let message = "the store and the model disagree";
-        Self::new(ErrorKind::Internal, message).with("where", disagreement)
+        let place = disagreement.to_string().replace('\n', "; ");
+        Self::new(ErrorKind::Internal, message).with("where", place)
     }
 }
 
@@ -109,14 +115,13 @@ pub async fn agree(fixture: &dyn Fixture, actions: &[Action]) -> Result<()> {
             Action::Crash => store = crash(fixture, &world, store).await?,
             _ => {}
         }
-        let expected = world.act(&model, action).await;
-        let found = world.act(&store, action).await;
-        if found != expected {
-            let action = Some((at, action.clone()));
+        let expected = world.told(&model, action).await;
+        let found = world.told(&store, action).await;
+        if found.answer != expected.answer {
             return Err(Disagreement {
-                action,
-                expected,
-                found,
+                action: Some((at, action.clone())),
+                expected: expected.to_string(),
+                found: found.to_string(),
             }
             .into());
         }
@@ -179,5 +184,42 @@ mod tests {
         for seed in 0..50 {
             block_on(agree(&crate::ModelFixture, &seeded(seed, 60))).unwrap();
         }
+    }
+
+    /// A store that refuses to remove the empty name.
+    #[derive(Debug)]
+    struct Refusing;
+
+    #[async_trait::async_trait]
+    impl Fixture for Refusing {
+        async fn open(&self) -> Result<OpenedStore> {
+            let store = crate::ModelFixture.open().await?;
+            let layer = crate::FaultLayer::new();
+            layer
+                .faults()
+                .fail_all(crate::Operation::DagRemoveRoot, ErrorKind::Unavailable);
+            Ok(OpenedStore {
+                blobs: None,
+                dag: store.dag.map(|dag| deriva_api::DagLayer::wrap(&layer, dag)),
+            })
+        }
+
+        fn persistent(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_disagreement_tells_names_both_answers_and_the_words_of_the_error() {
+        let actions = [Action::Flush, Action::RemoveRoot(RootName(2))];
+        let error = block_on(agree(&Refusing, &actions)).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("action 1, RemoveRoot(\"\")"), "{told}");
+        assert!(told.contains("the model: false"), "{told}");
+        assert!(
+            told.contains("the store: Unavailable (unavailable: "),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! The things that actions speak of, and how an action is done.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use deriva_api::{
@@ -65,17 +65,21 @@ impl World {
     /// Does an action, and tells the answer as text; of an error the kind, as words are a store's own.
     /// Actions on a half that `store` does not have do nothing.
     pub async fn act(&self, store: &OpenedStore, action: &Action) -> String {
-        let mut told = String::new();
+        self.told(store, action).await.answer
+    }
+
+    pub(super) async fn told(&self, store: &OpenedStore, action: &Action) -> Told {
+        let mut told = Told::default();
         if let Some(blobs) = &store.blobs {
-            told += &self.act_on_blobs(&**blobs, action).await;
+            told.add(self.act_on_blobs(&**blobs, action).await);
         }
         if let Some(dag) = &store.dag {
-            told += &self.act_on_dag(&**dag, action).await;
+            told.add(self.act_on_dag(&**dag, action).await);
         }
         told
     }
 
-    async fn act_on_blobs(&self, blobs: &dyn BlobStore, action: &Action) -> String {
+    async fn act_on_blobs(&self, blobs: &dyn BlobStore, action: &Action) -> Told {
         let addrs = |some: &[usize]| {
             some.iter()
                 .map(|at| self.blobs[*at].addr())
@@ -95,11 +99,11 @@ impl World {
                 tell(blobs.get_range(self.blobs[*at].addr(), range).await)
             }
             Action::Flush => tell(blobs.flush().await),
-            _ => String::new(),
+            _ => Told::default(),
         }
     }
 
-    async fn act_on_dag(&self, dag: &dyn DagStore, action: &Action) -> String {
+    async fn act_on_dag(&self, dag: &dyn DagStore, action: &Action) -> Told {
         match action {
             Action::Insert(some) => {
                 let some: Vec<Recipe> = some.iter().map(|at| self.recipes[*at].clone()).collect();
@@ -115,10 +119,10 @@ impl World {
             }
             Action::Forget(some) => tell(dag.forget(&self.pick(some)).await),
             Action::Remove(some) => tell(dag.remove(&self.pick(some)).await),
-            Action::SetRoot(name, at) => tell(dag.set_root(root(*name), self.nodes[*at]).await),
-            Action::RemoveRoot(name) => tell(dag.remove_root(root(*name)).await),
+            Action::SetRoot(name, at) => tell(dag.set_root(name.text(), self.nodes[*at]).await),
+            Action::RemoveRoot(name) => tell(dag.remove_root(name.text()).await),
             Action::Flush => tell(dag.flush().await),
-            _ => String::new(),
+            _ => Told::default(),
         }
     }
 
@@ -144,9 +148,21 @@ pub(super) fn function(number: usize) -> Result<FunctionId> {
     FunctionId::new("f", &number.to_string())
 }
 
-fn root(name: usize) -> &'static str {
-    // The empty name is refused.
-    ["a", "b", "", "c/d"][name % NAMES]
+/// The name of a root, by its number in the [`World`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RootName(pub usize);
+
+impl RootName {
+    fn text(self) -> &'static str {
+        // The empty name is refused, and never there.
+        ["a", "b", "", "c/d"][self.0 % NAMES]
+    }
+}
+
+impl Debug for RootName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Debug::fmt(self.text(), f)
+    }
 }
 
 async fn write(blobs: &dyn BlobStore, blob: &Blob, piece: usize) -> Result<BlobStat> {
@@ -166,9 +182,41 @@ async fn abandon(blobs: &dyn BlobStore, blob: &Blob, abort: bool) -> Result<()> 
     }
 }
 
-fn tell<T: Debug>(answer: Result<T>) -> String {
+/// What came of an action.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The answer; of an error the kind.
+    pub(super) answer: String,
+    /// The words of the errors.
+    errors: Vec<String>,
+}
+
+impl Told {
+    fn add(&mut self, other: Self) {
+        self.answer += &other.answer;
+        self.errors.extend(other.errors);
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.answer)?;
+        match self.errors.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", self.errors.join("; ")),
+        }
+    }
+}
+
+fn tell<T: Debug>(answer: Result<T>) -> Told {
     match answer {
-        Ok(answer) => format!("{answer:?}"),
-        Err(error) => format!("{:?}", error.kind()),
+        Ok(answer) => Told {
+            answer: format!("{answer:?}"),
+            errors: Vec::new(),
+        },
+        Err(error) => Told {
+            answer: format!("{:?}", error.kind()),
+            errors: vec![format!("{error:?}")],
+        },
     }
 }

@@ -218,7 +218,7 @@ impl Small {
             }
             Some(Break::cuts_off_whatever_the_version) => {
                 let first = FunctionId::new(recipe.name(), "1")?;
-                return Ok(Recipe::new(&first, &contents, &recipe.params())?.addr());
+                return Ok(Recipe::new(&first, &contents, &recipe.params()?)?.addr());
             }
             _ => {}
         }
@@ -262,12 +262,13 @@ impl Small {
         let function = self.function(&id).cloned();
         let function =
             function.ok_or_else(|| Error::new(ErrorKind::Unsupported, "unknown function"))?;
+        let params = recipe.params()?;
         let around: Vec<CAddr> = work.around.iter().copied().chain([work.addr]).collect();
         let (clock, times) = (Arc::clone(&self.0.clock), work.times);
         let call = move || {
             let began = clock.now();
             AROUND.set(around);
-            let call = || function.call(&inputs, &recipe.params());
+            let call = || function.call(&inputs, &params);
             let mut called = catch_unwind(AssertUnwindSafe(call));
             for _ in 1..times {
                 called = catch_unwind(AssertUnwindSafe(call));
