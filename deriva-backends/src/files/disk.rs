@@ -78,6 +78,24 @@ impl Disk {
         })
     }
 
+    /// Whether there is any blob below a folder, which need not be there.
+    pub(crate) fn any(root: &Path) -> Result<bool> {
+        let io = |source| at(root, Error::io(source));
+        let Some(shards) = present(fs::read_dir(root)).map_err(io)? else {
+            return Ok(false);
+        };
+        for shard in shards {
+            let shard = shard.map_err(io)?;
+            if shard.file_name() == TMP || !shard.file_type().map_err(io)?.is_dir() {
+                continue;
+            }
+            if fs::read_dir(shard.path()).map_err(io)?.next().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(crate) fn draft(&self) -> Result<Draft> {
         let file = NamedTempFile::new_in(self.root.join(TMP));
         failpoint!(FILE_DRAFTED);
