@@ -65,7 +65,7 @@ impl<E: Engine> KvCommitter<E> {
         let mut answers = Vec::with_capacity(ops.len());
         for op in ops {
             flush |= matches!(op, Op::Flush);
-            let mut stage = Stage::new(&self.shared.engine, &group);
+            let mut stage = Stage::new(&self.shared.engine, &self.shared.disk, &group);
             let answer = op.decide(&mut stage);
             if answer.is_ok() {
                 let (mut own, spared) = (stage.own, stage.spared);
