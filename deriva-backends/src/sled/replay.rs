@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -75,7 +75,19 @@ fn family(random: &mut Random, changed: &[usize]) -> impl FnMut(usize) -> bool +
 fn mixed(random: &mut Random, before: &Files, after: &Files) -> Files {
     let block = [512, 4096, 65_536][random.below(3)];
     let mut state = before.clone();
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        if random.below(2) == 0 {
+            state.remove(name);
+        }
+    }
     for (name, new) in after {
+        // A snapshot is synced before it gets its name.
+        if name.starts_with("snap.") {
+            if random.below(2) == 0 {
+                state.insert(name.clone(), new.clone());
+            }
+            continue;
+        }
         let old = state.entry(name.clone()).or_default();
         let blocks = (0..new.len().div_ceil(block)).map(|n| n * block);
         let differs = |at: &usize| {
@@ -139,6 +151,33 @@ fn batches(seed: u64) -> Vec<Vec<Write>> {
     batches
 }
 
+/// A folder in this state.
+fn restored(state: Files) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("sled");
+    fs::create_dir_all(folder.join("blobs")).unwrap();
+    for (name, bytes) in state {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    (dir, folder)
+}
+
+/// Openings one after the other, each cut off; what the last one found.
+fn reopened(random: &mut Random, mut state: Files) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    for _ in 0..2 {
+        let (_dir, folder) = restored(state.clone());
+        SYNCED.set(Some(vec![state]));
+        let engine = open(&folder);
+        let mut synced = SYNCED.take().unwrap();
+        synced.push(files(&folder));
+        drop(engine);
+        let window = random.below(synced.len() - 1);
+        state = mixed(random, &synced[window], &synced[window + 1]);
+    }
+    let (_dir, folder) = restored(state);
+    rows(&open(&folder))
+}
+
 fn replay(seed: u64, durable: bool, states: usize) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sled");
@@ -177,13 +216,13 @@ fn replay(seed: u64, durable: bool, states: usize) {
         for _ in 0..states.min(states * (synced.len() - 1)) {
             let window = random.below(synced.len() - 1);
             let state = mixed(&mut random, &synced[window], &synced[window + 1]);
-            let cut = tempfile::tempdir().unwrap();
-            let copy = cut.path().join("sled");
-            fs::create_dir_all(copy.join("blobs")).unwrap();
-            for (name, bytes) in state {
-                fs::write(copy.join(name), bytes).unwrap();
-            }
-            let found = rows(&open(&copy));
+            let found = match random.below(3) {
+                0 => reopened(&mut random, state),
+                _ => {
+                    let (_dir, folder) = restored(state);
+                    rows(&open(&folder))
+                }
+            };
             assert!(possible.contains(&found), "seed {seed}: lost or torn");
             checked += 1;
         }
