@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::call::check;
 use crate::digest::state_digest;
 use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
@@ -175,8 +176,8 @@ impl Deriva {
         let Some(function) = self.inner.functions.lookup(recipe.name(), recipe.version()) else {
             return Ok(());
         };
-        let checked = function.check(recipe.input_count(), &recipe.params());
-        checked.map_err(|error| error.during("insert").with("function", function.id()))
+        let checked = check(&**function, recipe.input_count(), &recipe.params());
+        checked.map_err(|error| error.during("insert"))
     }
 
     /// The bytes of an address: read, or computed with all that they need.

@@ -8,6 +8,7 @@ use deriva_api::{
 };
 use tokio::sync::oneshot;
 
+use crate::call::{guarded, let_go};
 use crate::functions::FunctionRegistry;
 use crate::nesting::Nesting;
 
@@ -37,6 +38,8 @@ impl PoolExecutor {
                 Error::new(ErrorKind::Unavailable, "the compute pool could not start")
                     .caused_by(source)
             })?;
+            // Without one, a panic that nobody foresaw would end the process.
+            .panic_handler(let_go)
         Ok(Self {
             functions,
             clock,
@@ -72,8 +75,13 @@ impl Executor for PoolExecutor {
         let is_nested = nesting.is_nested();
         let work = move || {
             // Who gave the step up before it began needs no answer, and so no work.
-            if !sender.is_closed() {
-                let _ = sender.send(super::run(&functions, &*clock, &step, &nesting));
+            let wanted = !sender.is_closed();
+            // Takes all that it holds with it: the end of that is foreign code, too.
+            let run = move || wanted.then(|| super::run(&functions, &*clock, &step, &nesting));
+            let message = "letting go of a step panicked";
+            let ran = guarded(ErrorKind::Function, message, run);
+            if let Some(executed) = ran.transpose() {
+                let_go(sender.send(executed.and_then(|executed| executed)));
             }
         };
         if is_nested {
