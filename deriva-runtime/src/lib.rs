@@ -54,6 +54,7 @@ mod run;
 pub mod schedule;
 mod scrub;
 mod sightings;
+mod settings;
 mod slots;
 mod stages;
 mod survey;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::call::{guarded, let_go};
 use crate::functions::FunctionRegistry;
 use crate::nesting::Nesting;
+use crate::settings::in_range;
 
 /// Runs steps on its own pool of threads, so that computation never holds up the async workers.
 #[derive(Debug)]
@@ -21,25 +22,29 @@ pub struct PoolExecutor {
 }
 
 impl PoolExecutor {
-    /// A pool of `threads` threads; 0 means as many as there are cores.
+    /// The most threads of a pool, and the most jobs of a request.
+    pub const MAX_THREADS: usize = 1024;
+
+    /// A pool of `threads` threads, at most [`PoolExecutor::MAX_THREADS`]; 0 means as many as there are cores.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the system gives no threads.
+    /// [`ErrorKind::Invalid`] for more threads, [`ErrorKind::Unavailable`] when the system does not give them.
     pub fn new(
         functions: Arc<FunctionRegistry>,
         clock: Arc<dyn Clock>,
         threads: usize,
     ) -> Result<Self> {
+        in_range("threads", threads, 0..=Self::MAX_THREADS)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("deriva-compute-{i}"))
+            // Without one, a panic that nobody foresaw would end the process.
+            .panic_handler(let_go)
             .build()
             .map_err(|source| {
                 Error::new(ErrorKind::Unavailable, "the compute pool could not start")
                     .caused_by(source)
             })?;
-            // Without one, a panic that nobody foresaw would end the process.
-            .panic_handler(let_go)
         Ok(Self {
             functions,
             clock,

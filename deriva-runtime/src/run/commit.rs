@@ -66,7 +66,8 @@ impl Batch {
     /// An empty batch, under a memory budget.
     pub(super) fn new(memory: u64) -> Self {
         Self {
-            room: BACKLOG_BYTES.min(memory / SHARE),
+            // However small the budget is, a result may wait alone.
+            room: BACKLOG_BYTES.min(memory / SHARE).max(1),
             ..Self::default()
         }
     }
@@ -123,11 +124,7 @@ impl Run {
     /// Starts to write what is there, if nothing is being written: a full batch, or with `any` also
     /// a smaller one.
     pub(super) fn commit(&mut self, any: bool) {
-        let due = if any {
-            !self.batch.is_empty()
-        } else {
-            self.batch.is_full()
-        };
+        let due = !self.batch.is_empty() && (any || self.batch.is_full());
         if self.committing || !due {
             return;
         }
