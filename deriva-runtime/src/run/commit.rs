@@ -219,6 +219,9 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     let lease = inner.hold(recorded.collect());
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
+        let way = inner
+            .make_way(flying.batch.blobs.iter().map(Blob::addr))
+            .await;
         // Until the flights have landed: who asks after an invalidation must not join them.
         let _together = inner.gate.read().await;
         let Batch {
@@ -227,7 +230,11 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
             strict,
             ..
         } = &flying.batch;
-        let result = match watch.refuses(records, also, *strict).await {
+        let refused = match way {
+            Ok(()) => watch.refuses(records, also, *strict).await,
+            Err(error) => Err(error),
+        };
+        let result = match refused {
             Ok(false) => write(&inner, &flying.batch).await.map(Written::Recorded),
             Ok(true) => Ok(Written::Refused),
             Err(error) => Err(error.during("commit")),

@@ -280,6 +280,8 @@ async fn store(
         })
         .collect();
     lease.note(held.iter().map(Blob::addr));
+    let way = inner.make_way(held.iter().map(Blob::addr)).await;
+    way.map_err(Unready::Failed)?;
     let together = inner.gate.read().await;
     inner.blobs.put(&held).await.map_err(Unready::Failed)?;
     drop(together);
