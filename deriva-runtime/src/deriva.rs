@@ -172,10 +172,11 @@ impl Deriva {
         if let Some(blob) = self.inner.cache.get(addr) {
             return Ok(blob.into_bytes());
         }
-        let since = self.inner.invalidations.now();
-        let epoch = self.inner.cache.epoch(addr);
+        let search = self.inner.search(addr);
         let (blob, cost) = self.fetch(addr).await?;
-        self.inner.cache_found(since, epoch, addr, &blob, cost);
+        self.inner.cache_found(search, |cache, epoch| {
+            cache.insert_since(epoch, addr, &blob, cost);
+        });
         Ok(blob.into_bytes())
     }
 
