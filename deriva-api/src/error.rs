@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::CAddr;
@@ -158,7 +159,11 @@ impl Error {
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Arc::make_mut(&mut self.0).source = Some(Arc::from(source.into()));
+        let source = Some(Arc::from(source.into()));
+        let_go(std::mem::replace(
+            &mut Arc::make_mut(&mut self.0).source,
+            source,
+        ));
         self
     }
 
@@ -267,6 +272,21 @@ impl Error {
     }
 }
 
+impl Drop for Repr {
+    fn drop(&mut self) {
+        let_go(self.source.take());
+    }
+}
+
+/// Lets go of a cause. Errors end anywhere, also on threads where a panic would end the process, and a cause is
+/// code of others: should it panic as it goes, nobody is left to be told.
+fn let_go(source: Option<Arc<dyn StdError + Send + Sync>>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(source))) {
+        // Its own end might panic as well.
+        std::mem::forget(panic);
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.kind, self.0.message)?;
@@ -328,6 +348,33 @@ mod tests {
             (Some("commit"), Some("inner"))
         );
         assert!(StdError::source(&error).is_some() && error.advice().is_some());
+    }
+
+    #[test]
+    fn a_cause_that_panics_as_it_goes_hurts_nobody() {
+        #[derive(Debug)]
+        struct Bad(bool);
+        impl fmt::Display for Bad {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bad")
+            }
+        }
+        impl StdError for Bad {}
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                if self.0 {
+                    // The payload panics as well.
+                    self.0 = false;
+                    std::panic::panic_any(Bad(true));
+                }
+            }
+        }
+        let error = || Error::new(ErrorKind::Function, "x").caused_by(Bad(true));
+        let other = error().clone().with("key", "value");
+        drop(other.caused_by(Bad(true)));
+        let source = error();
+        let source = StdError::source(&source).and_then(|it| it.downcast_ref::<Bad>());
+        assert!(source.is_some(), "the cause is the very one");
     }
 
     #[test]

@@ -166,7 +166,8 @@ pub trait ComputeFunction: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Invalid`], saying what was expected.
     fn check(&self, inputs: usize, params: &Params) -> Result<()>;
 
-    /// Computes the output.
+    /// Computes the output. Where it is neither fresh nor a part of an input, but shared, static or owned by a
+    /// type of the function's, the runtime copies it: it outlives the function, and is let go of anywhere.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for params and inputs that it cannot take, [`ErrorKind::Function`] for

@@ -209,8 +209,10 @@ async fn a_store_prints_how_to_open_it(#[case] uri: &str, #[case] printed: &str)
 
 #[rstest]
 #[case("sled:PATH?cache=1", "cache", "at least 1.0 MiB")]
+#[case("sled:PATH?cache=17TiB", "cache", "at most 16.0 TiB")]
 #[case("sled:PATH?blob_threshold=65537", "blob_threshold", "at most 32.0 KiB")]
 #[case("redb:PATH?cache=1", "cache", "at least 1.0 MiB")]
+#[case("redb:PATH?cache=17TiB", "cache", "at most 16.0 TiB")]
 #[case("redb:PATH?blob_threshold=2MiB", "blob_threshold", "at most 1.0 MiB")]
 #[cfg_attr(
     feature = "rocksdb",

@@ -26,8 +26,8 @@ pub(crate) struct Cli {
         hide_env_values = true
     )]
     pub(crate) store: String,
-    /// Memory for values in flight, results that wait to be written and the cache, as 256MiB; default:
-    /// a quarter of what there is
+    /// Memory for values in flight, results that wait to be written and the cache, as 256MiB; any size will do;
+    /// default: a quarter of what there is
     #[arg(
         long,
         global = true,
@@ -80,7 +80,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         all: bool,
         /// Foretell the time for so many recipes at a time; default: one per core
-        #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        #[arg(long, short, value_name = "N", value_parser = jobs())]
         jobs: Option<u16>,
     },
     /// Tell what differs between the graphs of two addresses
@@ -200,6 +200,11 @@ pub(crate) struct CollectArgs {
     pub(crate) derived_at_most: Option<u64>,
 }
 
+/// So many recipes at a time.
+fn jobs() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=deriva::DerivaBuilder::MAX_JOBS as i64)
+}
+
 /// A number of bytes, such as `10GiB`.
 fn size(text: &str) -> Result<u64, String> {
     let parsed = text.parse::<ByteSize>();
@@ -226,7 +231,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) explain: bool,
     /// Recipes computed at a time; default: one per core
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short, value_name = "N", value_parser = jobs())]
     pub(crate) jobs: Option<u16>,
     /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

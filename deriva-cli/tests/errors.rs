@@ -151,3 +151,108 @@ fn a_store_of_a_newer_format_is_left_alone() {
         "{text}"
     );
 }
+
+/// What a call is to end with: done, or refused as a mistake of usage.
+const DONE: i32 = 0;
+const USAGE: i32 = 2;
+
+/// Runs the command, and fails where it does not end.
+fn ends(bench: &Bench, args: &[&str], code: i32) {
+    let command = bench.command(args);
+    let mut command = assert_cmd::Command::from_std(command);
+    let output = command
+        .timeout(std::time::Duration::from_secs(240))
+        .output();
+    let output = output.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+}
+
+#[test]
+fn numbers_work_or_are_refused_at_their_ends_and_beyond() {
+    let bench = Bench::new();
+    for n in 0..12 {
+        bench.file(&format!("in/{n}"), format!("File {n}\n").repeat(500));
+    }
+    let pipeline = |fan_in: &str| {
+        format!(
+            "name = \"x\"\nroot = \"in\"\n[sources.files]\ninclude = [\"*\"]\n\
+             [steps.zipped]\nfunction = \"compress.gzip/1\"\neach = \"files\"\n\
+             [steps.all]\nfunction = \"bytes.concat/1\"\ninputs = [\"zipped\", \"files\"]\n{fan_in}\n\
+             [outputs]\n\"all\" = \"all\"\n"
+        )
+    };
+    bench.file("p.toml", pipeline(""));
+    for memory in ["0", "1", "7", "8", "16EiB", "99999999EiB"] {
+        ends(&bench, &["run", "p.toml", "--memory", memory], DONE);
+        ends(
+            &bench,
+            &["invalidate", "--function", "compress.gzip/1", "--cascade"],
+            DONE,
+        );
+    }
+    for memory in ["", "x", "-1", "0x7", "nan", "inf"] {
+        ends(&bench, &["run", "p.toml", "--memory", memory], USAGE);
+    }
+    for (jobs, code) in [
+        ("-1", USAGE),
+        ("0", USAGE),
+        ("1", DONE),
+        ("1024", DONE),
+        ("1025", USAGE),
+        ("65536", USAGE),
+        ("18446744073709551616", USAGE),
+    ] {
+        ends(&bench, &["run", "p.toml", "--jobs", jobs], code);
+    }
+    for (fan_in, code) in [
+        ("-1", USAGE),
+        ("0", USAGE),
+        ("1", USAGE),
+        ("2", DONE),
+        ("4294967296", DONE),
+        ("8589934592", DONE),
+        ("9223372036854775807", DONE),
+        ("9223372036854775808", USAGE),
+        ("99999999999999999999999", USAGE),
+    ] {
+        bench.file("fan.toml", pipeline(&format!("fan_in = {fan_in}")));
+        ends(&bench, &["run", "fan.toml"], code);
+    }
+    let roots = bench.ok(&["root", "ls"]);
+    let top = roots
+        .split_whitespace()
+        .find(|word| word.len() == 64)
+        .unwrap();
+    let most = usize::MAX.to_string();
+    for limit in ["0", "1", &most] {
+        ends(&bench, &["graph", top, "--limit", limit], DONE);
+        ends(
+            &bench,
+            &["graph", top, "--limit", limit, "--svg", "g.svg"],
+            DONE,
+        );
+        ends(&bench, &["diff", top, &top[..20], "--limit", limit], DONE);
+    }
+    ends(&bench, &["explain", top, "--jobs", "0"], USAGE);
+    ends(&bench, &["explain", top, "--jobs", "1024"], DONE);
+    ends(&bench, &["graph", top, "--limit", "-1"], USAGE);
+    ends(
+        &bench,
+        &["diff", top, top, "--limit", "18446744073709551616"],
+        USAGE,
+    );
+    for (rate, code) in [
+        ("0", USAGE),
+        ("16EiB", DONE),
+        ("99999999EiB", DONE),
+        ("x", USAGE),
+    ] {
+        ends(&bench, &["scrub", "--rate", rate], code);
+        ends(&bench, &["scrub", "--rate", "16EiB", "--limit", rate], code);
+    }
+    for most in ["0", "1", "16EiB"] {
+        ends(&bench, &["collect", "--derived-at-most", most], DONE);
+    }
+    ends(&bench, &["collect", "--derived-at-most", "-1"], USAGE);
+}

@@ -235,15 +235,22 @@ fn get_writes_through_links_and_into_pipes() {
 }
 
 #[test]
-fn putting_a_damaged_blob_again_repairs_it() {
-    let bench = Bench::new();
-    bench.file("a", "0123456789".repeat(10_000));
-    let a = common::addr(&bench.ok(&["put", "a"]));
-    let file = bench.path(&format!(".deriva/files/{}/{a}", &a[..2]));
-    let mut bytes = std::fs::read(&file).unwrap();
-    bytes[5] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
-    bench.fails(4, &["get", &a]);
-    bench.ok(&["put", "a"]);
-    assert_eq!(bench.ok(&["get", &a]).len(), 100_000);
+fn putting_a_damaged_blob_again_repairs_it_by_whatever_way() {
+    for way in ["a", "folder", "-"] {
+        let bench = Bench::new();
+        let text = "0123456789".repeat(10_000);
+        bench.file("a", &text);
+        bench.file("folder/b", &text);
+        let a = common::addr(&bench.ok(&["put", "a"]));
+        let file = bench.path(&format!(".deriva/files/{}/{a}", &a[..2]));
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[5] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        bench.fails(4, &["get", &a]);
+        let input = std::fs::File::open(bench.path("a")).unwrap();
+        let put = bench.command(&["put", way]).stdin(input).output().unwrap();
+        assert!(put.status.success(), "{way}");
+        assert_eq!(common::addr(&String::from_utf8(put.stdout).unwrap()), a);
+        assert_eq!(bench.ok(&["get", &a]).len(), 100_000, "{way}");
+    }
 }

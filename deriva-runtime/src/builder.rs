@@ -22,6 +22,7 @@ use crate::leases::Leases;
 use crate::memory::{Memory, default_limit};
 use crate::nesting::NestedWaits;
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
+use crate::settings::in_range;
 use crate::slots::Slots;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
@@ -74,6 +75,8 @@ pub struct DerivaBuilder {
 impl DerivaBuilder {
     /// Bytes of blobs that the memory cache holds unless told otherwise.
     pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+    /// The most jobs of a builder or a request, 1024: each may take a thread.
+    pub const MAX_JOBS: usize = PoolExecutor::MAX_THREADS;
 
     /// A builder that knows no store scheme and no function. `deriva::builder()` knows all that
     /// come with deriva.
@@ -157,16 +160,18 @@ impl DerivaBuilder {
         self
     }
 
-    /// Heavy steps at once, and threads of the default pool; at least 1. Default: the number of cores.
+    /// Heavy steps at once, and threads of the default pool: 1 to [`DerivaBuilder::MAX_JOBS`]. Default: the
+    /// number of cores.
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.jobs = Some(jobs.max(1));
+        self.jobs = Some(jobs);
         self
     }
 
     /// Bytes that may be held in memory for values in flight, results that wait to be written, plans
     /// and the memory cache, which yields to the others. Default: a quarter of what the machine has or
     /// the process's control group allows. Where it is short, values are written and read again, and
-    /// large graphs are materialized in stages.
+    /// large graphs are materialized in stages. Any number will do: with 0 nothing is held longer than it is
+    /// needed, and every result is written by itself.
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
@@ -194,7 +199,8 @@ impl DerivaBuilder {
         self.policy_of(name, version, |policy| policy.cutoff = Some(cutoff))
     }
 
-    /// Bytes that the memory cache may hold. Default: 64 MiB; 0 turns it off.
+    /// Bytes that the memory cache may hold: any number, of which no more than [`DerivaBuilder::memory`] counts.
+    /// Default: 64 MiB; 0 turns it off.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = Some(bytes);
         self
@@ -208,13 +214,46 @@ impl DerivaBuilder {
 
     /// Opens the stores and starts the compute pool.
     ///
+    /// Requests run as tasks of the tokio runtime in which this is awaited, wherever they are asked for. A
+    /// runtime of many threads drives itself. One of the flavour `current_thread` works only while somebody
+    /// blocks on it: a request that is asked for from elsewhere meanwhile is answered by nobody. Await
+    /// requests inside its `block_on`, as `#[tokio::main]` and `#[tokio::test]` do, or give it a thread that
+    /// drives it:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use deriva_api::{BlobStore, DagStore};
+    /// # use deriva_runtime::DerivaBuilder;
+    /// # let store = deriva_testkit::ModelStore::new();
+    /// # let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) = (Arc::new(store.clone()), Arc::new(store));
+    /// # let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+    /// # let builder = builder.function("shout", "1", |inputs, _| Ok(inputs[0].to_ascii_uppercase().into()));
+    /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let deriva = runtime.block_on(builder.build())?;
+    /// std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    ///
+    /// // From here on any executor will do.
+    /// let shouted = futures::executor::block_on(async {
+    ///     let leaf = deriva.put("hello").await?;
+    ///     let recipe = deriva.recipe("shout", "1").input(leaf).insert().await?;
+    ///     deriva.get(recipe).await
+    /// })?;
+    /// assert_eq!(shouted, "HELLO");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A runtime that is shut down takes the requests with it: they end with `Cancelled`.
+    ///
     /// # Errors
-    /// `Conflict` for a function registered twice, `Invalid` for a bad URI, a store that is missing, or
-    /// a call outside a tokio runtime, and what the stores say.
+    /// `Conflict` for a function registered twice, `Invalid` for a bad URI, a number out of its range, a store
+    /// that is missing, or a call outside a tokio runtime, and what the stores say.
     pub async fn build(self) -> Result<Deriva> {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let jobs = self.jobs.unwrap_or_else(|| cores().min(Self::MAX_JOBS));
+        in_range("jobs", jobs, 1..=Self::MAX_JOBS).map_err(|error| error.during("build"))?;
         let tokio = tokio::runtime::Handle::try_current().map_err(|source| {
             Error::new(ErrorKind::Invalid, "deriva runs inside a tokio runtime")
                 .during("build")
@@ -238,9 +277,6 @@ impl DerivaBuilder {
             None => both.dag,
         };
         let OpenedStore { blobs, dag } = self.layers.wrap(OpenedStore { blobs, dag });
-        let jobs = self
-            .jobs
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get));
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let functions = Arc::new(self.functions);
         let executor = match self.executor {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{
-    AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
-    DagStoreExt, Error, ErrorKind, Node, Recipe, Result,
+    AddrPrefix, Blob, BlobHasher, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr,
+    DagStore, DagStoreExt, Error, ErrorKind, Node, Recipe, Result,
 };
 use futures::TryStreamExt;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::call::check;
 use crate::digest::state_digest;
 use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
@@ -89,7 +90,7 @@ impl Deriva {
     /// What the store says, such as `Full`.
     pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
-        self.whole(&addrs).await?;
+        self.inner.make_way(addrs.iter().copied()).await?;
         let _adding = self.inner.adding(addrs).await;
         self.inner.blobs.put(blobs).await
     }
@@ -100,35 +101,18 @@ impl Deriva {
     /// # Errors
     /// What the store says, but for damage.
     pub async fn whole(&self, addrs: &[CAddr]) -> Result<Vec<bool>> {
-        let mut whole = Vec::with_capacity(addrs.len());
-        for (addr, stat) in addrs.iter().zip(self.inner.blobs.stat(addrs).await?) {
-            let read = match stat {
-                None => Ok(None),
-                Some(_) => {
-                    self.inner
-                        .blobs
-                        .get_range(*addr, ByteRange::new(0, 1))
-                        .await
-                }
-            };
-            whole.push(match read {
-                Ok(read) => read.is_some(),
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    self.inner.discard_damaged(&[*addr]).await?;
-                    false
-                }
-                Err(error) => return Err(error),
-            });
-        }
-        Ok(whole)
+        self.inner.whole(addrs).await
     }
 
-    /// Stores everything that a reader gives as one blob, in bounded memory.
+    /// Stores everything that a reader gives as one blob, in bounded memory. A damaged copy that is there is
+    /// replaced.
     ///
     /// # Errors
     /// What the reader or the store says; then nothing is stored.
     pub async fn put_reader(&self, mut reader: impl AsyncRead + Unpin + Send) -> Result<BlobStat> {
         let mut writer = self.inner.blobs.writer(None).await?;
+        // The address has to be known before the end: a damaged copy makes way, and a collection is told.
+        let mut hasher = BlobHasher::new();
         loop {
             let mut piece = bytes::BytesMut::with_capacity(PIECE);
             while piece.len() < PIECE {
@@ -141,11 +125,12 @@ impl Deriva {
                 }
             }
             if piece.is_empty() {
-                let adding = self.inner.adding(Vec::new()).await;
-                let stat = writer.finish().await?;
-                adding.note(stat.addr);
-                return Ok(stat);
+                let addr = hasher.finish().addr;
+                self.inner.make_way([addr]).await?;
+                let _adding = self.inner.adding(vec![addr]).await;
+                return writer.finish().await;
             }
+            hasher.update(&piece);
             writer.write(piece.freeze()).await?;
         }
     }
@@ -177,8 +162,8 @@ impl Deriva {
         let Some(function) = self.inner.functions.lookup(recipe.name(), recipe.version()) else {
             return Ok(());
         };
-        let checked = function.check(recipe.input_count(), &recipe.params()?);
-        checked.map_err(|error| error.during("insert").with("function", function.id()))
+        let checked = check(&**function, recipe.input_count(), &recipe.params()?);
+        checked.map_err(|error| error.during("insert"))
     }
 
     /// The bytes of an address: read, or computed with all that they need.
@@ -189,10 +174,11 @@ impl Deriva {
         if let Some(blob) = self.inner.cache.get(addr) {
             return Ok(blob.into_bytes());
         }
-        let since = self.inner.invalidations.now();
-        let epoch = self.inner.cache.epoch(addr);
+        let search = self.inner.search(addr);
         let (blob, cost) = self.fetch(addr).await?;
-        self.inner.cache_found(since, epoch, addr, &blob, cost);
+        self.inner.cache_found(search, |cache, epoch| {
+            cache.insert_since(epoch, addr, &blob, cost);
+        });
         Ok(blob.into_bytes())
     }
 

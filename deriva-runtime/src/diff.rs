@@ -131,7 +131,7 @@ impl Deriva {
         self.diff_up_to(before, after, Self::DIFFERENCES).await
     }
 
-    /// What differs between the graphs of two addresses: the first `limit` differences.
+    /// What differs between the graphs of two addresses: the first `limit` differences, of any number.
     ///
     /// # Errors
     /// As [`Deriva::diff`].

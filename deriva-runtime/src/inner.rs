@@ -1,9 +1,8 @@
 //! What all handles and requests of one [`crate::Deriva`] share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use deriva_api::{Blob, BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
+use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
 
 use crate::cache::{BlobCache, Epoch};
 use crate::costs::Costs;
@@ -45,6 +44,13 @@ pub(crate) struct Inner {
     pub(crate) jobs: usize,
 }
 
+/// When a search in the stores began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search {
+    since: Moment,
+    epoch: Epoch,
+}
+
 impl Inner {
     /// Lands flights whose results are not recorded. Where anything was forgotten since, they may rely on it
     /// and are abandoned: who waits for them may have asked later.
@@ -59,21 +65,24 @@ impl Inner {
         });
     }
 
-    /// Keeps a blob in the memory cache under the address through which it was found, unless anything was
-    /// forgotten since the search for it began.
-    pub(crate) fn cache_found(
+    /// Begins a search for the bytes of an address, of which something may be kept in the memory cache.
+    pub(crate) fn search(&self, addr: CAddr) -> Search {
+        Search {
+            since: self.invalidations.now(),
+            epoch: self.cache.epoch(addr),
+        }
+    }
+
+    /// Keeps in the memory cache what was found: the one way into it. Does nothing where anything was forgotten
+    /// since the search began.
+    pub(crate) fn cache_found<T>(
         &self,
-        since: Moment,
-        epoch: Epoch,
-        addr: CAddr,
-        blob: &Blob,
-        cost: Duration,
-    ) {
-        self.invalidations.with_moved(since, |moved| {
-            if !moved {
-                self.cache.insert_since(epoch, addr, blob, cost);
-            }
-        });
+        search: Search,
+        keep: impl FnOnce(&Arc<BlobCache>, Epoch) -> T,
+    ) -> Option<T> {
+        self.invalidations.with_moved(search.since, |moved| {
+            (!moved).then(|| keep(&self.cache, search.epoch))
+        })
     }
 
     /// Waits for the writes that have been let through the gate.

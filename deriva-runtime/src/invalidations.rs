@@ -323,17 +323,18 @@ mod tests {
     async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
         let inner = inner().await;
         let blob = Blob::new("old");
-        let cache = |since| {
-            let epoch = inner.cache.epoch(addr(1));
-            inner.cache_found(since, epoch, addr(1), &blob, Duration::ZERO);
+        let cache = |search| {
+            inner.cache_found(search, |cache, epoch| {
+                cache.insert_since(epoch, addr(1), &blob, Duration::ZERO);
+            });
         };
-        let since = inner.invalidations.now();
+        let search = inner.search(addr(1));
         let under_way = inner.invalidations.begin(&barring(&[]));
-        cache(inner.invalidations.now());
+        cache(inner.search(addr(1)));
         drop(under_way);
-        cache(since);
+        cache(search);
         assert!(inner.cache.get(addr(1)).is_none());
-        cache(inner.invalidations.now());
+        cache(inner.search(addr(1)));
         assert!(inner.cache.get(addr(1)).is_some());
     }
 

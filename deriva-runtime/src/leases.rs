@@ -95,15 +95,8 @@ impl Deriva {
 
 /// The permission to add to the stores, which nobody takes away from meanwhile.
 pub(crate) struct Adding<'a> {
-    lease: Lease,
+    _lease: Lease,
     _together: RwLockReadGuard<'a, ()>,
-}
-
-impl Adding<'_> {
-    /// Names an address that became known on the way.
-    pub(crate) fn note(&self, addr: CAddr) {
-        self.lease.note([addr]);
-    }
 }
 
 impl Inner {
@@ -123,7 +116,7 @@ impl Inner {
     pub(crate) async fn adding(&self, addrs: Vec<CAddr>) -> Adding<'_> {
         let lease = self.hold(addrs);
         Adding {
-            lease,
+            _lease: lease,
             _together: self.gate.read().await,
         }
     }

@@ -22,7 +22,7 @@ pub enum StoreResults {
     /// Those of named roots, and those whose computation took at least this long for each MiB of output:
     /// what can be computed again in less time than that needs no disk.
     Worth {
-        /// Time of computation for each MiB.
+        /// Time of computation for each MiB; any, from zero (all) to [`Duration::MAX`] (none but empty ones).
         per_mib: Duration,
     },
 }
@@ -36,7 +36,8 @@ impl StoreResults {
             Self::Roots => is_root,
             Self::Worth { per_mib } => {
                 is_root
-                    || output.cost.as_nanos() << 20 >= per_mib.as_nanos() * u128::from(output.len)
+                    || output.cost.as_nanos() << 20
+                        >= per_mib.as_nanos().saturating_mul(u128::from(output.len))
             }
         }
     }

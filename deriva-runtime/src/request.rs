@@ -10,10 +10,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::DerivaBuilder;
 use crate::event::{Event, Materialized};
 use crate::inner::Inner;
 use crate::nesting::Nesting;
 use crate::policy::{Cutoff, StoreResults};
+use crate::settings::in_range;
 use crate::stages::materialize;
 use crate::timeline::Timeline;
 
@@ -95,20 +97,22 @@ impl Materialize {
         self
     }
 
-    /// Gives up after this time, by the builder's clock, with [`ErrorKind::Timeout`]. Default: none.
+    /// Gives up after this time, by the builder's clock, with [`ErrorKind::Timeout`]; any time will do, also
+    /// zero. Default: none.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline);
         self
     }
 
-    /// Heavy steps in flight at once, at least 1. Default: the builder's `jobs`.
+    /// Heavy steps in flight at once: 1 to [`DerivaBuilder::MAX_JOBS`](crate::DerivaBuilder::MAX_JOBS), else the
+    /// request is `Invalid`. Default: the builder's `jobs`.
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.options.jobs = jobs.max(1);
+        self.options.jobs = jobs;
         self
     }
 
     /// Who goes first where requests compete for the executor: the one of the higher priority; among
-    /// equals each gets its share. Default: 0.
+    /// equals each gets its share. Any number; default: 0.
     pub fn priority(mut self, priority: i32) -> Self {
         self.options.priority = priority;
         self
@@ -166,6 +170,8 @@ impl IntoFuture for Materialize {
                 targets,
                 options,
             } = self;
+            in_range("jobs", options.jobs, 1..=DerivaBuilder::MAX_JOBS)
+                .map_err(|error| error.during("materialize"))?;
             let tokio = inner.tokio.clone();
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
             let span = span(&targets);

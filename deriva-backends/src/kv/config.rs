@@ -11,6 +11,9 @@ use crate::{Durability, options};
 
 const OPTIONS: [&str; 3] = ["durability", "cache", "blob_threshold"];
 
+/// More than any machine has; engines add to the number that they are given.
+const MAX_CACHE: u64 = 16 << 40;
+
 /// The settings. They are compared when one path is opened twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KvConfig {
@@ -61,6 +64,10 @@ impl KvConfig {
     pub(crate) fn check(&self, limits: &Limits) -> Result<()> {
         if self.cache < limits.min_cache {
             let range = format!("at least {}", ByteSize(limits.min_cache));
+            return Err(out_of_range("cache", self.cache, range));
+        }
+        if self.cache > MAX_CACHE {
+            let range = format!("at most {}", ByteSize(MAX_CACHE));
             return Err(out_of_range("cache", self.cache, range));
         }
         if self.blob_threshold > limits.max_blob_threshold {

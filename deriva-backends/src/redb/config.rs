@@ -20,6 +20,6 @@ pub struct RedbConfig {
 
 kv_config!(
     RedbConfig, RedbEngine, LIMITS,
-    cache: "Default: 256 MiB, at least 1 MiB.",
+    cache: "Default: 256 MiB, at least 1 MiB and at most 16 TiB.",
     blob_threshold: "Default: 16 KiB, at most 1 MiB."
 );

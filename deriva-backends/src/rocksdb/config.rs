@@ -21,6 +21,6 @@ pub struct RocksDbConfig {
 kv_config!(
     RocksDbConfig, RocksDbEngine, LIMITS,
     cache: "Up to 64 MiB of writes that are not sorted into files yet come on top. \
-            Default: 256 MiB, at least 1 MiB.",
+            Default: 256 MiB, at least 1 MiB and at most 16 TiB.",
     blob_threshold: "Default: 32 KiB, at most 1 MiB."
 );

@@ -20,6 +20,6 @@ pub struct SledConfig {
 
 kv_config!(
     SledConfig, SledEngine, LIMITS,
-    cache: "Default: 256 MiB, at least 1 MiB.",
+    cache: "Default: 256 MiB, at least 1 MiB and at most 16 TiB.",
     blob_threshold: "Default: 32 KiB, which is also the most."
 );

@@ -162,7 +162,7 @@ async fn store_full(batch: &mut Vec<Recipe>, store: Option<&Deriva>, full: usize
 /// depends on the addresses in it, not on their places: a file that is added or removed moves the
 /// cuts near it, and leaves the others, with their results, where they were.
 fn chunks<'a>(level: &'a [u32], addrs: &[CAddr], most: usize) -> Vec<&'a [u32]> {
-    let mean = (most / 2).max(2) as u32;
+    let mean = u32::try_from((most / 2).max(2)).unwrap_or(u32::MAX);
     let cuts = |node: u32| {
         let [a, b, c, d, ..] = *addrs[node as usize].as_bytes();
         u32::from_le_bytes([a, b, c, d]) % mean == 0

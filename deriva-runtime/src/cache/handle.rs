@@ -7,6 +7,9 @@ use deriva_api::{CAddr, Result};
 use super::{BlobCache, CacheStats, Pinned};
 use crate::Deriva;
 
+/// How often a search is made again beside which something was forgotten.
+const ATTEMPTS: usize = 4;
+
 impl Deriva {
     /// Makes the bytes of an address available and keeps them in the memory cache while the guard
     /// lives.
@@ -16,15 +19,25 @@ impl Deriva {
     /// [`Deriva::materialize`].
     pub async fn pin(&self, addr: CAddr) -> Result<Pinned> {
         let cache = self.cache();
+        let mut attempts = 0;
         loop {
             if let Some(pinned) = cache.pin(addr)? {
                 return Ok(pinned);
             }
-            let epoch = cache.epoch(addr);
+            let search = self.inner.search(addr);
             let (blob, cost) = self.fetch(addr).await?;
-            if let Some(pinned) = cache.insert_pinned(epoch, addr, &blob, cost)? {
+            let keep =
+                |cache: &Arc<BlobCache>, epoch| cache.insert_pinned(epoch, addr, &blob, cost);
+            if let Some(pinned) = self.inner.cache_found(search, keep).transpose()?.flatten() {
                 return Ok(pinned);
             }
+            // What was found may be what was forgotten meanwhile. Where that goes on and on, who asked has it as
+            // it was, and nobody else does.
+            attempts += 1;
+            if attempts == ATTEMPTS {
+                return cache.pin_apart(addr, &blob);
+            }
+            self.inner.invalidations.settled().await;
         }
     }
 

@@ -75,6 +75,20 @@ impl BlobCache {
         Ok(Some(self.guard(addr, id, blob.clone())))
     }
 
+    /// Counts and keeps a blob as a pinned one, as if it had been removed at once: nobody finds it.
+    ///
+    /// # Errors
+    /// `Full` when what is pinned would exceed the limit.
+    pub(super) fn pin_apart(self: &Arc<Self>, addr: CAddr, blob: &Blob) -> Result<Pinned> {
+        let size = size(blob);
+        self.reserve_pinned(addr, size)?;
+        if !self.reserve(size, Priority::NONE) {
+            self.bytes.fetch_add(size, Relaxed);
+        }
+        let id = self.shard(addr).insert_orphan(size);
+        Ok(self.guard(addr, id, blob.clone()))
+    }
+
     /// Counts `size` bytes as pinned. Called under the lock of the entry's shard, so that two who pin
     /// the same are not counted twice.
     fn reserve_pinned(&self, addr: CAddr, size: u64) -> Result<()> {

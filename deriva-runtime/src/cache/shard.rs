@@ -124,6 +124,14 @@ impl Shard {
         id
     }
 
+    /// Notes a pinned entry that nobody finds; answers with its id.
+    pub(super) fn insert_orphan(&mut self, size: u64) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.orphans.push(Orphan { id, size, pins: 1 });
+        id
+    }
+
     /// Removes an entry, if it is there; answers with the bytes that this frees.
     pub(super) fn remove(&mut self, addr: CAddr) -> Option<u64> {
         let entry = self.table.remove(&addr)?;

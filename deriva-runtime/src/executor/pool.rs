@@ -8,8 +8,10 @@ use deriva_api::{
 };
 use tokio::sync::oneshot;
 
+use crate::call::{guarded, let_go};
 use crate::functions::FunctionRegistry;
 use crate::nesting::Nesting;
+use crate::settings::in_range;
 
 /// Runs steps on its own pool of threads, so that computation never holds up the async workers.
 #[derive(Debug)]
@@ -20,18 +22,24 @@ pub struct PoolExecutor {
 }
 
 impl PoolExecutor {
-    /// A pool of `threads` threads; 0 means as many as there are cores.
+    /// The most threads of a pool, and the most jobs of a request.
+    pub const MAX_THREADS: usize = 1024;
+
+    /// A pool of `threads` threads, at most [`PoolExecutor::MAX_THREADS`]; 0 means as many as there are cores.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] when the system gives no threads.
+    /// [`ErrorKind::Invalid`] for more threads, [`ErrorKind::Unavailable`] when the system does not give them.
     pub fn new(
         functions: Arc<FunctionRegistry>,
         clock: Arc<dyn Clock>,
         threads: usize,
     ) -> Result<Self> {
+        in_range("threads", threads, 0..=Self::MAX_THREADS)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("deriva-compute-{i}"))
+            // Without one, a panic that nobody foresaw would end the process.
+            .panic_handler(let_go)
             .build()
             .map_err(|source| {
                 Error::new(ErrorKind::Unavailable, "the compute pool could not start")
@@ -72,8 +80,13 @@ impl Executor for PoolExecutor {
         let is_nested = nesting.is_nested();
         let work = move || {
             // Who gave the step up before it began needs no answer, and so no work.
-            if !sender.is_closed() {
-                let _ = sender.send(super::run(&functions, &*clock, &step, &nesting));
+            let wanted = !sender.is_closed();
+            // Takes all that it holds with it: the end of that is foreign code, too.
+            let run = move || wanted.then(|| super::run(&functions, &*clock, &step, &nesting));
+            let message = "letting go of a step panicked";
+            let ran = guarded(ErrorKind::Function, message, run);
+            if let Some(executed) = ran.transpose() {
+                let_go(sender.send(executed.and_then(|executed| executed)));
             }
         };
         if is_nested {

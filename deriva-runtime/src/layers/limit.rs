@@ -24,7 +24,7 @@ impl LimitLayer {
     /// The limit unless told otherwise: 64 calls.
     pub const DEFAULT_CALLS: usize = 64;
 
-    /// A layer that lets `calls` calls in at once; at least 1.
+    /// A layer that lets `calls` calls in at once: 1 or more; 0 counts as 1.
     #[must_use]
     pub fn new(calls: usize) -> Self {
         Self {

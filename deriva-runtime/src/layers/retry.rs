@@ -46,28 +46,30 @@ impl RetryLayer {
         }
     }
 
-    /// How often a call is made at the most, the first attempt included; at least 1. Default: 5.
+    /// How often a call is made at the most, the first attempt included: 1 or more; 0 counts as 1. Default: 5.
     #[must_use]
     pub fn attempts(mut self, attempts: usize) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// How long to wait after the first attempt. Default: 50 ms.
+    /// How long to wait after the first attempt: any time, and no longer than [`RetryLayer::max_delay`].
+    /// Default: 50 ms.
     #[must_use]
     pub fn first_delay(mut self, delay: Duration) -> Self {
         self.first_delay = delay;
         self
     }
 
-    /// How many times longer each delay is than the one before; at least 1. Default: 2.
+    /// How many times longer each delay is than the one before: 1 or more; what is less, and what is no number,
+    /// counts as 1. Default: 2.
     #[must_use]
     pub fn factor(mut self, factor: f32) -> Self {
         self.factor = factor.max(1.0);
         self
     }
 
-    /// The longest delay, before jitter. Default: 5 s.
+    /// The longest delay, before jitter: any time. Default: 5 s.
     #[must_use]
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;

@@ -28,7 +28,7 @@ impl TimeoutLayer {
     /// The limit unless told otherwise: 30 seconds.
     pub const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
 
-    /// A layer with this limit for each call.
+    /// A layer with this limit for each call: any time. With zero a call fails unless it is answered at once.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self {

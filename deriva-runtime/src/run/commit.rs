@@ -66,7 +66,8 @@ impl Batch {
     /// An empty batch, under a memory budget.
     pub(super) fn new(memory: u64) -> Self {
         Self {
-            room: BACKLOG_BYTES.min(memory / SHARE),
+            // However small the budget is, a result may wait alone.
+            room: BACKLOG_BYTES.min(memory / SHARE).max(1),
             ..Self::default()
         }
     }
@@ -123,11 +124,7 @@ impl Run {
     /// Starts to write what is there, if nothing is being written: a full batch, or with `any` also
     /// a smaller one.
     pub(super) fn commit(&mut self, any: bool) {
-        let due = if any {
-            !self.batch.is_empty()
-        } else {
-            self.batch.is_full()
-        };
+        let due = !self.batch.is_empty() && (any || self.batch.is_full());
         if self.committing || !due {
             return;
         }
@@ -222,6 +219,9 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     let lease = inner.hold(recorded.collect());
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
+        let way = inner
+            .make_way(flying.batch.blobs.iter().map(Blob::addr))
+            .await;
         // Until the flights have landed: who asks after an invalidation must not join them.
         let _together = inner.gate.read().await;
         let Batch {
@@ -230,7 +230,11 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
             strict,
             ..
         } = &flying.batch;
-        let result = match watch.refuses(records, also, *strict).await {
+        let refused = match way {
+            Ok(()) => watch.refuses(records, also, *strict).await,
+            Err(error) => Err(error),
+        };
+        let result = match refused {
             Ok(false) => write(&inner, &flying.batch).await.map(Written::Recorded),
             Ok(true) => Ok(Written::Refused),
             Err(error) => Err(error.during("commit")),

@@ -1,7 +1,6 @@
 //! Heavy functions: handed to the executor, the longest remaining path first.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,6 +14,7 @@ use tracing::debug;
 
 use super::lost::Unread;
 use super::{Done, Run, hand_over};
+use crate::call::guarded_async;
 use crate::event::Event;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
@@ -176,6 +176,9 @@ impl Run {
             sources,
             self.options.nesting.clone(),
         );
+        // Around all that a step holds: a task that panics would leave the run waiting for it.
+        let work = guarded_async(ErrorKind::Internal, "the executor panicked", work);
+        let work = work.map(|ended| ended.unwrap_or_else(|error| Ended::Executed(Err(error))));
         let work = self.sliced(node, work);
         let (inner, sender) = (Arc::clone(&self.inner), self.executing.sender.clone());
         let handed_over = Arc::clone(&is_handed_over);
@@ -228,11 +231,7 @@ async fn execute(
     let executed = match prepared {
         Ok(operands) => {
             step.inputs = operands;
-            let work = AssertUnwindSafe(inner.executor.execute(step)).catch_unwind();
-            nesting
-                .around(work)
-                .await
-                .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the executor panicked")))
+            nesting.around(inner.executor.execute(step)).await
         }
         Err(Unready::Failed(error)) => Err(error),
         Err(Unready::Unread(inputs)) => return Ended::Unread(inputs),
@@ -281,6 +280,8 @@ async fn store(
         })
         .collect();
     lease.note(held.iter().map(Blob::addr));
+    let way = inner.make_way(held.iter().map(Blob::addr)).await;
+    way.map_err(Unready::Failed)?;
     let together = inner.gate.read().await;
     inner.blobs.put(&held).await.map_err(Unready::Failed)?;
     drop(together);

@@ -4,7 +4,6 @@
 //! scheduler keeps it supplied, nobody is woken for a chunk.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use deriva_api::{Clock, ComputeFunction};
@@ -12,7 +11,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::light::{Chunk, ChunkDone, broken_chunk, run_chunk};
+use super::light::{Chunk, ChunkDone, run_chunk};
+use crate::call::let_go;
 use crate::inner::Inner;
 
 /// Chunks on their way for each lane: one runs, one waits.
@@ -112,13 +112,9 @@ impl Drop for Lanes {
 impl Shared {
     fn run(&self) {
         while let Some(chunk) = self.take() {
-            let nodes = chunk.nodes();
-            // Functions are called behind a guard of their own; what is left is the end of their inputs.
-            let run = move || run_chunk(&chunk, &self.functions, &*self.clock);
-            let done = catch_unwind(AssertUnwindSafe(run));
-            let done = done.unwrap_or_else(|panic| broken_chunk(nodes, &*panic));
+            let done = run_chunk(chunk, &self.functions, &*self.clock);
             // Who stopped waiting needs no answer.
-            let _ = self.done.send(done);
+            let_go(self.done.send(done));
         }
     }
 

@@ -1,14 +1,13 @@
 //! Light functions: many at a time, run by the scheduler itself or beside it.
 
-use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, Bytes, Clock, ComputeFunction, Error, ErrorKind, Params, Recipe, Result};
+use deriva_api::{Blob, Bytes, Clock, ComputeFunction, ErrorKind, Params, Recipe, Result};
 
 use super::Run;
-use crate::call::{call, message};
+use crate::call::{call, guarded};
 use crate::costs::Calls;
 use crate::plan::NodeId;
 
@@ -44,12 +43,6 @@ pub(super) struct ChunkDone {
     took: Duration,
 }
 
-impl Chunk {
-    pub(super) fn nodes(&self) -> Vec<NodeId> {
-        self.steps.iter().map(|step| step.node).collect()
-    }
-}
-
 impl Run {
     /// Whether a node is run in place, now that its inputs are known.
     pub(super) fn is_light(&self, node: NodeId) -> bool {
@@ -74,11 +67,11 @@ impl Run {
         if beside {
             self.lanes.push(chunk);
         } else {
-            self.run_here(&chunk);
+            self.run_here(chunk);
         }
     }
 
-    pub(super) fn run_here(&mut self, chunk: &Chunk) {
+    pub(super) fn run_here(&mut self, chunk: Chunk) {
         let done = run_chunk(chunk, &self.plan.functions, &*self.inner.clock);
         self.chunk_done(done);
     }
@@ -145,25 +138,21 @@ impl Run {
     }
 }
 
+/// Runs a chunk and lets go of it. Functions are called behind a guard of their own; what is left is the end of
+/// their inputs.
 pub(super) fn run_chunk(
-    chunk: &Chunk,
+    chunk: Chunk,
     functions: &[Arc<dyn ComputeFunction>],
     clock: &dyn Clock,
 ) -> ChunkDone {
     let began = clock.now();
-    let none = Params::new();
-    let run = |step: &Step| {
-        let inputs = &chunk.inputs[step.inputs.start as usize..step.inputs.end as usize];
-        let function = &*functions[step.function as usize];
-        let output = match &step.params {
-            None => call(function, inputs, &none),
-            Some(recipe) => recipe
-                .params()
-                .and_then(|params| call(function, inputs, &params)),
-        };
-        (step.node, output.map(Blob::new))
-    };
-    let results: Vec<_> = chunk.steps.iter().map(run).collect();
+    let nodes: Vec<NodeId> = chunk.steps.iter().map(|step| step.node).collect();
+    let message = "letting go of the inputs of a function panicked";
+    let results = guarded(ErrorKind::Function, message, move || chunk.run(functions));
+    let results = results.unwrap_or_else(|error| {
+        let failed = nodes.into_iter().map(|node| (node, Err(error.clone())));
+        failed.collect()
+    });
     let took = clock.now().saturating_sub(began);
     ChunkDone {
         cost: took / results.len().max(1) as u32,
@@ -173,14 +162,21 @@ pub(super) fn run_chunk(
     }
 }
 
-pub(super) fn broken_chunk(nodes: Vec<NodeId>, panic: &(dyn Any + Send)) -> ChunkDone {
-    let what = "letting go of the inputs of a function panicked";
-    let error = Error::new(ErrorKind::Function, what).with("panic", message(panic));
-    let failed = nodes.into_iter().map(|node| (node, Err(error.clone())));
-    ChunkDone {
-        results: failed.collect(),
-        cost: Duration::ZERO,
-        began: Duration::ZERO,
-        took: Duration::ZERO,
+impl Chunk {
+    fn run(&self, functions: &[Arc<dyn ComputeFunction>]) -> Vec<(NodeId, Result<Blob>)> {
+        let none = Params::new();
+        let run = |step: &Step| {
+            let inputs = &self.inputs[step.inputs.start as usize..step.inputs.end as usize];
+            let function = &*functions[step.function as usize];
+            let output = match &step.params {
+                None => call(function, inputs, &none),
+                Some(recipe) => {
+                    let params = recipe.params();
+                    params.and_then(|params| call(function, inputs, &params))
+                }
+            };
+            (step.node, output.map(Blob::new))
+        };
+        self.steps.iter().map(run).collect()
     }
 }

@@ -330,7 +330,7 @@ impl Run {
                 continue;
             }
             if let Some(chunk) = self.lanes.take_back() {
-                self.run_here(&chunk);
+                self.run_here(chunk);
                 continue;
             }
             // More to write comes soon while there is a lane at work.

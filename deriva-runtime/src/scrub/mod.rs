@@ -20,6 +20,7 @@ use std::time::Duration;
 use deriva_api::{Error, ErrorKind, Result};
 
 use crate::Deriva;
+use crate::settings::in_range;
 
 pub use cursor::ScrubCursor;
 pub use report::{Finding, FindingKind, ScrubEvent, Scrubbed};
@@ -63,10 +64,10 @@ impl Scrub {
     /// Bytes read in a second unless told otherwise: 64 MiB.
     pub const DEFAULT_BYTES_PER_SECOND: u64 = 64 << 20;
 
-    /// Bytes to read in a second on the average over a batch of 4 MiB or one blob, at least 1.
-    /// Default: 64 MiB. What is computed in order to heal is not counted.
+    /// Bytes to read in a second on the average over a batch of 4 MiB or one blob: 1 or more, else the request
+    /// is `Invalid`. Default: 64 MiB. What is computed in order to heal is not counted.
     pub fn bytes_per_second(mut self, bytes: u64) -> Self {
-        self.rate = bytes.max(1);
+        self.rate = bytes;
         self
     }
 
@@ -76,13 +77,14 @@ impl Scrub {
         self
     }
 
-    /// Stops after the batch with which so many bytes have been read. Default: at the end.
+    /// Stops after the batch with which so many bytes have been read: with 0, after the first. Default: at the
+    /// end.
     pub fn limit_bytes(mut self, bytes: u64) -> Self {
         self.limit_bytes = bytes;
         self
     }
 
-    /// Stops after the batch with which this time is over. Default: at the end.
+    /// Stops after the batch with which this time is over: with zero, after the first. Default: at the end.
     pub fn limit_time(mut self, time: Duration) -> Self {
         self.limit_time = Some(time);
         self
@@ -111,6 +113,8 @@ impl IntoFuture for Scrub {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let inner = &self.deriva.inner;
+            in_range("bytes_per_second", self.rate, 1..=u64::MAX)
+                .map_err(|error| error.during("scrub"))?;
             if !(inner.blobs.capabilities().list && inner.dag.capabilities().list) {
                 let what = "a store that cannot list what it holds cannot be scrubbed";
                 return Err(Error::new(ErrorKind::Unsupported, what).during("scrub"));
@@ -163,7 +167,8 @@ impl Work<'_> {
     async fn pace(&mut self, bytes: u64, started: Duration) {
         self.done.bytes += bytes;
         let clock = &self.request.deriva.inner.clock;
-        let due = Duration::from_secs_f64(bytes as f64 / self.request.rate as f64);
+        let due = Duration::try_from_secs_f64(bytes as f64 / self.request.rate as f64);
+        let due = due.unwrap_or(Duration::MAX);
         let took = clock.now().saturating_sub(started);
         if let Some(rest) = due.checked_sub(took).filter(|rest| !rest.is_zero()) {
             clock.sleep(rest).await;

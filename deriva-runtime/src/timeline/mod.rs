@@ -114,7 +114,7 @@ impl Timeline {
         Self::with_limit(Self::SLICES)
     }
 
-    /// Records at most so many slices; those after them are counted only.
+    /// Records at most so many slices, about 200 bytes each; those after them are counted only. Any number.
     #[must_use]
     pub fn with_limit(slices: usize) -> Self {
         Self(Arc::new(Mutex::new(Recorded {

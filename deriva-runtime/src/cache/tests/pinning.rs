@@ -41,6 +41,20 @@ fn a_large_blob_can_be_pinned_as_long_as_the_pinned_fit() {
 }
 
 #[test]
+fn what_is_pinned_apart_counts_and_is_found_by_nobody() {
+    let cache = cache(8 * 4096);
+    let pin = |size| cache.pin_apart(key(1), &blob_of(size));
+    let (large, small) = (pin(6 * 4096).unwrap(), pin(4096).unwrap());
+    assert!(cache.get(key(1)).is_none());
+    assert_eq!(pin(2 * 4096).unwrap_err().kind(), ErrorKind::Full);
+    let stats = cache.assert_accounted();
+    assert_eq!((stats.bytes, stats.pinned_bytes), (7 * 4096, 7 * 4096));
+    drop((large, small));
+    let stats = cache.assert_accounted();
+    assert_eq!((stats.bytes, stats.pinned_bytes), (0, 0));
+}
+
+#[test]
 fn only_what_is_pinned_is_above_a_lowered_limit() {
     let cache = cache(8 * 4096);
     for i in 0..8 {

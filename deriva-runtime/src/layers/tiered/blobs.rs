@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes, CAddr,
-    Capabilities, Error, ErrorKind, Result,
+    Blob, BlobHasher, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes,
+    CAddr, Capabilities, Error, ErrorKind, Result,
 };
 use futures::TryStreamExt;
 use tokio::sync::OnceCell;
@@ -15,6 +15,7 @@ use tokio::sync::OnceCell;
 use super::fence::{Fence, Ticket};
 use super::held::Held;
 use super::{TieredLayer, Traffic, complete};
+use crate::putting::damaged;
 
 /// A fast blob store in front of a slow one.
 #[derive(Debug)]
@@ -164,6 +165,20 @@ impl Fast {
         }
     }
 
+    async fn remove_both(&self, slow: &dyn BlobStore, addrs: &[CAddr]) -> Result<()> {
+        let (fast, slow) = (self.remove(addrs), slow.remove(addrs));
+        self.fence.remove(addrs, fast, slow).await
+    }
+
+    /// Removes damaged blobs from the slow store, so that a put there stores them.
+    async fn make_way(&self, slow: &dyn BlobStore, addrs: &[CAddr]) -> Result<()> {
+        let damaged = damaged(slow, addrs).await?;
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        self.remove_both(slow, &damaged).await
+    }
+
     /// Removes copies durably: none may come back after a crash when what it copies is gone.
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
         let hint = "without that, removed blobs would be served: see what ails the fast store";
@@ -183,6 +198,9 @@ impl BlobStore for TieredBlobs {
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        // A whole copy hides a damaged blob from those who look before they put.
+        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        self.fast.make_way(&*self.slow, &addrs).await?;
         let ticket = self.fast.fence.ticket();
         self.slow.put(blobs).await?;
         self.fill(ticket, blobs.iter()).await;
@@ -190,7 +208,7 @@ impl BlobStore for TieredBlobs {
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
-        let slow = self.slow.writer(expect).await?;
+        let writer = self.slow.writer(expect).await?;
         let too_long = expect.is_some_and(|expect| expect.len > self.max_blob);
         let copy = match too_long {
             true => None,
@@ -203,7 +221,9 @@ impl BlobStore for TieredBlobs {
             },
         };
         Ok(Box::new(TieredWriter {
-            slow,
+            store: Arc::clone(&self.slow),
+            slow: writer,
+            hasher: BlobHasher::new(),
             copy,
             left: self.max_blob,
             fast: Arc::clone(&self.fast),
@@ -256,8 +276,7 @@ impl BlobStore for TieredBlobs {
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
-        let (fast, slow) = (self.fast.remove(addrs), self.slow.remove(addrs));
-        self.fast.fence.remove(addrs, fast, slow).await
+        self.fast.remove_both(&*self.slow, addrs).await
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
@@ -282,7 +301,10 @@ impl fmt::Display for TieredBlobs {
 /// Writes to both, as long as the fast store keeps up with the limit on length.
 #[derive(Debug)]
 struct TieredWriter {
+    store: Arc<dyn BlobStore>,
     slow: Box<dyn BlobWriter>,
+    /// Of what was written: at the end a damaged blob has to make way.
+    hasher: BlobHasher,
     /// The copy in the making; dropped when it becomes too long, or either store fails.
     copy: Option<Box<dyn BlobWriter>>,
     /// Bytes that the copy may still take.
@@ -298,6 +320,7 @@ impl BlobWriter for TieredWriter {
         let copy = self.copy.take();
         let left = self.left.checked_sub(chunk.len() as u64);
         self.slow.write(chunk.clone()).await?;
+        self.hasher.update(&chunk);
         if let (Some(mut copy), Some(left)) = (copy, left) {
             match copy.write(chunk).await {
                 Ok(()) => (self.copy, self.left) = (Some(copy), left),
@@ -308,6 +331,8 @@ impl BlobWriter for TieredWriter {
     }
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
+        let addr = self.hasher.finish().addr;
+        self.fast.make_way(&*self.store, &[addr]).await?;
         let ticket = self.fast.fence.ticket();
         let stat = self.slow.finish().await?;
         let admission = self.fast.fence.admit(ticket);

@@ -58,7 +58,7 @@ impl TieredLayer {
         }
     }
 
-    /// Bytes of the longest blob that is copied. Default: 4 MiB.
+    /// Bytes of the longest blob that is copied: any number; 0 copies none but the empty one. Default: 4 MiB.
     #[must_use]
     pub fn max_blob(mut self, bytes: u64) -> Self {
         self.max_blob = bytes;
@@ -66,14 +66,14 @@ impl TieredLayer {
     }
 
     /// Bytes of blobs that the fast store may hold, each with 160 bytes of its own on top; what was
-    /// not used lately makes room. Default: 256 MiB.
+    /// not used lately makes room. Any number; below 160 nothing is kept. Default: 256 MiB.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.capacity = bytes;
         self
     }
 
-    /// Recipes that the fast store may hold; when there would be more, it is emptied. Default: 262,144.
+    /// Recipes that the fast store may hold; when there would be more, it is emptied. Any number. Default: 262,144.
     #[must_use]
     pub fn max_nodes(mut self, nodes: u64) -> Self {
         self.max_nodes = nodes;
