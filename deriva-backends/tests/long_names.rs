@@ -1,5 +1,6 @@
 //! Names of roots that older versions took, and newer ones do not.
 #![cfg(feature = "sled")]
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod common;
 
