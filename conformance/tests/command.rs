@@ -66,7 +66,7 @@ fn a_failure_is_told_in_every_format_and_by_the_exit_code() {
     for report in ["table", "json", "junit", "html"] {
         let (text, code) = check(MUTANT, report);
         assert_eq!(code, Some(1), "{report}");
-        assert!(text.contains(CASE) && text.contains("failed"), "{text}");
+        assert!(text.contains(CASE) && text.contains("fail"), "{text}");
     }
     let (text, _) = check(MUTANT, "json");
     let failed = lines(&text)

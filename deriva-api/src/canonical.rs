@@ -30,9 +30,9 @@ pub const MAX_LEN: usize = 256 << 20;
 /// The deepest nesting of lists and maps in a param that is accepted.
 pub const MAX_DEPTH: usize = 64;
 
-/// The longest encoded params of a new recipe, in bytes: 1 MiB. Those of a stored recipe may be longer,
+/// The longest encoded params of a new recipe, in bytes: 2 MiB. Those of a stored recipe may be longer,
 /// as they were before there was this limit.
-pub const MAX_PARAMS: usize = 1 << 20;
+pub const MAX_PARAMS: usize = 2 << 20;
 
 /// The most values in the params of a new recipe, each item of a list or map counted. Params of a stored
 /// recipe that have more are not turned into values: one of three bytes may take 700 bytes of memory.
@@ -227,7 +227,7 @@ fn check_len(len: usize) -> Result<()> {
 }
 
 fn too_long() -> Error {
-    limited("the params of a recipe are longer than 1 MiB").with("limit", MAX_PARAMS)
+    limited("the params of a recipe are longer than 2 MiB").with("limit", MAX_PARAMS)
 }
 
 fn too_many() -> Error {

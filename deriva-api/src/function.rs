@@ -67,7 +67,8 @@ impl FunctionId {
                     "a function is named `name/version`, of ASCII letters, digits and . _ - +",
                 )
                 .with("part", part)
-                .with("found", text)
+                // It may be a text of any length, from bytes that somebody else wrote.
+                .with("found", text.chars().take(2 * limit).collect::<String>())
                 .with("limit", limit));
             }
         }

@@ -13,7 +13,8 @@ pub struct Output {
     pub addr: CAddr,
     /// Their number.
     pub len: u64,
-    /// How long the computation took, excluding that of its inputs.
+    /// How long the computation took, excluding that of its inputs. Stores keep nanoseconds in 64 bits: one of
+    /// more than five centuries may come back as that.
     pub cost: Duration,
 }
 

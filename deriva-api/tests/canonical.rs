@@ -112,8 +112,8 @@ fn params_have_a_limit_of_bytes_and_of_values() {
         assert_eq!(recipe.params().unwrap().get("x"), Some(&value));
     }
     for (refused, limit) in [
-        (of(bytes(longest + 1)), "1048576"),
-        (of(Value::from("x".repeat(3 << 20))), "1048576"),
+        (of(bytes(longest + 1)), "2097152"),
+        (of(Value::from("x".repeat(3 << 20))), "2097152"),
         (of(nulls(canonical::MAX_VALUES)), "65536"),
     ] {
         let error = refused.unwrap_err();

@@ -192,7 +192,31 @@ pub(crate) enum Planned {
     TooMany(Vec<CAddr>),
 }
 
-/// Plans a request, for at most about `room` recipes. The nodes to be computed are claimed.
+/// How much a plan may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Recipes, about.
+    pub(crate) recipes: usize,
+    /// Recipes that it holds however long they are.
+    pub(crate) least: usize,
+    /// Bytes of recipes, beyond these.
+    pub(crate) bytes: u64,
+}
+
+impl Room {
+    /// Room for so many recipes more.
+    pub(crate) fn more(mut self, recipes: usize) -> Self {
+        self.recipes += recipes;
+        self.least += recipes;
+        self
+    }
+
+    fn is_used(&self, recipes: usize, bytes: u64) -> bool {
+        recipes > self.recipes || (recipes > self.least && bytes > self.bytes)
+    }
+}
+
+/// Plans a request, for about as much as there is room for. The nodes to be computed are claimed.
 ///
 /// # Errors
 /// `NotFound` when an address is neither blob nor recipe, `Unsupported` when a function is unknown;
@@ -201,7 +225,7 @@ pub(crate) async fn plan(
     inner: &Arc<Inner>,
     targets: &[CAddr],
     known: &Known,
-    room: usize,
+    room: Room,
 ) -> Result<Planned> {
     let mut planner = Planner {
         plan: Plan {
@@ -212,6 +236,7 @@ pub(crate) async fn plan(
         missing: Vec::new(),
         unknown: BTreeSet::new(),
         claims: Claims::new(inner, Vec::new()),
+        bytes: 0,
     };
     for target in targets {
         let node = planner.meet(*target, None);
@@ -219,7 +244,7 @@ pub(crate) async fn plan(
     }
     let mut next = 0;
     while next < planner.plan.len() {
-        if planner.plan.recipes.len() > room {
+        if room.is_used(planner.plan.recipes.len(), planner.bytes) {
             planner.check(targets)?;
             return Ok(Planned::TooMany(planner.plan.addrs.split_off(next)));
         }
@@ -239,6 +264,8 @@ struct Planner {
     missing: Vec<NodeId>,
     unknown: BTreeSet<FunctionId>,
     claims: Claims,
+    /// How long the plan's recipes are together.
+    bytes: u64,
 }
 
 impl Planner {
@@ -270,6 +297,7 @@ impl Planner {
             function,
             has_params: recipe.has_params(),
         };
+        self.bytes += recipe.canonical().len() as u64;
         self.plan.recipes.push(recipe);
     }
 

@@ -19,7 +19,7 @@ use crate::invalidations::{Moment, Watch};
 use crate::known::Known;
 use crate::leases::Lease;
 use crate::nesting::Waiting;
-use crate::plan::{BATCH, NodeId, Plan, Planned, plan};
+use crate::plan::{BATCH, NodeId, Plan, Planned, Room, plan};
 use crate::request::Options;
 use crate::run::{End, Guards, Run};
 use crate::timeline::Work;
@@ -109,11 +109,11 @@ impl Stages {
         };
         let planning = self.inner.clock.now();
         let more = *deferred * 2 * BATCH;
-        let (plan, claims) = match plan(&self.inner, targets, &self.known, room + more).await? {
+        let (plan, claims) = match plan(&self.inner, targets, &self.known, room.more(more)).await? {
             Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
                 *deferred += 1;
-                let stages = frontier.chunks(room / 4).rev();
+                let stages = frontier.chunks(room.recipes / 4).rev();
                 self.stages.extend(stages.map(Stage::new));
                 self.plans = 0;
                 return Ok(None);
@@ -228,8 +228,13 @@ impl Stages {
     }
 }
 
-/// How many recipes a plan may hold.
-fn room(inner: &Inner) -> usize {
-    let recipes = inner.memory.limit() / SHARE / RECIPE_BYTES;
-    recipes.clamp(MIN_RECIPES, u64::from(u32::MAX / 8)) as usize
+/// How much a plan may hold. Recipes are as long as who wrote them made them.
+fn room(inner: &Inner) -> Room {
+    let bytes = inner.memory.limit() / SHARE;
+    let recipes = (bytes / RECIPE_BYTES).clamp(MIN_RECIPES, u64::from(u32::MAX / 8));
+    Room {
+        recipes: recipes as usize,
+        least: MIN_RECIPES as usize,
+        bytes,
+    }
 }

@@ -15,7 +15,7 @@ use super::{SCHEDULES, idle_tokio, inner, threads};
 use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::known::Known;
-use crate::plan::{Planned, Task, plan};
+use crate::plan::{Planned, Room, Task, plan};
 use crate::sync::explore;
 
 /// What a request does with its plan, without a scheduler: it computes what is its own, inputs first, records
@@ -23,7 +23,12 @@ use crate::sync::explore;
 async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
     loop {
         let known = Known::default();
-        let Planned::Whole(mut plan, claims) = plan(inner, &[target], &known, 100).await.unwrap()
+        let room = Room {
+            recipes: 100,
+            least: 100,
+            bytes: u64::MAX,
+        };
+        let Planned::Whole(mut plan, claims) = plan(inner, &[target], &known, room).await.unwrap()
         else {
             panic!("there is room");
         };
