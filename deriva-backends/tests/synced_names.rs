@@ -33,7 +33,8 @@ fn trace(uri: &str, log: &Path) -> Option<Vec<String>> {
     let traced = traced.is_ok_and(|output| output.status.success());
     let text = std::fs::read_to_string(log).unwrap_or_default();
     if !traced || text.is_empty() {
-        writeln!(std::io::stderr(), "NOT CHECKED: strace does not run").unwrap();
+        let said = "NOT CHECKED: strace does not run";
+        writeln!(std::io::stderr(), "{said}").expect("stderr is there");
         return None;
     }
     Some(text.lines().map(str::to_owned).collect())
