@@ -178,7 +178,21 @@ fn reopened(random: &mut Random, mut state: Files) -> BTreeMap<Vec<u8>, Vec<u8>>
     rows(&open(&folder))
 }
 
-fn replay(seed: u64, durable: bool, states: usize) {
+/// A few rows, written anew many times: most of the log is dead, its last segments too.
+fn hot(seed: u64) -> Vec<Vec<Write>> {
+    let mut random = Random(seed);
+    let batch = |n: usize| {
+        let row = |key: usize| {
+            let len = ROW / 2 + random.below(ROW / 2);
+            let value = Bytes::from(vec![n as u8; len]);
+            (format!("r{key:05}").into_bytes(), Some(value))
+        };
+        (0..30).map(row).collect()
+    };
+    (0..40).map(batch).collect()
+}
+
+fn replay(seed: u64, batches: Vec<Vec<Write>>, durable: bool, states: usize) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sled");
     let config = sled::Config::new().path(&folder).segment_size(SEGMENT);
@@ -191,7 +205,7 @@ fn replay(seed: u64, durable: bool, states: usize) {
     // What was stored when everything was last synced, and after each batch since.
     let mut possible = vec![stored.clone()];
     let mut checked = 0;
-    for batch in batches(seed) {
+    for batch in batches {
         // Reads write, too: sled splits what has grown too large when it next comes by.
         for (key, _) in &batch {
             engine.get(key).unwrap();
@@ -244,7 +258,7 @@ fn states() -> usize {
 fn an_unsynced_commit_is_there_whole_or_not_at_all() {
     let states = states();
     for seed in 1..4 {
-        replay(seed, true, states);
+        replay(seed, batches(seed), true, states);
     }
 }
 
@@ -252,6 +266,11 @@ fn an_unsynced_commit_is_there_whole_or_not_at_all() {
 fn a_buffered_database_comes_up_as_it_was_at_some_time() {
     let states = states();
     for seed in 11..13 {
-        replay(seed, false, states);
+        replay(seed, batches(seed), false, states);
     }
+}
+
+#[test]
+fn a_database_of_which_most_is_dead_comes_up_too() {
+    replay(21, hot(21), true, 2 * states());
 }
