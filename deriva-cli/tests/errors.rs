@@ -163,7 +163,7 @@ fn ends(bench: &Bench, args: &[&str], code: i32) {
     let output = command
         .timeout(std::time::Duration::from_secs(240))
         .output();
-    let output = output.unwrap();
+    let output = output.expect("it ends");
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
 }
