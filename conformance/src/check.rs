@@ -174,7 +174,7 @@ fn declared(store: &Store, scratch: &Path) -> Result<DurabilityClass> {
 fn prove(store: &Store, program: &Path) -> (Option<Proved>, Cell) {
     let clock = SystemClock::new();
     let halves = store.uris().iter();
-    let halves = halves.map(|uri| proof::prove(program, &uri.to_string()));
+    let halves = halves.map(|uri| proof::prover(program, &uri.to_string()).durability());
     let proved = halves.reduce(|dag, blobs| {
         let (dag, blobs) = (dag?, blobs?);
         Ok(Proved {

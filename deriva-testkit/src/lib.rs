@@ -49,6 +49,7 @@
 //! Left out: what only other processes can show, such as a lock that is held elsewhere, a kill in the
 //! middle of a call, and memory in use. A store's own tests show these.
 
+mod apart;
 mod case;
 mod cases;
 mod clock;
@@ -63,6 +64,7 @@ pub mod macros;
 mod materializer;
 mod model;
 pub mod operations;
+pub mod proof;
 pub mod random;
 pub mod reference;
 mod report;

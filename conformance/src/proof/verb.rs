@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use deriva_testkit::proof::serve;
 
 use super::collect::{self, CollectorArgs};
-use super::reader::{self, ReaderArgs};
+use super::store::{UriStore, VERB};
 use super::upkeep::{self, UpkeepArgs};
-use super::writer::{self, WriterArgs};
-use super::{Broken, Crash, Damage, prove, waits};
+use super::{Broken, Crash, Damage, prover};
 
 /// The proofs that take long, and the children that all of them run.
 #[derive(Clone, Debug, Subcommand)]
@@ -45,18 +45,18 @@ pub enum Verb {
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
     },
-    /// Writes until it is killed
-    #[command(name = "__writer", hide = true)]
-    Writer(WriterArgs),
+    /// Opens the store for a proof, and does what that asks for
+    #[command(name = VERB, hide = true)]
+    Proof {
+        /// The store
+        store: String,
+    },
     /// Invalidates, scrubs or materializes until it is killed
     #[command(name = "__upkeep", hide = true)]
     Upkeep(UpkeepArgs),
     /// Collects until it is killed
     #[command(name = "__collector", hide = true)]
     Collector(CollectorArgs),
-    /// Reads a damaged store
-    #[command(name = "__reader", hide = true)]
-    Reader(ReaderArgs),
 }
 
 impl Verb {
@@ -64,18 +64,19 @@ impl Verb {
     #[must_use]
     pub fn run(&self) -> ExitCode {
         let done = match self {
-            Self::Writer(args) => writer::run(args).map_err(Broken::from),
+            Self::Proof { store } => {
+                serve(&UriStore(store.clone()));
+                Err(Broken::new("a proof starts this, and tells what to do"))
+            }
             Self::Upkeep(args) => upkeep::run(args).map_err(Broken::from),
             Self::Collector(args) => collect::run(args).map_err(Broken::from),
-            Self::Reader(args) => reader::run(args).map_err(Broken::from),
             Self::Crash {
                 stores,
                 kills,
                 seed,
             } => for_each(stores, "crash", |program, store| {
                 let crash = Crash {
-                    program: program.to_owned(),
-                    store: store.to_owned(),
+                    prover: prover(program, store),
                     kills: *kills,
                     seed: *seed,
                 };
@@ -89,8 +90,7 @@ impl Verb {
                 seed,
             } => for_each(stores, "damage", |program, store| {
                 let damage = Damage {
-                    program: program.to_owned(),
-                    store: store.to_owned(),
+                    prover: prover(program, store),
                     damages: *damages,
                     seed: *seed,
                 };
@@ -139,9 +139,10 @@ fn for_each(
 }
 
 fn durability(program: &Path, store: &str) -> Result<String, Broken> {
-    let proved = prove(program, store)?;
+    let prover = prover(program, store);
+    let proved = prover.durability()?;
     let mut told = format!("declared: {}; proved: {}", proved.declared, proved.class);
-    match waits(program, store)? {
+    match prover.waits()? {
         Err(why) => told.push_str(&format!("\n  NOT CHECKED: {why}")),
         Ok(waits) => {
             for waits in waits {

@@ -24,7 +24,6 @@ const PAGE: i64 = 256;
 const SCHEMA: &str = "
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
     CREATE TABLE IF NOT EXISTS blobs (addr BLOB PRIMARY KEY, bytes BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS recipes (addr BLOB PRIMARY KEY, canonical BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS edges (input BLOB, dependent BLOB, PRIMARY KEY (input, dependent)) WITHOUT ROWID;
@@ -32,6 +31,12 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS roots (name BLOB PRIMARY KEY, addr BLOB NOT NULL, sum BLOB NOT NULL);
     PRAGMA user_version = 1;
 ";
+
+/// A commit waits until it is on the disk.
+const SYNCED: &str = match cfg!(feature = "planted-no-sync") {
+    false => "PRAGMA synchronous = FULL;",
+    true => "PRAGMA synchronous = OFF;",
+};
 
 /// A blob store and a DAG store in one SQLite database. Clones share the connection.
 #[derive(Clone)]
@@ -57,7 +62,9 @@ impl SqliteStore {
                 let message = "a newer version of this store wrote the database";
                 return Err(Error::new(ErrorKind::Unsupported, message).with("version", version));
             }
-            db.execute_batch(SCHEMA).map_err(error)?;
+            db.execute_batch(SYNCED)
+                .and_then(|()| db.execute_batch(SCHEMA))
+                .map_err(error)?;
             // In this locking mode the lock is taken by the first write and kept.
             db.execute_batch("BEGIN IMMEDIATE; COMMIT;")
                 .map_err(error)?;

@@ -7,20 +7,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deriva_api::{Blob, BlobStore, CAddr, DagStore, Output, Params, Recipe, Record, Result, Value};
-use deriva_testkit::SplitMix64;
 
-use super::Stores;
+use super::store::Stores;
+use crate::SplitMix64;
 
-/// Blobs of this length are files of their own where stores are opened with [`super::THRESHOLD`].
+/// Blobs of this length are files of their own where stores take them out of their rows from 8 KiB on.
 const LARGE: usize = 20_000;
 
-/// A blob, two recipes (one over the blob, one over the first), their output, and a root.
+/// Items below are in golden stores, and stay as they are.
+const GOLDEN: u64 = 1000;
+/// Recipes of a wide item: a batch that no page, no row and no small buffer holds.
+const WIDE: usize = 150;
+
+/// A blob, recipes (one over the blob, the others over the first), their output, and a root.
 #[derive(Debug)]
 pub(super) struct Item {
     n: u64,
     pub(super) blob: Blob,
-    /// Inserted and removed in one batch, so both are there or none.
-    pub(super) recipes: [Recipe; 2],
+    /// Inserted and removed in one batch, so all are there or none: two, or one in 16 times [`WIDE`].
+    pub(super) recipes: Vec<Recipe>,
     /// A resolved address whose output is recorded together with that of the first recipe.
     pub(super) resolved: CAddr,
     pub(super) root: String,
@@ -74,11 +79,16 @@ impl Item {
         let first = Recipe::new(&"f/1".parse()?, &[hub(), blob.addr()], &params)?;
         let inputs = [first.addr(), blob.addr(), first.addr()];
         let second = Recipe::new(&"g/1".parse()?, &inputs, &Params::new())?;
+        let mut recipes = vec![first, second];
+        while is_wide(n) && recipes.len() < WIDE {
+            let params = Params::new().with("i", recipes.len() as i64);
+            recipes.push(Recipe::new(&"g/1".parse()?, &inputs, &params)?);
+        }
         Ok(Self {
             n,
             blob,
             resolved: CAddr::of_blob(&[b"resolved", &n.to_le_bytes()[..]].concat()),
-            recipes: [first, second],
+            recipes,
             root: format!("item {n}"),
         })
     }
@@ -96,8 +106,21 @@ impl Item {
         }
     }
 
-    pub(super) fn addrs(&self) -> [CAddr; 2] {
-        [self.recipes[0].addr(), self.recipes[1].addr()]
+    pub(super) fn addrs(&self) -> Vec<CAddr> {
+        self.recipes.iter().map(Recipe::addr).collect()
+    }
+
+    /// The address of the first recipe, which the others name.
+    pub(super) fn first(&self) -> CAddr {
+        self.recipes[0].addr()
+    }
+
+    /// The recipes whose output is recorded, in one batch: the first, or all of a wide item.
+    pub(super) fn recorded(&self) -> &[Recipe] {
+        match is_wide(self.n) {
+            true => &self.recipes,
+            false => &self.recipes[..1],
+        }
     }
 
     pub(super) fn output(&self) -> Output {
@@ -164,22 +187,31 @@ impl Item {
     }
 
     async fn make_in_dag(&self, step: Step, dag: &dyn DagStore) -> Result<()> {
-        let [first, _] = self.addrs();
+        let first = self.first();
         match step {
             Step::Insert => dag.insert(&self.recipes).await.map(drop),
             Step::Record => {
-                let record = Record {
-                    addr: first,
-                    resolved: Some(self.resolved),
+                let record = |recipe: &Recipe| Record {
+                    addr: recipe.addr(),
+                    resolved: (recipe.addr() == first).then_some(self.resolved),
                     output: self.output(),
                 };
-                dag.record(&[record]).await.map(drop)
+                let records: Vec<Record> = self.recorded().iter().map(record).collect();
+                dag.record(&records).await.map(drop)
             }
             Step::SetRoot => dag.set_root(&self.root, first).await,
             Step::RemoveRoot => dag.remove_root(&self.root).await.map(drop),
-            Step::Forget => dag.forget(&[first, self.resolved]).await.map(drop),
+            Step::Forget => {
+                let mut addrs: Vec<CAddr> = self.recorded().iter().map(Recipe::addr).collect();
+                addrs.push(self.resolved);
+                dag.forget(&addrs).await.map(drop)
+            }
             Step::Remove => dag.remove(&self.addrs()).await.map(drop),
             Step::Put | Step::RemoveBlob => Ok(()),
         }
     }
+}
+
+fn is_wide(n: u64) -> bool {
+    n >= GOLDEN && n % 16 == 7
 }
