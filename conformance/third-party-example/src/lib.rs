@@ -24,9 +24,9 @@ const PAGE: i64 = 256;
 const SCHEMA: &str = "
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
-    CREATE TABLE IF NOT EXISTS blobs (addr BLOB PRIMARY KEY, bytes BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS blobs (addr BLOB PRIMARY KEY, bytes BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS recipes (addr BLOB PRIMARY KEY, canonical BLOB NOT NULL);
-    CREATE TABLE IF NOT EXISTS edges (input BLOB, dependent BLOB, PRIMARY KEY (input, dependent)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS edges (input BLOB, dependent BLOB, sum BLOB NOT NULL, PRIMARY KEY (input, dependent)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS outputs (addr BLOB PRIMARY KEY, output BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS roots (name BLOB PRIMARY KEY, addr BLOB NOT NULL, sum BLOB NOT NULL);
     PRAGMA user_version = 1;
@@ -139,7 +139,12 @@ fn addr(bytes: &[u8]) -> Result<CAddr> {
 }
 
 fn error(source: rusqlite::Error) -> Error {
+    let extended = source.sqlite_error().map(|error| error.extended_code);
     let (kind, message) = match source.sqlite_error_code() {
+        // The file ends where a page should be.
+        _ if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHORT_READ) => {
+            (ErrorKind::Corrupt, "the database is cut off")
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Locked, "somebody else has the database open")
         }

@@ -58,7 +58,7 @@ struct OfFixture(Arc<dyn Fixture>);
 #[async_trait]
 impl Provable for OfFixture {
     fn name(&self) -> String {
-        format!("{:?}", self.0)
+        "the store".to_owned()
     }
 
     async fn open(&self, folder: &Path) -> Result<OpenedStore> {
