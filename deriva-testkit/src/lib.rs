@@ -65,6 +65,7 @@ mod materializer;
 mod model;
 pub mod operations;
 pub mod proof;
+pub mod power;
 pub mod random;
 pub mod reference;
 mod report;
