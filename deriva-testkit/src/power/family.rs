@@ -156,7 +156,11 @@ impl Disk {
                 (pending.iter().map(fate).collect(), Gap::Short)
             }
             Family::Random512 | Family::Random4096 => {
-                let size = if state.family == Family::Random512 { 512 } else { 4096 };
+                let size = if state.family == Family::Random512 {
+                    512
+                } else {
+                    4096
+                };
                 let gap = any_gap(random.next_u64());
                 let of_8 = [1, 4, 7][random.below(3) as usize];
                 let seed = random.next_u64();
@@ -197,12 +201,15 @@ impl Disk {
                 fates[at] = Fate::Lost;
             }
         }
-        let journal: Vec<usize> = (0..pending.len()).filter(|at| change(*at).is_journalled()).collect();
+        let journal: Vec<usize> = (0..pending.len())
+            .filter(|at| change(*at).is_journalled())
+            .collect();
         match state.model {
             // The old name goes only where the new one has come.
             Model::Strict => {
                 for pair in journal.windows(2) {
-                    if change(pair[0]).call == change(pair[1]).call && fates[pair[0]] == Fate::Lost {
+                    if change(pair[0]).call == change(pair[1]).call && fates[pair[0]] == Fate::Lost
+                    {
                         fates[pair[1]] = Fate::Lost;
                     }
                 }

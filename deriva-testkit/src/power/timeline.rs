@@ -149,7 +149,8 @@ impl Timeline {
     pub(super) fn durable(&self, model: Model) -> Vec<usize> {
         let from = |change: &Change| {
             let syncs = self.syncs.iter();
-            let covering = syncs.filter(|sync| change.end <= sync.begin && covers(sync, change, model));
+            let covering =
+                syncs.filter(|sync| change.end <= sync.begin && covers(sync, change, model));
             covering.map(|sync| sync.end).min().unwrap_or(usize::MAX)
         };
         self.changes.iter().map(from).collect()
@@ -239,7 +240,11 @@ mod tests {
                 change(2, What::Resize { file: 5, len: 9 }),
                 write(3, 5),
             ],
-            syncs: vec![sync(4, 5, Some(8)), sync(6, 7, Some(ROOT)), sync(8, 9, None)],
+            syncs: vec![
+                sync(4, 5, Some(8)),
+                sync(6, 7, Some(ROOT)),
+                sync(8, 9, None),
+            ],
             ..Timeline::default()
         };
         assert_eq!(timeline.durable(Model::Strict), [7, 9, 9]);

@@ -18,9 +18,15 @@ pub(super) enum Fate {
     Kept,
     Lost,
     /// Of a write, the blocks of `size` bytes that chance keeps, `of_8` in 8.
-    Blocks { size: u64, seed: u64, of_8: u64 },
+    Blocks {
+        size: u64,
+        seed: u64,
+        of_8: u64,
+    },
     /// Of a write, the first blocks of 512 bytes, `of_8` in 8.
-    Torn { of_8: u64 },
+    Torn {
+        of_8: u64,
+    },
 }
 
 /// What is seen in place of bytes that were lost where the file had none before.
@@ -47,7 +53,11 @@ impl Tree {
         let mut names: BTreeMap<Node, BTreeMap<&[u8], Node>> = BTreeMap::new();
         let kept = |at: &usize| fate(*at) == Some(Fate::Kept);
         for at in (0..timeline.changes.len()).filter(kept) {
-            if let What::Names { folder, names: changed } = &timeline.changes[at].what {
+            if let What::Names {
+                folder,
+                names: changed,
+            } = &timeline.changes[at].what
+            {
                 let within = names.entry(*folder).or_default();
                 for (name, node) in changed {
                     match node {
@@ -73,7 +83,12 @@ impl Tree {
         let files = files.map(|(_, node)| (*node, Vec::new())).collect();
         let files = contents(timeline, fate, gap, files);
         let of = |node: &Node| files.get(node).cloned();
-        Self(paths.into_iter().map(|(path, node)| (path, of(&node))).collect())
+        Self(
+            paths
+                .into_iter()
+                .map(|(path, node)| (path, of(&node)))
+                .collect(),
+        )
     }
 
     /// Reads what lies in a folder.
@@ -148,7 +163,11 @@ fn contents(
                     file.resize(*len as usize, 0);
                 }
             }
-            What::Write { file, at: from, bytes } => {
+            What::Write {
+                file,
+                at: from,
+                bytes,
+            } => {
                 if let (Some(file), Some(fate)) = (files.get_mut(file), fate(at)) {
                     for (offset, piece, kept) in pieces(fate, at, *from, bytes) {
                         apply(file, offset as usize, piece, kept, gap, before);
@@ -175,7 +194,9 @@ fn apply(file: &mut Vec<u8>, at: usize, piece: &[u8], kept: bool, gap: Gap, stal
     } else if gap == Gap::Stale && len < behind {
         let junk = stale.iter().cycle();
         let new = &mut file[len.max(at)..behind];
-        new.iter_mut().zip(junk).for_each(|(byte, junk)| *byte = *junk);
+        new.iter_mut()
+            .zip(junk)
+            .for_each(|(byte, junk)| *byte = *junk);
     }
 }
 
@@ -280,7 +301,11 @@ mod tests {
         let fate = |seed| {
             move |at| {
                 Some(match at {
-                    1 => Fate::Blocks { size: 512, seed, of_8: 4 },
+                    1 => Fate::Blocks {
+                        size: 512,
+                        seed,
+                        of_8: 4,
+                    },
                     _ => Fate::Kept,
                 })
             }
@@ -291,8 +316,17 @@ mod tests {
         let blocks = bytes.chunks(512).map(|block| &block[block.len() - 1..]);
         let kept = blocks.filter(|last| **last == [7]).count();
         assert!((1..9).contains(&kept), "{kept} of 10 blocks");
-        assert_ne!(tree.hash(), Tree::build(&timeline, fate(4), Gap::Zeros).hash());
-        let torn = |at| Some(if at == 1 { Fate::Torn { of_8: 4 } } else { Fate::Kept });
+        assert_ne!(
+            tree.hash(),
+            Tree::build(&timeline, fate(4), Gap::Zeros).hash()
+        );
+        let torn = |at| {
+            Some(if at == 1 {
+                Fate::Torn { of_8: 4 }
+            } else {
+                Fate::Kept
+            })
+        };
         let tree = Tree::build(&timeline, torn, Gap::Short);
         assert_eq!(file(&tree, "f").unwrap().len(), 2560);
     }

@@ -9,7 +9,10 @@ const FOLDERS: &[bool] = &[true, false, false, false];
 fn disk() -> Disk {
     let name = |names: &[(&str, Option<usize>)]| What::Names {
         folder: 0,
-        names: names.iter().map(|(name, node)| (name.as_bytes().to_vec(), *node)).collect(),
+        names: names
+            .iter()
+            .map(|(name, node)| (name.as_bytes().to_vec(), *node))
+            .collect(),
     };
     let write = |file, byte| What::Write {
         file,
@@ -61,7 +64,10 @@ fn seen(disk: &Disk, moment: usize, model: Model, family: Family, variant: u64) 
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.dedup();
         let name = path.file_name().unwrap().to_string_lossy();
-        files.insert(format!("{name}={}", String::from_utf8_lossy(&bytes).replace('\0', "0")));
+        files.insert(format!(
+            "{name}={}",
+            String::from_utf8_lossy(&bytes).replace('\0', "0")
+        ));
     }
     files.into_iter().collect::<Vec<_>>().join(" ")
 }
@@ -99,9 +105,15 @@ fn each_family_is_what_it_says() {
 fn a_call_under_way_may_have_been_done_or_not() {
     let disk = disk();
     let at = |variant| seen(&disk, 60, Model::Strict, Family::Everything, variant);
-    assert_eq!((at(0), at(1)), ("a=a b=b c=c".to_owned(), "a=a c=c d=b".to_owned()));
+    assert_eq!(
+        (at(0), at(1)),
+        ("a=a b=b c=c".to_owned(), "a=a c=c d=b".to_owned())
+    );
     // Which is no matter of choice before it began.
-    assert_eq!(seen(&disk, 59, Model::Strict, Family::Everything, 1), "a=a b=b c=c");
+    assert_eq!(
+        seen(&disk, 59, Model::Strict, Family::Everything, 1),
+        "a=a b=b c=c"
+    );
 }
 
 #[test]

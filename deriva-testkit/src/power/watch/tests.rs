@@ -3,7 +3,12 @@ use super::*;
 /// Calls on `/s`, with readable texts and paths in place of hexadecimal ones.
 fn watch(lines: &[&str]) -> Result<Watch, String> {
     let mut watch = Watch::new(Path::new("/s"));
-    watch.read(&lines.iter().map(|line| hex(line) + "\n").collect::<String>())?;
+    watch.read(
+        &lines
+            .iter()
+            .map(|line| hex(line) + "\n")
+            .collect::<String>(),
+    )?;
     Ok(watch)
 }
 
@@ -12,7 +17,9 @@ fn hex(line: &str) -> String {
     let mut written = String::new();
     let marks = [("<unfinished", "{unfinished"), ("<...", "{...")];
     let line = line.replace("\\n", "\n");
-    let hidden = marks.iter().fold(line, |line, (mark, as_)| line.replace(mark, as_));
+    let hidden = marks
+        .iter()
+        .fold(line, |line, (mark, as_)| line.replace(mark, as_));
     for c in hidden.chars() {
         let opens = !inside && matches!(c, '"' | '<');
         let closes = inside && matches!(c, '"' | '>');
@@ -22,7 +29,9 @@ fn hex(line: &str) -> String {
         }
         inside = (inside || opens) && !closes;
     }
-    marks.iter().fold(written, |line, (mark, as_)| line.replace(as_, mark))
+    marks
+        .iter()
+        .fold(written, |line, (mark, as_)| line.replace(as_, mark))
 }
 
 fn changes(watch: &Watch) -> Vec<String> {
@@ -31,14 +40,18 @@ fn changes(watch: &Watch) -> Vec<String> {
         Some(node) => format!("{}={node}", text(name)),
         None => format!("-{}", text(name)),
     };
-    let told = watch.timeline.changes.iter().map(|change| match &change.what {
-        What::Write { file, at, bytes } => format!("{file}@{at} {}", text(bytes)),
-        What::Resize { file, len } => format!("{file}:{len}"),
-        What::Names { folder, names } => {
-            let names: Vec<String> = names.iter().map(name).collect();
-            format!("{folder}/ {}", names.join(" "))
-        }
-    });
+    let told = watch
+        .timeline
+        .changes
+        .iter()
+        .map(|change| match &change.what {
+            What::Write { file, at, bytes } => format!("{file}@{at} {}", text(bytes)),
+            What::Resize { file, len } => format!("{file}:{len}"),
+            What::Names { folder, names } => {
+                let names: Vec<String> = names.iter().map(name).collect();
+                format!("{folder}/ {}", names.join(" "))
+            }
+        });
     told.collect()
 }
 
@@ -100,10 +113,23 @@ fn names_move_with_what_they_point_to() {
     ];
     let watch = watch(&lines).unwrap();
     let expected = [
-        "0/ d=1", "0/ a=2", "0/ b=2 -a", "1/ c=2", "0/ -b", "2@0 x", "0/ e=2", "1/ -c", "0/ f=1 -d",
+        "0/ d=1",
+        "0/ a=2",
+        "0/ b=2 -a",
+        "1/ c=2",
+        "0/ -b",
+        "2@0 x",
+        "0/ e=2",
+        "1/ -c",
+        "0/ f=1 -d",
     ];
     assert_eq!(changes(&watch), expected);
-    let of: Vec<_> = watch.timeline.syncs.iter().map(|sync| (sync.kind, sync.of)).collect();
+    let of: Vec<_> = watch
+        .timeline
+        .syncs
+        .iter()
+        .map(|sync| (sync.kind, sync.of))
+        .collect();
     use crate::power::SyncKind::{Fdatasync, Folder};
     assert_eq!(of, [(Folder, Some(1)), (Fdatasync, Some(2))]);
 }
@@ -116,7 +142,12 @@ fn what_was_said_counts_from_when_it_was_being_said() {
         "1 <... write resumed>) = 12",
     ];
     let watch = watch(&lines).unwrap();
-    let said: Vec<_> = watch.timeline.said.iter().map(|said| (said.at, &*said.text)).collect();
+    let said: Vec<_> = watch
+        .timeline
+        .said
+        .iter()
+        .map(|said| (said.at, &*said.text))
+        .collect();
     assert_eq!(said, [(0, "ack 1"), (0, "ack 2")]);
 }
 
