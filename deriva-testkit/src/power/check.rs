@@ -163,7 +163,7 @@ mod tests {
         let question = Question {
             scenario: Scenario::AfterKill,
             killed: true,
-            progresses: "0.0:1/2/3,1.0:0/0/1".parse().unwrap(),
+            progresses: "0.0:1/1/2/3,1.0:0/0/0/1".parse().unwrap(),
             place: "/tmp/with a blank/store".into(),
         };
         let read = Question::parse(&question.to_line()).unwrap();

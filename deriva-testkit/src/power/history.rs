@@ -15,8 +15,10 @@ use crate::proof::program::told;
 /// How far a thread had come, in calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
-    /// Acknowledged before a flush began that was acknowledged as well.
+    /// Acknowledged before a flush of the same process began that was acknowledged as well.
     pub(super) flushed: usize,
+    /// The same for a flush of this process or a later one, which has what a killed process left.
+    pub(super) settled: usize,
     pub(super) acknowledged: usize,
     pub(super) begun: usize,
 }
@@ -45,9 +47,12 @@ impl Progresses {
             }
             if !begins && flush {
                 let before = flushing.remove(&thread).unwrap_or_default();
-                for (thread, then) in before {
-                    let progress = threads.entry(thread).or_default();
-                    progress.flushed = progress.flushed.max(then.acknowledged);
+                for (other, then) in before {
+                    let progress = threads.entry(other).or_default();
+                    progress.settled = progress.settled.max(then.acknowledged);
+                    if other.0 == thread.0 {
+                        progress.flushed = progress.settled;
+                    }
                 }
             }
         }
@@ -73,19 +78,20 @@ fn parse(line: &str) -> Option<(bool, (usize, usize), usize, bool)> {
     Some((begins, thread, numbers.next()??, words.next()? == "flush"))
 }
 
-/// `0.1:2/3/4`, separated by commas.
+/// `0.1:2/2/3/4`, separated by commas.
 impl fmt::Display for Progresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, ((phase, thread), progress)) in self.0.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
             let Progress {
                 flushed,
+                settled,
                 acknowledged,
                 begun,
             } = progress;
             write!(
                 f,
-                "{comma}{phase}.{thread}:{flushed}/{acknowledged}/{begun}"
+                "{comma}{phase}.{thread}:{flushed}/{settled}/{acknowledged}/{begun}"
             )?;
         }
         Ok(())
@@ -102,11 +108,12 @@ impl FromStr for Progresses {
             for number in part.split(['.', ':', '/']) {
                 numbers.push(number.parse()?);
             }
-            numbers.resize(5, 0);
+            numbers.resize(6, 0);
             let progress = Progress {
                 flushed: numbers[2],
-                acknowledged: numbers[3],
-                begun: numbers[4],
+                settled: numbers[3],
+                acknowledged: numbers[4],
+                begun: numbers[5],
             };
             threads.insert((numbers[0], numbers[1]), progress);
         }
@@ -172,6 +179,7 @@ pub(super) fn histories(
         }
         let required = match class >= least {
             true => progress.acknowledged,
+            false if class > DurabilityClass::None => progress.settled,
             false => progress.flushed,
         };
         for n in items {
@@ -210,17 +218,33 @@ mod tests {
             "begin 0.1.1 make",
         ]);
         let at = |moment| Progresses::at(moment, &said).to_string();
-        assert_eq!(at(0), "0.0:0/0/1");
-        assert_eq!(at(4), "0.0:0/1/2,0.1:0/1/1");
-        assert_eq!(at(6), "0.0:1/2/2,0.1:0/1/2");
+        assert_eq!(at(0), "0.0:0/0/0/1");
+        assert_eq!(at(4), "0.0:0/0/1/2,0.1:0/0/1/1");
+        assert_eq!(at(6), "0.0:1/1/2/2,0.1:0/0/1/2");
         let read: Progresses = at(6).parse().unwrap();
         assert_eq!((read.to_string(), read.acknowledged()), (at(6), 3));
     }
 
     #[test]
+    fn a_later_process_flushes_what_a_killed_one_left_and_not_what_it_took_along() {
+        let said = said(&[
+            "begin 0.0.0 make",
+            "ack 0.0.0 make",
+            "begin 1.0.0 flush",
+            "ack 1.0.0 flush",
+        ]);
+        let progresses = Progresses::at(3, &said);
+        assert_eq!(progresses.to_string(), "0.0:0/1/1/1,1.0:0/0/1/1");
+        let script = Script::of(Scenario::AfterKill, true);
+        use DurabilityClass::{None, ProcessCrash};
+        let required = |class| histories(&script, &progresses, class, false)[&0].required;
+        assert_eq!((required(None), required(ProcessCrash)), (0, 1));
+    }
+
+    #[test]
     fn what_must_be_there_depends_on_the_class_and_on_what_happened() {
         let script = Script::of(Scenario::Creation, true);
-        let progresses = "0.0:1/2/3".parse().unwrap();
+        let progresses = "0.0:1/1/2/3".parse().unwrap();
         let required = |class, killed| {
             let histories = histories(&script, &progresses, class, killed);
             (histories[&0].required, histories[&0].steps.len())
