@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deriva_api::{Error, ErrorKind, Result};
 
@@ -12,7 +13,12 @@ use deriva_api::{Error, ErrorKind, Result};
 /// A form is the scheme, or the scheme, `-` and what tells it from other forms that its files have
 /// had: a version of deriva that does not know the form must refuse the folder before it looks at
 /// them.
+///
+/// It is replaced in one step. Earlier versions of deriva wrote in place, so that a loss of power during
+/// the first opening could leave zeros, or a part of the form: see [`Mark::Torn`].
 const MARKER: &str = "deriva-store";
+/// What the marker is written as, before it gets its name.
+const NEW_MARKER: &str = "deriva-store.new";
 /// Locked while a process has the store open.
 const LOCK: &str = "lock";
 
@@ -20,6 +26,7 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
+    complete: AtomicBool,
     _lock: File,
 }
 
@@ -35,10 +42,8 @@ pub(crate) fn prepare(path: &Path, forms: &[&str]) -> Result<PathBuf> {
             );
             return Err(at(path, error).hint("choose another path"));
         }
-        Ok(_) => check_owner(path, forms)?,
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            create(path).map_err(io)?;
-        }
+        Ok(_) => drop(check_owner(path, forms)?),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => create(path)?,
         Err(other) => return Err(io(other)),
     }
     path.canonicalize().map_err(io)
@@ -60,53 +65,87 @@ impl Folder {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         // Checked again: somebody may have made a store here before the lock was ours.
-        check_owner(path, forms)?;
-        let marker = path.join(MARKER);
-        if !marker.exists() {
-            write_durably(&marker, "").map_err(io)?;
-            sync_folder(path)?;
-        }
-        Ok(Self {
+        let mark = check_owner(path, forms)?;
+        let folder = Self {
             path: path.to_owned(),
+            complete: AtomicBool::new(mark == Mark::Complete),
             _lock: lock,
-        })
+        };
+        if mark != Mark::Complete {
+            // Whoever made the folder may not have made its name durable.
+            sync_name(path)?;
+        }
+        if mark == Mark::Missing {
+            folder.mark("")?;
+        }
+        Ok(folder)
     }
 
     /// Whether the store was created to the end: what it holds must be there.
-    pub(crate) fn is_complete(&self) -> Result<bool> {
-        let found = fs::metadata(self.path.join(MARKER));
-        let found = found.map_err(|source| at(&self.path, Error::io(source)))?;
-        Ok(found.len() > 0)
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Acquire)
     }
 
     /// Notes that the store is created to the end, once what lies in the folder is durable there.
     pub(crate) fn complete(&self, form: &str) -> Result<()> {
-        if self.is_complete()? {
+        if self.is_complete() {
             return Ok(());
         }
         sync_folder(&self.path)?;
-        let written = write_durably(&self.path.join(MARKER), &format!("{form}\n"));
-        written.map_err(|source| at(&self.path, Error::io(source)))
+        self.mark(&format!("{form}\n"))?;
+        self.complete.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes the marker: durably, and whole or not at all.
+    fn mark(&self, text: &str) -> Result<()> {
+        let new = self.path.join(NEW_MARKER);
+        let written = File::create(&new).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, self.path.join(MARKER))
+        });
+        written.map_err(|source| at(&self.path, Error::io(source)))?;
+        sync_folder(&self.path)
     }
 }
 
-fn write_durably(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Creates a folder and those above it that are not there, each durable in the one above.
-fn create(path: &Path) -> io::Result<()> {
+/// Creates a folder and those above it that are not there, each durable in the one above before
+/// anything is made in it. So of those that are there the lowest alone may have been left without, by an
+/// opening that was cut off.
+fn create(path: &Path) -> Result<()> {
     let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let created: Vec<&Path> = path.ancestors().take_while(missing).collect();
-    fs::create_dir_all(path)?;
-    for folder in created {
-        if let Some(above) = folder.canonicalize()?.parent() {
-            File::open(above)?.sync_all()?;
+    let lowest = path.ancestors().nth(created.len());
+    if let Some(lowest) = lowest.filter(|lowest| !lowest.as_os_str().is_empty()) {
+        sync_name(lowest)?;
+    }
+    for folder in created.into_iter().rev() {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(at(path, Error::io(error)));
+            }
+            _ => sync_name(folder)?,
         }
     }
     Ok(())
+}
+
+/// Makes the name of a folder durable in the one above.
+pub(crate) fn sync_name(path: &Path) -> Result<()> {
+    let io = |source| at(path, Error::io(source));
+    let path = path.canonicalize().map_err(io)?;
+    let Some(above) = path.parent() else {
+        return Ok(());
+    };
+    match File::open(above).and_then(|above| above.sync_all()) {
+        // Who may not read that folder can still have all of the file system synced.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let folder = File::open(&path).map_err(io)?;
+            rustix::fs::syncfs(&folder).map_err(|source| io(source.into()))
+        }
+        synced => synced.map_err(|source| at(above, Error::io(source))),
+    }
 }
 
 /// Makes the entries of a folder durable.
@@ -126,40 +165,26 @@ pub(crate) fn at(path: &Path, error: Error) -> Error {
     error.with("path", path.display())
 }
 
-fn check_owner(path: &Path, forms: &[&str]) -> Result<()> {
+/// What the marker says of a folder that may hold a store of these forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// The folder is empty.
+    Missing,
+    /// An opening was cut off while it created the store.
+    Begun,
+    /// The same, by a version that wrote the marker in place; or the marker of a store that was created to
+    /// the end is damaged. What is in the folder is of this scheme and no other.
+    Torn,
+    Complete,
+}
+
+fn check_owner(path: &Path, forms: &[&str]) -> Result<Mark> {
     let io = |source| at(path, Error::io(source));
-    let marker = fs::read(path.join(MARKER));
-    match marker.map(|found| String::from_utf8_lossy(&found).into_owned()) {
-        // Empty: an opening was cut off while it created the store.
-        Ok(found) if found.trim().is_empty() || forms.contains(&found.trim()) => Ok(()),
-        Ok(found) if !is_form(found.trim()) => {
-            let message = "the file `deriva-store` that names the kind of store is damaged";
-            let (scheme, newest) = (scheme(forms[0]), forms[0]);
-            let hint = format!("if it is a `{scheme}` store, write `{newest}` to that file");
-            Err(at(path, Error::new(ErrorKind::Corrupt, message)).hint(hint))
-        }
-        Ok(found)
-            if forms
-                .iter()
-                .any(|form| scheme(form) == scheme(found.trim())) =>
-        {
-            let message = "this store was written by a newer deriva";
-            Err(at(path, Error::new(ErrorKind::Unsupported, message))
-                .with("found", found.trim())
-                .with("known", forms.join(", "))
-                .hint("open it with the newer version, or choose another path"))
-        }
-        Ok(found) => {
-            let error = Error::new(
-                ErrorKind::Invalid,
-                "this folder holds another kind of store",
-            );
-            let hint = format!("open it as `{}:{}`", scheme(found.trim()), path.display());
-            Err(at(path, error).with("found", found.trim()).hint(hint))
-        }
+    let found = match fs::read(path.join(MARKER)) {
+        Ok(found) => found,
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            for entry in fs::read_dir(path).map_err(io)? {
-                if entry.map_err(io)?.file_name() != LOCK {
+            for name in names(path)? {
+                if name != LOCK && name != NEW_MARKER {
                     let error = Error::new(
                         ErrorKind::Invalid,
                         "this folder is not empty and not a store",
@@ -167,9 +192,71 @@ fn check_owner(path: &Path, forms: &[&str]) -> Result<()> {
                     return Err(at(path, error).hint("choose an empty folder or a new path"));
                 }
             }
-            Ok(())
+            return Ok(Mark::Missing);
         }
-        Err(other) => Err(io(other)),
+        Err(other) => return Err(io(other)),
+    };
+    let found = String::from_utf8_lossy(&found);
+    let form = found.trim();
+    if form.is_empty() {
+        return Ok(Mark::Begun);
+    }
+    if forms.contains(&form) {
+        return Ok(Mark::Complete);
+    }
+    if is_torn(form, forms)
+        && names(path)?
+            .iter()
+            .all(|name| is_of(name, scheme(forms[0])))
+    {
+        return Ok(Mark::Torn);
+    }
+    if !is_form(form) {
+        let message = "the file `deriva-store` that names the kind of store is damaged";
+        let (scheme, newest) = (scheme(forms[0]), forms[0]);
+        let hint = format!("if it is a `{scheme}` store, write `{newest}` to that file");
+        return Err(at(path, Error::new(ErrorKind::Corrupt, message)).hint(hint));
+    }
+    if forms.iter().any(|known| scheme(known) == scheme(form)) {
+        let message = "this store was written by a newer deriva";
+        return Err(at(path, Error::new(ErrorKind::Unsupported, message))
+            .with("found", form)
+            .with("known", forms.join(", "))
+            .hint("open it with the newer version, or choose another path"));
+    }
+    let error = Error::new(
+        ErrorKind::Invalid,
+        "this folder holds another kind of store",
+    );
+    let hint = format!("open it as `{}:{}`", scheme(form), path.display());
+    Err(at(path, error).with("found", form).hint(hint))
+}
+
+fn names(path: &Path) -> Result<Vec<String>> {
+    let io = |source| at(path, Error::io(source));
+    let entries = fs::read_dir(path).map_err(io)?;
+    let name = |entry: io::Result<fs::DirEntry>| {
+        let name = entry.map_err(io)?.file_name();
+        Ok(name.to_string_lossy().into_owned())
+    };
+    entries.map(name).collect()
+}
+
+/// Whether a loss of power may have left this of a marker: zeros, or the beginning of a form and zeros.
+fn is_torn(found: &str, forms: &[&str]) -> bool {
+    let begin = found.trim_end_matches('\0');
+    forms.iter().any(|form| form.starts_with(begin))
+}
+
+/// Whether a store of this scheme may have an entry of this name in its folder.
+fn is_of(name: &str, scheme: &str) -> bool {
+    match name {
+        LOCK | MARKER | NEW_MARKER => true,
+        _ if scheme == crate::SCHEME_FILES => {
+            matches!(name, "tmp" | "usage" | "unsynced")
+                || name.len() == 2 && name.bytes().all(|b| b.is_ascii_hexdigit())
+        }
+        _ => name == scheme || matches!(name, "files" | "commits"),
     }
 }
 

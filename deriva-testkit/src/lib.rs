@@ -64,6 +64,7 @@ pub mod macros;
 mod materializer;
 mod model;
 pub mod operations;
+pub mod power;
 pub mod proof;
 pub mod random;
 pub mod reference;

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `store` | stores by URI, and the command as the process that opens them |
 //! | `collect` | the child that collects until it is killed, and what it leaves |
+//! | `power` | losses of power, replayed, as a verb |
 //! | `upkeep` | the child that invalidates, scrubs or materializes until it is killed |
 //! | `verb` | the command line |
 
 mod collect;
+mod power;
 mod store;
 mod upkeep;
 mod verb;
@@ -17,6 +19,7 @@ pub use collect::{CollectReport, KilledCollections};
 pub use deriva_testkit::proof::{
     Broken, Calls, CallsReport, Crash, CrashReport, Damage, DamageReport, Proved, Waits,
 };
+pub use power::{PowerArgs, STORES};
 pub use store::{prover, uri_in};
 pub use upkeep::{Upkeep, UpkeepArgs};
 pub use verb::Verb;

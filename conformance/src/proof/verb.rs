@@ -8,6 +8,7 @@ use clap::Subcommand;
 use deriva_testkit::proof::serve;
 
 use super::collect::{self, CollectorArgs};
+use super::power::{self, PowerArgs};
 use super::store::{UriStore, VERB};
 use super::upkeep::{self, UpkeepArgs};
 use super::{Broken, Calls, Crash, Damage, prover};
@@ -58,6 +59,8 @@ pub enum Verb {
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
     },
+    /// Opens stores in the disk states that a loss of power may leave, and checks that nothing acknowledged is lost
+    Power(PowerArgs),
     /// Opens the store for a proof, and does what that asks for
     #[command(name = VERB, hide = true)]
     Proof {
@@ -81,6 +84,7 @@ impl Verb {
                 serve(&UriStore(store.clone()));
                 Err(Broken::new("a proof starts this, and tells what to do"))
             }
+            Self::Power(args) => return power::run(args),
             Self::Upkeep(args) => upkeep::run(args).map_err(Broken::from),
             Self::Collector(args) => collect::run(args).map_err(Broken::from),
             Self::Crash {

@@ -2,7 +2,8 @@
 //!
 //! `ab/abcd…` holds the bytes of the blob `abcd…` and nothing else. A blob is written to `tmp/`, made
 //! durable, renamed into place, and its folder is made durable. This module blocks; it knows neither
-//! locks between processes nor counts, which are the matter of the store that uses it.
+//! locks between processes nor counts, which are the matter of the store that uses it. What became of
+//! blobs that were not made durable is the subject of [`doubt`](super::doubt).
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
@@ -15,9 +16,10 @@ use deriva_api::{Blob, BlobHasher, BlobStat, ByteRange, CAddr, Error, ErrorKind,
 use quick_cache::sync::Cache;
 use tempfile::{NamedTempFile, TempPath};
 
+use super::doubt::Doubt;
 use super::map;
 use crate::Durability;
-use crate::folder::{at, sync_folder};
+use crate::folder::{at, sync_folder, sync_name};
 
 const TMP: &str = "tmp";
 /// Files up to this length are read into memory, longer ones mapped: below it a copy costs less than
@@ -35,6 +37,7 @@ pub(crate) struct Disk {
     folder: File,
     durability: Durability,
     checked: Cache<CAddr, Identity>,
+    doubt: Doubt,
 }
 
 /// A complete file under a temporary name; dropping it deletes the file.
@@ -53,7 +56,7 @@ pub(crate) struct Draft {
 
 /// Changes whenever a file's bytes do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     inode: u64,
     len: u64,
     modified: (i64, i64),
@@ -65,7 +68,11 @@ impl Disk {
     pub(crate) fn open(root: &Path, durability: Durability) -> Result<Self> {
         let tmp = root.join(TMP);
         let io = |source| at(root, Error::io(source));
+        let is_new = !root.exists();
         fs::create_dir_all(&tmp).map_err(io)?;
+        if is_new {
+            sync_name(root)?;
+        }
         for entry in fs::read_dir(&tmp).map_err(io)? {
             fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
         }
@@ -75,7 +82,26 @@ impl Disk {
             folder: File::open(root).map_err(io)?,
             durability,
             checked: Cache::new(CHECKED),
+            doubt: Doubt::open(root)?,
         })
+    }
+
+    /// Whether there is any blob below a folder, which need not be there.
+    pub(crate) fn any(root: &Path) -> Result<bool> {
+        let io = |source| at(root, Error::io(source));
+        let Some(shards) = present(fs::read_dir(root)).map_err(io)? else {
+            return Ok(false);
+        };
+        for shard in shards {
+            let shard = shard.map_err(io)?;
+            if shard.file_name() == TMP || !shard.file_type().map_err(io)?.is_dir() {
+                continue;
+            }
+            if fs::read_dir(shard.path()).map_err(io)?.next().is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(crate) fn draft(&self) -> Result<Draft> {
@@ -98,8 +124,46 @@ impl Disk {
         self.complete(draft, stat)
     }
 
+    /// Whether a blob is there to be called stored: its file is as long as it should be and, where an earlier
+    /// opening left that in doubt, has its bytes, which are durable now if this opening's are. May read the whole
+    /// of it.
+    pub(crate) fn holds(&self, blob: BlobStat) -> Result<bool> {
+        if self.vouches(blob)? {
+            return Ok(true);
+        }
+        let Some((mut file, metadata)) = self.open_file(&blob.addr)? else {
+            return Ok(false);
+        };
+        if metadata.len() != blob.len {
+            return Ok(false);
+        }
+        match check(&mut file, blob.addr) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(false),
+            checked => checked.map_err(|error| at(&self.path(&blob.addr), error))?,
+        }
+        if self.durability == Durability::Sync {
+            let synced = file.sync_data();
+            synced.map_err(|source| at(&self.path(&blob.addr), Error::io(source)))?;
+            sync_folder(&self.shard(&blob.addr))?;
+        }
+        self.doubt.settled(blob.addr, Identity::of(&metadata));
+        Ok(true)
+    }
+
+    /// The same, without a look at the bytes: a blob that nobody has looked at yet is not vouched for.
+    pub(crate) fn vouches(&self, blob: BlobStat) -> Result<bool> {
+        let found = self.metadata(&blob.addr)?;
+        Ok(found.is_some_and(|found| {
+            found.len() == blob.len && self.doubt.none_of(&blob.addr, || Identity::of(&found))
+        }))
+    }
+
     /// Moves a staged file into place, over what is there. Durable after [`Disk::sync_shards`].
     pub(crate) fn place(&self, staged: Staged) -> Result<()> {
+        let addr = staged.stat.addr;
+        if self.durability == Durability::Buffered {
+            self.doubt.begin(&self.root)?;
+        }
         let target = self.path(&staged.stat.addr);
         let placed = match staged.path.persist(&target) {
             Err(missing) if missing.error.kind() == io::ErrorKind::NotFound => {
@@ -118,6 +182,11 @@ impl Disk {
         };
         placed.map_err(|error| at(&target, Error::io(error.error)))?;
         failpoint!(FILE_PLACED);
+        if self.doubt.any()
+            && let Some(found) = self.metadata(&addr)?
+        {
+            self.doubt.settled(addr, Identity::of(&found));
+        }
         Ok(())
     }
 
@@ -141,9 +210,7 @@ impl Disk {
     }
 
     pub(crate) fn len(&self, addr: &CAddr) -> Result<Option<u64>> {
-        let path = self.path(addr);
-        let found = present(fs::metadata(&path)).map_err(|source| at(&path, Error::io(source)))?;
-        Ok(found.map(|metadata| metadata.len()))
+        Ok(self.metadata(addr)?.map(|metadata| metadata.len()))
     }
 
     /// Reads and checks a blob.
@@ -188,6 +255,9 @@ impl Disk {
         let Some(len) = self.len(addr)? else {
             return Ok(None);
         };
+        if self.durability == Durability::Buffered {
+            self.doubt.begin(&self.root)?;
+        }
         self.checked.remove(addr);
         let removed = present(fs::remove_file(&path));
         removed.map_err(|source| at(&path, Error::io(source)))?;
@@ -239,6 +309,11 @@ impl Disk {
         })
     }
 
+    fn metadata(&self, addr: &CAddr) -> Result<Option<Metadata>> {
+        let path = self.path(addr);
+        present(fs::metadata(&path)).map_err(|source| at(&path, Error::io(source)))
+    }
+
     fn open_file(&self, addr: &CAddr) -> Result<Option<(File, Metadata)>> {
         let path = self.path(addr);
         let io = |source| at(&path, Error::io(source));
@@ -255,6 +330,15 @@ impl Disk {
 
     fn path(&self, addr: &CAddr) -> PathBuf {
         self.shard(addr).join(addr.to_string())
+    }
+}
+
+impl Drop for Disk {
+    /// At a clean close nothing is left in doubt.
+    fn drop(&mut self) {
+        if self.doubt.is_of_this_opening() && self.sync_all().is_ok() {
+            self.doubt.end(&self.root);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod config;
 pub(crate) mod disk;
+mod doubt;
 mod map;
 pub(crate) mod spool;
 mod store;

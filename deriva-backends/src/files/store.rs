@@ -73,10 +73,16 @@ impl Inner {
         usage.begin_change()?;
         for staged in staged {
             let stat = staged.stat;
-            if self.disk.len(&stat.addr)?.is_none() {
-                self.disk.place(staged)?;
-                usage.added(stat.len);
+            if self.disk.vouches(stat)? {
+                continue;
             }
+            // What is there instead is no blob, or nobody knows.
+            let replaced = self.disk.len(&stat.addr)?;
+            self.disk.place(staged)?;
+            if let Some(len) = replaced {
+                usage.removed(len);
+            }
+            usage.added(stat.len);
         }
         drop(usage);
         // Also those that were there: another call may have placed them and not synced yet.
@@ -87,9 +93,9 @@ impl Inner {
         let mut staged = Vec::new();
         let mut present = Vec::new();
         for blob in blobs {
-            match self.disk.len(&blob.addr())? {
-                Some(_) => present.push(blob.addr()),
-                None => staged.push(self.disk.stage(blob)?),
+            match self.disk.holds(blob.stat())? {
+                true => present.push(blob.addr()),
+                false => staged.push(self.disk.stage(blob)?),
             }
         }
         self.disk.sync_shards(present.into_iter())?;

@@ -41,7 +41,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
                 let mut staged = Vec::new();
                 for blob in &large {
                     // Only spares work: the commit decides whether it is there.
-                    if shared.entry_len(&blob.addr())?.is_none() {
+                    if !shared.holds(blob)? {
                         staged.push(shared.disk.stage(blob)?);
                     }
                 }
@@ -204,6 +204,18 @@ impl<E: Engine> Shared<E> {
             .transpose()
     }
 
+    /// Whether a blob is stored, and whole. May read all of it.
+    fn holds(&self, blob: &Blob) -> Result<bool> {
+        match self.entry(&blob.addr()) {
+            Ok(None) => Ok(false),
+            Ok(Some(Entry::Inline(found))) => Ok(found == blob.bytes()),
+            Ok(Some(Entry::File(len))) => Ok(len == blob.len() && self.disk.holds(blob.stat())?),
+            // Its row is damaged.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn blob(&self, addr: CAddr) -> Result<Option<Blob>> {
         self.beside_row(addr, |shared| match shared.entry(&addr)? {
             Some(Entry::Inline(bytes)) => Blob::verify(addr, bytes).map(Some),
@@ -229,7 +241,7 @@ impl<E: Engine> Shared<E> {
         Err(
             Error::new(ErrorKind::Corrupt, "the file of a large blob is missing")
                 .with("addr", addr)
-                .hint("remove the blob and put it again, or let it be recomputed"),
+                .hint("put the blob again, or let it be recomputed"),
         )
     }
 }

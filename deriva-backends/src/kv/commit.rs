@@ -52,6 +52,42 @@ impl<E: Engine> KvCommitter<E> {
         }
     }
 
+    /// Decides these writes, one after the other, and applies them as one batch.
+    fn commit_together(&mut self, ops: Vec<Op>) -> Vec<Result<Answer>> {
+        if let Err(error) = self.settle() {
+            return ops.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut group = Changes {
+            counters: *self.shared.counters.lock(),
+            ..Changes::default()
+        };
+        let mut flush = false;
+        let mut answers = Vec::with_capacity(ops.len());
+        for op in ops {
+            flush |= matches!(op, Op::Flush);
+            let mut stage = Stage::new(&self.shared.engine, &self.shared.disk, &group);
+            let answer = op.decide(&mut stage);
+            if answer.is_ok() {
+                let (mut own, spared) = (stage.own, stage.spared);
+                for addr in &spared {
+                    self.doomed.remove(addr);
+                    group.doomed.remove(addr);
+                }
+                group.rows.append(&mut own.rows);
+                group.place.append(&mut own.place);
+                group.doomed.append(&mut own.doomed);
+                group.counters = own.counters;
+            }
+            answers.push(answer);
+        }
+        if let Err(error) = self.apply(group, flush) {
+            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = Err(error.clone().during("commit"));
+            }
+        }
+        answers
+    }
+
     fn apply(&mut self, mut group: Changes, flush: bool) -> Result<()> {
         failpoint!(COMMIT_DECIDED);
         let buffered = self.durability == Durability::Buffered;
@@ -151,36 +187,17 @@ impl<E: Engine> Committer for KvCommitter<E> {
     }
 
     fn commit(&mut self, ops: Vec<Op>) -> Vec<Result<Answer>> {
-        if let Err(error) = self.settle() {
-            return ops.iter().map(|_| Err(error.clone())).collect();
-        }
-        let mut group = Changes {
-            counters: *self.shared.counters.lock(),
-            ..Changes::default()
-        };
-        let mut flush = false;
         let mut answers = Vec::with_capacity(ops.len());
-        for op in ops {
-            flush |= matches!(op, Op::Flush);
-            let mut stage = Stage::new(&self.shared.engine, &group);
-            let answer = op.decide(&mut stage);
-            if answer.is_ok() {
-                let (mut own, spared) = (stage.own, stage.spared);
-                for addr in &spared {
-                    self.doomed.remove(addr);
-                    group.doomed.remove(addr);
-                }
-                group.rows.append(&mut own.rows);
-                group.place.append(&mut own.place);
-                group.doomed.append(&mut own.doomed);
-                group.counters = own.counters;
+        let mut ops = ops.into_iter().peekable();
+        while let Some(first) = ops.next() {
+            let mut weight = first.weight();
+            let mut group = vec![first];
+            let fits = |weight: usize, op: &Op| weight.saturating_add(op.weight()) <= E::MAX_COMMIT;
+            while let Some(op) = ops.next_if(|op| fits(weight, op)) {
+                weight += op.weight();
+                group.push(op);
             }
-            answers.push(answer);
-        }
-        if let Err(error) = self.apply(group, flush) {
-            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
-                *answer = Err(error.clone().during("commit"));
-            }
+            answers.extend(self.commit_together(group));
         }
         answers
     }

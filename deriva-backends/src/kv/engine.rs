@@ -33,6 +33,10 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
     /// Room on the disk that the engine must never be without.
     const RESERVE: Reserve;
 
+    /// Bytes of writes that are committed together, where one write alone is not more. (An engine must
+    /// apply larger batches too.)
+    const MAX_COMMIT: usize = usize::MAX;
+
     /// Opens the database, or creates it where the place is new; `cache` bytes of memory, about.
     fn open(place: &Place, cache: u64) -> Result<Self>;
 

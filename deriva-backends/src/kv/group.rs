@@ -1,10 +1,12 @@
 //! Group commit: callers queue writes to one thread, which takes all that wait, commits them in one
 //! go, and answers everybody.
 //!
-//! A caller waits for the commit that is under way and then for its own: two at the most. The queue is
-//! bounded by weight; callers beyond it wait, without blocking their thread, until a group is taken.
+//! A caller waits for the commit that is under way and then for its own: two at the most, unless more
+//! is waiting than one group may weigh. Then groups are taken in the order of the calls, so that no write,
+//! however heavy, is overtaken for ever.
 //! Reusable by any store that can apply a batch: it knows nothing of keys and engines.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,8 +15,8 @@ use deriva_api::{Error, ErrorKind, Result};
 use futures::channel::oneshot;
 use parking_lot::{Condvar, Mutex};
 
-/// The weight that may wait in a queue, in the unit of [`Committer::weight`].
-const MAX_WAITING: usize = 64 << 20;
+/// What a group may weigh, in the unit of [`Committer::weight`]. A heavier write is a group of its own.
+const MAX_GROUP: usize = 64 << 20;
 
 /// Decides and applies groups of writes. Runs on the commit thread alone, so it may read, decide and
 /// write without any lock.
@@ -50,9 +52,11 @@ struct Queue<C: Committer> {
 }
 
 struct State<C: Committer> {
-    jobs: Vec<Job<C>>,
+    /// The next group.
+    group: Vec<Job<C>>,
     weight: usize,
-    waiting: Vec<oneshot::Sender<()>>,
+    /// What has no room in it, in the order of the calls.
+    waiting: VecDeque<(usize, Job<C>)>,
     closed: bool,
 }
 
@@ -73,9 +77,9 @@ impl<C: Committer> GroupCommit<C> {
     pub(super) fn start(name: &str, committer: C) -> Result<Self> {
         let queue = Arc::new(Queue {
             state: Mutex::new(State {
-                jobs: Vec::new(),
+                group: Vec::new(),
                 weight: 0,
-                waiting: Vec::new(),
+                waiting: VecDeque::new(),
                 closed: false,
             }),
             work: Condvar::new(),
@@ -90,32 +94,48 @@ impl<C: Committer> GroupCommit<C> {
         })
     }
 
-    /// Queues a write and waits for its commit. Once queued it is committed even if the caller goes.
+    /// Queues a write and waits for its commit. Once it has a place in a group it is committed even if
+    /// the caller goes.
     pub(super) async fn submit(&self, op: C::Op) -> Result<C::Answer> {
         let weight = C::weight(&op);
         let (sender, answer) = oneshot::channel();
-        let mut job = Some((op, sender));
-        while job.is_some() {
-            let room = {
-                let mut state = self.queue.state.lock();
-                if state.closed {
-                    return Err(ended());
-                }
-                // An empty queue takes anything, or a very large write could never be made.
-                if state.jobs.is_empty() || state.weight + weight <= MAX_WAITING {
-                    state.weight += weight;
-                    state.jobs.extend(job.take());
-                    self.queue.work.notify_one();
-                    break;
-                }
-                let (sender, room) = oneshot::channel();
-                state.waiting.push(sender);
-                room
-            };
-            // An error means that the queue was closed, which the next round finds.
-            room.await.ok();
+        {
+            let mut state = self.queue.state.lock();
+            if state.closed {
+                return Err(ended());
+            }
+            state.waiting.push_back((weight, (op, sender)));
+            state.fill();
+            self.queue.work.notify_one();
         }
         answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+impl<C: Committer> State<C> {
+    /// Moves what waits into the group, as far as it has room. Whoever comes later waits behind who
+    /// waits already, even if there would be room for him.
+    fn fill(&mut self) {
+        while let Some((weight, job)) = self.waiting.pop_front() {
+            // What a caller gave up while it waited is not written.
+            if job.1.is_canceled() {
+                continue;
+            }
+            // An empty group takes anything, or a very heavy write could never be made.
+            if !self.group.is_empty() && self.weight.saturating_add(weight) > MAX_GROUP {
+                self.waiting.push_front((weight, job));
+                break;
+            }
+            self.weight = self.weight.saturating_add(weight);
+            self.group.push(job);
+        }
+    }
+
+    fn take(&mut self) -> Vec<Job<C>> {
+        self.weight = 0;
+        let group = std::mem::take(&mut self.group);
+        self.fill();
+        group
     }
 }
 
@@ -146,7 +166,7 @@ impl<C: Committer> Queue<C> {
             return Next::Due;
         }
         let mut state = self.state.lock();
-        while state.jobs.is_empty() {
+        while state.group.is_empty() {
             if state.closed {
                 return Next::Closed;
             }
@@ -154,15 +174,11 @@ impl<C: Committer> Queue<C> {
                 self.work.wait(&mut state);
                 continue;
             };
-            if self.work.wait_for(&mut state, left).timed_out() && state.jobs.is_empty() {
+            if self.work.wait_for(&mut state, left).timed_out() && state.group.is_empty() {
                 return Next::Due;
             }
         }
-        state.weight = 0;
-        for waiting in state.waiting.drain(..) {
-            waiting.send(()).ok();
-        }
-        Next::Group(std::mem::take(&mut state.jobs))
+        Next::Group(state.take())
     }
 
     fn close(&self) {
@@ -178,7 +194,7 @@ impl<C: Committer> Drop for CloseAtEnd<C> {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.closed = true;
-        state.jobs.clear();
+        state.group.clear();
         state.waiting.clear();
     }
 }
@@ -201,7 +217,60 @@ fn ended() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
     use futures::future::join_all;
+
+    /// Waits until it is let go on.
+    struct Held(Arc<Mutex<Vec<Vec<usize>>>>, std::sync::mpsc::Receiver<()>);
+
+    impl Committer for Held {
+        type Op = usize;
+        type Answer = ();
+        fn weight(op: &usize) -> usize {
+            *op
+        }
+        fn commit(&mut self, ops: Vec<usize>) -> Vec<Result<()>> {
+            self.1.recv().ok();
+            let answers = ops.iter().map(|_| Ok(())).collect();
+            self.0.lock().push(ops);
+            answers
+        }
+        fn due(&self) -> Option<Duration> {
+            None
+        }
+        fn tend(&mut self) {}
+        fn close(&mut self) {}
+    }
+
+    #[tokio::test]
+    async fn a_heavy_write_is_not_overtaken() {
+        let groups: Arc<Mutex<Vec<Vec<usize>>>> = Arc::default();
+        let (go, held) = std::sync::mpsc::channel();
+        let commit = GroupCommit::start("test", Held(Arc::clone(&groups), held)).unwrap();
+        let heavy = MAX_GROUP + 1;
+        let mut calls = Vec::new();
+        for weight in [1, 2, heavy, 3, 4] {
+            let mut call = Box::pin(commit.submit(weight).fuse());
+            assert!(futures::poll!(call.as_mut()).is_pending());
+            calls.push(call);
+        }
+        // Light ones keep coming, each before the heavy one has a turn to look for room.
+        for round in 0..10 {
+            go.send(()).unwrap();
+            while groups.lock().len() <= round {
+                std::thread::yield_now();
+            }
+            let mut call = Box::pin(commit.submit(5).fuse());
+            assert!(futures::poll!(call.as_mut()).is_pending());
+            calls.push(call);
+            let _ = futures::poll!(calls[2].as_mut());
+        }
+        let groups: Vec<Vec<usize>> = groups.lock().clone();
+        let at = |weight| groups.iter().position(|group| group.contains(&weight));
+        assert!(at(heavy).is_some_and(|at| at <= 2), "{groups:?}");
+        assert!(at(3) > at(heavy), "{groups:?}");
+        drop((calls, go));
+    }
 
     /// Answers each number with the size of its group; panics at 0.
     struct Counting(Arc<Mutex<Vec<usize>>>);
@@ -230,7 +299,7 @@ mod tests {
     async fn callers_that_wait_share_a_commit() {
         let groups = Arc::default();
         let commit = GroupCommit::start("test", Counting(Arc::clone(&groups))).unwrap();
-        let answers = join_all((0..100).map(|_| commit.submit(MAX_WAITING / 10))).await;
+        let answers = join_all((0..100).map(|_| commit.submit(MAX_GROUP / 10))).await;
         assert!(answers.iter().all(|answer| *answer.as_ref().unwrap() <= 10));
         drop(commit);
         let groups = groups.lock();

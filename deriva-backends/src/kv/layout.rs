@@ -59,15 +59,6 @@ pub(crate) enum Entry {
     File(u64),
 }
 
-impl Entry {
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Self::Inline(bytes) => bytes.len() as u64,
-            Self::File(len) => *len,
-        }
-    }
-}
-
 pub(crate) fn recipe_key(addr: &CAddr) -> Vec<u8> {
     [RECIPES, addr.as_bytes()].concat()
 }

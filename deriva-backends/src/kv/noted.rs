@@ -31,15 +31,18 @@ impl Noted {
         options.create(true).truncate(false).read(true).write(true);
         let file = options.open(&path);
         let file = file.map_err(|source| at(&path, Error::io(source)))?;
-        let mut row = [0; layout::COMMIT_LEN];
-        let read = file.read_exact_at(&mut row, 0).ok();
-        let last = read.and_then(|()| layout::decode_commit(&row).ok());
         let noted = Self {
+            last: AtomicU64::new(read(&file).unwrap_or(0)),
             file,
-            last: AtomicU64::new(last.unwrap_or(0)),
         };
         noted.check(found)?;
         Ok(noted)
+    }
+
+    /// Whether a commit was ever noted in a store's folder.
+    pub(super) fn any(folder: &Path) -> bool {
+        let file = File::open(folder.join(FILE));
+        file.is_ok_and(|file| read(&file).is_some_and(|last| last > 0))
     }
 
     /// Fails with `Corrupt` when `found`, the last commit in the database, is an earlier one than was noted.
@@ -65,6 +68,12 @@ impl Noted {
             .write_all_at(&layout::encode_commit(commit), 0)
             .ok();
     }
+}
+
+fn read(file: &File) -> Option<u64> {
+    let mut row = [0; layout::COMMIT_LEN];
+    file.read_exact_at(&mut row, 0).ok()?;
+    layout::decode_commit(&row).ok()
 }
 
 #[cfg(test)]

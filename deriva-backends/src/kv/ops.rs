@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use bytes::Bytes;
 use deriva_api::{
-    Blob, BuildAddrHasher, CAddr, Divergence, Error, ErrorKind, Output, Recipe, Record, Result,
+    Blob, BlobStat, BuildAddrHasher, CAddr, Divergence, Error, ErrorKind, Output, Recipe, Record,
+    Result,
 };
 
 use super::edges;
@@ -87,27 +89,59 @@ fn put_blobs<E: Engine>(
     staged: Vec<Staged>,
 ) -> Result<u64> {
     let keys: Vec<_> = blobs.iter().map(|b| layout::blob_key(&b.addr())).collect();
-    let known = stage.contains_many(&keys)?;
-    for ((blob, key), known) in blobs.iter().zip(keys).zip(known) {
-        if !known && stage.written(&key).is_none() {
-            stage.put(key, layout::inline_row(blob.bytes()));
-            added(stage, blob.len());
+    let rows = stage.get_many(&keys)?;
+    for ((blob, key), row) in blobs.iter().zip(keys).zip(rows) {
+        if stage.is_new(&key) {
+            continue;
         }
+        if let Some(row) = row {
+            if stage.stores(&key, &row, blob.stat(), |found| found == blob.bytes())? {
+                continue;
+            }
+            drop_blob(stage, &blob.addr(), &key, row)?;
+        }
+        stage.put(key, layout::inline_row(blob.bytes()));
+        added(stage, blob.len());
     }
     for staged in staged {
         let stat = staged.stat;
         let key = layout::blob_key(&stat.addr);
-        // Dropped otherwise, which deletes the temporary file.
-        if !stage.contains(&key)? {
-            let row = layout::file_row(&key, stat.len);
-            stage.put(key, row);
-            stage.own.place.push(staged);
-            stage.own.doomed.remove(&stat.addr);
-            stage.spared.insert(stat.addr);
-            added(stage, stat.len);
+        // Dropped, which deletes the temporary file.
+        if stage.is_new(&key) {
+            continue;
         }
+        if let Some(row) = stage.get(&key)? {
+            let is_it = |found: &Bytes| CAddr::of_blob(found) == stat.addr;
+            if stage.stores(&key, &row, stat, is_it)? {
+                continue;
+            }
+            drop_blob(stage, &stat.addr, &key, row)?;
+        }
+        let row = layout::file_row(&key, stat.len);
+        stage.put(key, row);
+        stage.own.place.push(staged);
+        stage.own.doomed.remove(&stat.addr);
+        stage.spared.insert(stat.addr);
+        added(stage, stat.len);
     }
     Ok(0)
+}
+
+impl<E: Engine> Stage<'_, E> {
+    /// Whether a row stands for this blob, whole: what a put finds stored already.
+    fn stores(
+        &self,
+        key: &[u8],
+        row: &Bytes,
+        blob: BlobStat,
+        is_it: impl FnOnce(&Bytes) -> bool,
+    ) -> Result<bool> {
+        match layout::decode_blob(key, row.clone()) {
+            Ok(Entry::Inline(found)) => Ok(is_it(&found)),
+            Ok(Entry::File(len)) => Ok(len == blob.len && self.disk.vouches(blob)?),
+            Err(_) => Ok(false),
+        }
+    }
 }
 
 fn added<E: Engine>(stage: &mut Stage<'_, E>, len: u64) {
@@ -118,19 +152,36 @@ fn added<E: Engine>(stage: &mut Stage<'_, E>, len: u64) {
 fn remove_blobs<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
     for addr in addrs {
         let key = layout::blob_key(addr);
-        let Some(row) = stage.get(&key)? else {
-            continue;
-        };
-        let entry = layout::decode_blob(&key, row)?;
-        stage.own.counters.blobs.blobs -= 1;
-        stage.own.counters.blobs.bytes -= entry.len();
-        if let Entry::File(_) = entry {
-            stage.own.doomed.insert(*addr);
-            stage.spared.remove(addr);
+        if let Some(row) = stage.get(&key)? {
+            drop_blob(stage, addr, &key, row)?;
+            stage.delete(key);
         }
-        stage.delete(key);
     }
     Ok(0)
+}
+
+/// Takes a stored blob out of the counts, and dooms its file.
+fn drop_blob<E: Engine>(
+    stage: &mut Stage<'_, E>,
+    addr: &CAddr,
+    key: &[u8],
+    row: Bytes,
+) -> Result<()> {
+    let inline = row.len().saturating_sub(1) as u64;
+    let (len, has_file) = match layout::decode_blob(key, row) {
+        Ok(Entry::Inline(_)) => (inline, false),
+        Ok(Entry::File(len)) => (len, true),
+        // A damaged row does not tell; what there is of the blob does.
+        Err(_) => (stage.disk.len(addr)?.unwrap_or(inline), true),
+    };
+    let counts = &mut stage.own.counters.blobs;
+    counts.blobs = counts.blobs.saturating_sub(1);
+    counts.bytes = counts.bytes.saturating_sub(len);
+    if has_file {
+        stage.own.doomed.insert(*addr);
+        stage.spared.remove(addr);
+    }
+    Ok(())
 }
 
 fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64> {
@@ -139,13 +190,19 @@ fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64
         .iter()
         .map(|r| layout::recipe_key(&r.addr()))
         .collect();
-    let known = stage.contains_many(&keys)?;
-    for ((recipe, key), known) in recipes.iter().zip(keys).zip(known) {
+    let rows = stage.get_many(&keys)?;
+    for ((recipe, key), row) in recipes.iter().zip(keys).zip(rows) {
         let addr = recipe.addr();
-        if known || stage.written(&key).is_some() {
+        if stage.written(&key).is_some() {
             continue;
         }
         let bytes = recipe.canonical();
+        let known = row.is_some();
+        if let Some(row) = row
+            && is_whole(stage, recipe, row)?
+        {
+            continue;
+        }
         if bytes.len() <= MAX_VALUE {
             stage.put(key, bytes.clone());
         } else {
@@ -157,6 +214,10 @@ fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64
             }
             stage.put(key, layout::pieces_row(pieces as u32));
         }
+        // A damaged row was written anew; the rest is there.
+        if known {
+            continue;
+        }
         edges.extend(recipe.inputs().map(|input| (input, addr)));
         stage.own.counters.dag.recipes += 1;
         // An output may have been recorded while this was known as a resolved recipe only.
@@ -167,6 +228,27 @@ fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64
     }
     edges::add(stage, edges)?;
     Ok(0)
+}
+
+/// Whether a row, and its pieces where it has some, are this recipe.
+fn is_whole<E: Engine>(stage: &Stage<'_, E>, recipe: &Recipe, row: Bytes) -> Result<bool> {
+    let bytes = recipe.canonical();
+    if bytes.len() <= MAX_VALUE {
+        return Ok(row == bytes);
+    }
+    let pieces = bytes.len().div_ceil(MAX_VALUE) as u32;
+    if layout::pieces_of(&row) != Some(pieces) {
+        return Ok(false);
+    }
+    for piece in 0..pieces {
+        let at = piece as usize * MAX_VALUE;
+        let end = bytes.len().min(at + MAX_VALUE);
+        let found = stage.get(&layout::piece_key(&recipe.addr(), piece))?;
+        if found.as_deref() != Some(&bytes[at..end]) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// An output, and where it is to be recorded unless there is one.

@@ -9,7 +9,7 @@ use deriva_api::{CAddr, Result};
 
 use super::engine::{Engine, into_bytes};
 use super::layout::Counters;
-use crate::files::disk::Staged;
+use crate::files::disk::{Disk, Staged};
 
 /// Rows read at once where a table is searched, or many keys are looked up.
 const PAGE: usize = 256;
@@ -28,6 +28,7 @@ pub(super) struct Changes {
 
 pub(super) struct Stage<'a, E: Engine> {
     engine: &'a E,
+    pub(super) disk: &'a Disk,
     group: &'a Changes,
     pub(super) own: Changes,
     /// Files that the group or an earlier one doomed, and that are wanted again.
@@ -35,13 +36,14 @@ pub(super) struct Stage<'a, E: Engine> {
 }
 
 impl<'a, E: Engine> Stage<'a, E> {
-    pub(super) fn new(engine: &'a E, group: &'a Changes) -> Self {
+    pub(super) fn new(engine: &'a E, disk: &'a Disk, group: &'a Changes) -> Self {
         let own = Changes {
             counters: group.counters,
             ..Changes::default()
         };
         Self {
             engine,
+            disk,
             group,
             own,
             spared: BTreeSet::new(),
@@ -88,6 +90,11 @@ impl<'a, E: Engine> Stage<'a, E> {
             }));
         }
         Ok(found)
+    }
+
+    /// Whether this write or one before it in the group has put something under a key.
+    pub(super) fn is_new(&self, key: &[u8]) -> bool {
+        self.changed(key).is_some_and(Option::is_some)
     }
 
     /// What this write itself has put under a key.

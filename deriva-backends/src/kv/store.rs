@@ -1,7 +1,8 @@
 //! The handle of an open store: how it opens, what it holds, and how it closes.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deriva_api::{Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result};
@@ -67,14 +68,7 @@ impl<E: Engine> KvStore<E> {
         let core = handles.open(&path, |slot| {
             let folder = Folder::hold(&path, E::FORMS)?;
             failpoint!(OPEN_MARKED);
-            let place = Place {
-                folder: path.join(config.scheme),
-                is_new: !folder.is_complete()?,
-            };
-            let engine = E::open(&place, config.cache)?;
-            failpoint!(OPEN_ENGINE);
-            let counters = load(&engine, place.is_new);
-            let counters = counters.map_err(|error| folder::at(&path, error))?;
+            let (engine, counters) = open_engine::<E>(&folder, &path, &config)?;
             let noted = Noted::open(&path, counters.commits)?;
             let disk = Disk::open(&path.join("files"), config.durability)?;
             failpoint!(OPEN_FORMATTED);
@@ -162,6 +156,51 @@ impl<E: Engine> fmt::Debug for KvStore<E> {
 pub(crate) fn gone() -> Error {
     let message = "the database of this store is gone";
     Error::new(ErrorKind::Corrupt, message).hint("restore its files, or begin in another folder")
+}
+
+/// Opens the database and reads its counts.
+///
+/// Creating a store takes many steps, and a crash between two of them may leave a database that does not
+/// open. Where the store was never opened to the end nobody was told that anything is in it, and it is begun
+/// anew; not where there is any sign that something is, which a marker can only lack by damage.
+fn open_engine<E: Engine>(
+    folder: &Folder,
+    path: &Path,
+    config: &KvConfig,
+) -> Result<(E, Counters)> {
+    let begun = !folder.is_complete();
+    let place = Place {
+        folder: path.join(config.scheme),
+        is_new: begun && !Noted::any(path) && !Disk::any(&path.join("files"))?,
+    };
+    let open = || {
+        let engine = E::open(&place, config.cache)?;
+        failpoint!(OPEN_ENGINE);
+        let counters = load(&engine, place.is_new);
+        let counters = counters.map_err(|error| folder::at(path, error))?;
+        Ok((engine, counters))
+    };
+    match open() {
+        Err(error) if place.is_new && is_unusable(&error) => {
+            match std::fs::remove_dir_all(&place.folder) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(folder::at(&place.folder, Error::io(source)))
+                }
+                _ => open(),
+            }
+        }
+        Err(error) if begun => Err(error.hint(
+            "its creation seems cut short, yet something was stored: restore the folder from a copy, \
+             or begin in another one",
+        )),
+        opened => opened,
+    }
+}
+
+/// Whether an error may be that of a database whose creation was cut short.
+fn is_unusable(error: &Error) -> bool {
+    use ErrorKind::{Corrupt, Internal, NotFound, Unsupported};
+    matches!(error.kind(), Corrupt | Internal | NotFound | Unsupported)
 }
 
 /// Reads the counts of a store, or begins a new one. Takes as long for many rows as for few.

@@ -3,7 +3,7 @@
 //! All tables are one table of redb, told apart by the prefixes of their keys. Readers share a snapshot
 //! that each commit replaces: a read of its own begins and ends no transaction.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,11 @@ impl Engine for RedbEngine {
         let folder = place.folder.clone();
         let checked = !folder.join(UNCHECKED).exists();
         let file = folder.join(if checked { FILE } else { UNCHECKED });
-        if place.is_new && !file.exists() {
+        if file.exists() {
+            // A killed process may have left commits with the system alone. They count as stored now.
+            let synced = File::open(&file).and_then(|file| file.sync_all());
+            synced.map_err(|source| at(&file, Error::io(source)))?;
+        } else if place.is_new {
             caught(|| create(&folder)).map_err(|failure| at(&folder, failure.error))?;
         }
         let open = move || {
@@ -276,6 +280,7 @@ fn create(folder: &Path) -> Result<(), redb::Error> {
     }
     let pages = Pages::create(&new)?;
     Database::builder().create_with_backend(pages)?.close()?;
+    File::open(&new)?.sync_all()?;
     Ok(fs::rename(&new, folder.join(FILE))?)
 }
 

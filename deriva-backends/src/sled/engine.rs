@@ -3,19 +3,29 @@
 use std::fs::{self, File};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
 
+use parking_lot::RwLock;
+
+use super::{large, leftovers};
 use crate::folder::{at, locked, sync_folder};
 use crate::kv::{self, Engine, Place, Reserve, Write};
 
 /// The file that all of sled's data goes to.
-const LOG: &str = "db";
+pub(super) const LOG: &str = "db";
 /// Sled moves a leaf above a quarter of this to a file of its own, never syncs that file, and does not
 /// open without it. A leaf has 20 rows at the most, and rows have 32 KiB: they stay in the log.
 const SEGMENT: usize = 4 << 20;
+/// Bytes of rows in one commit of sled, at the most; fewer where they make the log grow too much.
+const MAX_COMMIT: usize = 512 << 10;
+const MIN_COMMIT: usize = 16 << 10;
+/// About how much longer than its rows a commit makes the log.
+const AMPLIFICATION: usize = 4;
+/// The number of the last [`large`] batch that was applied to the end. The key belongs to no table.
+const LARGE_KEY: &[u8] = b"\0large";
 /// Threads of a database that was just closed may hold its file for a moment.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -29,6 +39,15 @@ pub(super) struct SledEngine {
     /// would promise what is not on the disk.
     unsynced: AtomicBool,
     folder: PathBuf,
+    segment: i64,
+    /// Where the log ended when it was last synced, about.
+    synced: AtomicI64,
+    /// Bytes of rows that were applied since, and not flushed.
+    pending: AtomicUsize,
+    max_commit: AtomicUsize,
+    /// Held while a batch is applied in parts, so that nobody reads a part of it. `true` when one was not
+    /// finished.
+    parted: RwLock<bool>,
 }
 
 impl Engine for SledEngine {
@@ -44,19 +63,24 @@ impl Engine for SledEngine {
         bytes: 16 << 20,
         removals: 4 << 20,
         row: 0,
-        amplification: 8,
+        // The log, and the file of a large batch.
+        amplification: 9,
     };
+
+    const MAX_COMMIT: usize = MAX_COMMIT;
 
     fn open(place: &Place, cache: u64) -> Result<Self> {
         let folder = place.folder.as_path();
         if !place.is_new && !folder.join(LOG).exists() {
             return Err(at(folder, kv::gone()));
         }
+        leftovers::settle(folder)?;
+        let segment = segment(folder);
         // The commit thread flushes.
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(cache)
-            .segment_size(segment(folder))
+            .segment_size(segment)
             .flush_every_ms(None);
         let mut attempt = 1;
         let db = loop {
@@ -70,16 +94,30 @@ impl Engine for SledEngine {
             }
         };
         let log = File::open(folder.join(LOG));
-        Ok(Self {
+        let engine = Self {
             db,
             log: log.map_err(|source| at(folder, Error::io(source)))?,
             unsynced: AtomicBool::new(false),
             folder: folder.to_owned(),
-        })
+            segment: segment as i64,
+            synced: AtomicI64::new(0),
+            pending: AtomicUsize::new(0),
+            max_commit: AtomicUsize::new(MAX_COMMIT.min(segment / 8)),
+            parted: RwLock::new(false),
+        };
+        // What the opening wrote, above all sled's snapshot and its name.
+        sync_folder(folder)?;
+        engine.sync()?;
+        if let Some((number, writes)) = large::read(folder)?
+            && number > engine.last_large()?
+        {
+            engine.apply_parts(number, &writes)?;
+        }
+        Ok(engine)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        caught(|| self.db.get(key))?.map_err(error)
+        self.read(|| self.db.get(key).map_err(error))
     }
 
     fn scan(
@@ -89,7 +127,7 @@ impl Engine for SledEngine {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, sled::IVec)>> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        caught(|| {
+        self.read(|| {
             let mut rows = Vec::new();
             for row in self.db.range::<&[u8], _>((from, Bound::Unbounded)) {
                 let (key, value) = row.map_err(error)?;
@@ -99,19 +137,23 @@ impl Engine for SledEngine {
                 rows.push((key.to_vec(), value));
             }
             Ok(rows)
-        })?
+        })
     }
 
     fn apply(&self, writes: &[Write], durable: bool) -> Result<()> {
         self.check_synced()?;
-        let mut batch = sled::Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_ref()),
-                None => batch.remove(key.as_slice()),
-            }
+        let bytes: usize = writes.iter().map(weight).sum();
+        if bytes > self.max_commit.load(Ordering::Acquire) {
+            return self.apply_large(writes);
         }
-        caught(|| self.db.apply_batch(batch))?.map_err(error)?;
+        // Reads write too: sled splits a page when it next comes by.
+        let unsynced = self.pending.load(Ordering::Acquire) + bytes;
+        let unsynced = self.written() + (unsynced * AMPLIFICATION) as i64;
+        if unsynced > self.segment / 2 {
+            self.sync()?;
+        }
+        self.pending.fetch_add(bytes, Ordering::AcqRel);
+        self.apply_batch(writes, None)?;
         failpoint!(ENGINE_WRITTEN);
         if durable { self.sync() } else { Ok(()) }
     }
@@ -121,11 +163,17 @@ impl Engine for SledEngine {
         // acts on the file, whichever descriptor asks for it.
         self.check_synced()?;
         caught(|| self.db.flush())?.map_err(error)?;
+        let end = self.end();
         let synced = self.log.sync_data();
         synced.map_err(|source| {
             self.unsynced.store(true, Ordering::Release);
             at(&self.folder, Error::io(source))
-        })
+        })?;
+        #[cfg(test)]
+        super::replay::synced(&self.folder);
+        self.learn(self.pending.swap(0, Ordering::AcqRel), end);
+        self.synced.store(end, Ordering::Release);
+        Ok(())
     }
 
     fn rest(&self) -> Result<()> {
@@ -142,6 +190,108 @@ impl Engine for SledEngine {
 }
 
 impl SledEngine {
+    fn read<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let parted = self.parted.read();
+        if *parted {
+            let message = "a large batch could not be finished";
+            let error = Error::new(ErrorKind::Internal, message);
+            return Err(
+                at(&self.folder, error).hint("see what ails the disk, and open the store again")
+            );
+        }
+        caught(read)?
+    }
+
+    /// Applies a batch that is too large for one commit. It is durable.
+    fn apply_large(&self, writes: &[Write]) -> Result<()> {
+        // It must not come back without those before it.
+        self.sync()?;
+        let number = self.last_large()? + 1;
+        large::write(&self.folder, number, writes).map_err(|failed| {
+            if failed.may_be_there {
+                // Nothing else may be written now: the next opening would apply it on top.
+                self.unsynced.store(true, Ordering::Release);
+            }
+            failed.error
+        })?;
+        self.apply_parts(number, writes)?;
+        large::done(&self.folder);
+        Ok(())
+    }
+
+    fn last_large(&self) -> Result<u64> {
+        let row = self.read(|| self.db.get(LARGE_KEY).map_err(error))?;
+        let number = row.and_then(|row| row.as_ref().try_into().ok());
+        Ok(number.map_or(0, u64::from_le_bytes))
+    }
+
+    fn apply_parts(&self, number: u64, writes: &[Write]) -> Result<()> {
+        let mut parted = self.parted.write();
+        let done = self.each_part(number, writes);
+        if done.is_err() {
+            *parted = true;
+            self.unsynced.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    fn each_part(&self, number: u64, mut writes: &[Write]) -> Result<()> {
+        while !writes.is_empty() {
+            let max = self.max_commit.load(Ordering::Acquire);
+            let (mut count, mut bytes) = (0, 0);
+            while count < writes.len() && (count == 0 || bytes + weight(&writes[count]) <= max) {
+                bytes += weight(&writes[count]);
+                count += 1;
+            }
+            let (part, rest) = writes.split_at(count);
+            self.pending.store(bytes, Ordering::Release);
+            self.apply_batch(part, rest.is_empty().then_some(number))?;
+            failpoint!(ENGINE_WRITTEN);
+            self.sync()?;
+            writes = rest;
+        }
+        Ok(())
+    }
+
+    fn apply_batch(&self, writes: &[Write], large: Option<u64>) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in writes {
+            match value {
+                Some(value) => batch.insert(key.as_slice(), value.as_ref()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        if let Some(number) = large {
+            batch.insert(LARGE_KEY, &number.to_le_bytes());
+        }
+        caught(|| self.db.apply_batch(batch))?.map_err(error)
+    }
+
+    /// Where the log ends that is written, counted from its beginning.
+    fn end(&self) -> i64 {
+        self.db.context.pagecache.log.stable_offset()
+    }
+
+    /// How much of the log was written since it was last synced.
+    fn written(&self) -> i64 {
+        self.end() - self.synced.load(Ordering::Acquire)
+    }
+
+    /// Commits are made smaller where they make the log grow by more than a quarter of a segment: where
+    /// rows are long, sled writes much for a short one beside them.
+    fn learn(&self, bytes: usize, end: i64) {
+        let max = self.max_commit.load(Ordering::Acquire);
+        let grown = end - self.synced.load(Ordering::Acquire);
+        if bytes > 0 && grown > self.segment / 4 {
+            self.max_commit
+                .store((max / 2).max(MIN_COMMIT), Ordering::Release);
+        } else if bytes > max / 2 && grown < self.segment / 16 {
+            let most = MAX_COMMIT.min(self.segment as usize / 8);
+            self.max_commit
+                .store((max * 2).min(most), Ordering::Release);
+        }
+    }
+
     fn check_synced(&self) -> Result<()> {
         if !self.unsynced.load(Ordering::Acquire) {
             return Ok(());
@@ -150,6 +300,10 @@ impl SledEngine {
         let error = Error::new(ErrorKind::Internal, message);
         Err(at(&self.folder, error).hint("see what ails the disk, and open the store again"))
     }
+}
+
+fn weight((key, value): &Write) -> usize {
+    key.len() + value.as_ref().map_or(0, |value| value.len())
 }
 
 /// The size of the log's segments: an old database keeps what it was created with.

@@ -2,6 +2,10 @@
 
 mod config;
 mod engine;
+mod large;
+mod leftovers;
+#[cfg(test)]
+mod replay;
 
 use async_trait::async_trait;
 use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};

@@ -18,22 +18,26 @@ const LARGE: usize = 20_000;
 const GOLDEN: u64 = 1000;
 /// Recipes of a wide item: a batch that no page, no row and no small buffer holds.
 const WIDE: usize = 150;
+/// From here on blobs are as long as they may be beside recipes in a row, and nothing of them repeats itself.
+pub(crate) const HEAVY_BLOBS: u64 = 1 << 40;
+/// From here on it is the first recipe that is long.
+pub(crate) const HEAVY_RECIPES: u64 = 1 << 41;
 
 /// A blob, recipes (one over the blob, the others over the first), their output, and a root.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(crate) struct Item {
     n: u64,
-    pub(super) blob: Blob,
+    pub(crate) blob: Blob,
     /// Inserted and removed in one batch, so all are there or none: two, or one in 16 times [`WIDE`].
-    pub(super) recipes: Vec<Recipe>,
+    pub(crate) recipes: Vec<Recipe>,
     /// A resolved address whose output is recorded together with that of the first recipe.
-    pub(super) resolved: CAddr,
-    pub(super) root: String,
+    pub(crate) resolved: CAddr,
+    pub(crate) root: String,
 }
 
 /// One call on a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
     Put,
     Insert,
     Record,
@@ -46,23 +50,24 @@ pub(super) enum Step {
 
 /// Which parts of an item a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Parts {
-    pub(super) blob: bool,
-    pub(super) recipes: bool,
-    pub(super) output: bool,
-    pub(super) root: bool,
+pub(crate) struct Parts {
+    pub(crate) blob: bool,
+    pub(crate) recipes: bool,
+    pub(crate) output: bool,
+    pub(crate) root: bool,
 }
 
 /// An input that all first recipes share.
-pub(super) fn hub() -> CAddr {
+pub(crate) fn hub() -> CAddr {
     CAddr::of_blob(b"hub")
 }
 
 impl Item {
-    pub(super) fn new(n: u64) -> Result<Self> {
+    pub(crate) fn new(n: u64) -> Result<Self> {
         let mut random = SplitMix64::new(n);
         // What is long repeats itself, so that golden stores are small.
         let bytes = match n % 4 {
+            _ if (HEAVY_BLOBS..HEAVY_RECIPES).contains(&n) => random.bytes(8_000),
             0 => random.bytes(100).repeat(LARGE / 100),
             _ => {
                 let len = random.below(300);
@@ -74,6 +79,10 @@ impl Item {
         // One in 32 is too long for one row of any engine.
         if n % 32 == 5 {
             let long = Bytes::from(random.bytes(150).repeat(1000));
+            params = params.with("long", Value::Bytes(long));
+        }
+        if n >= HEAVY_RECIPES {
+            let long = Bytes::from(random.bytes(150_000));
             params = params.with("long", Value::Bytes(long));
         }
         let first = Recipe::new(&"f/1".parse()?, &[hub(), blob.addr()], &params)?;
@@ -94,36 +103,36 @@ impl Item {
     }
 
     /// The number in a blob of an item.
-    pub(super) fn number_in_blob(bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn number_in_blob(bytes: &[u8]) -> Option<u64> {
         bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The number in the first recipe of an item.
-    pub(super) fn number_in_recipe(recipe: &Recipe) -> Option<u64> {
+    pub(crate) fn number_in_recipe(recipe: &Recipe) -> Option<u64> {
         match recipe.params().get("n") {
             Some(Value::Int(n)) => u64::try_from(*n).ok(),
             _ => None,
         }
     }
 
-    pub(super) fn addrs(&self) -> Vec<CAddr> {
+    pub(crate) fn addrs(&self) -> Vec<CAddr> {
         self.recipes.iter().map(Recipe::addr).collect()
     }
 
     /// The address of the first recipe, which the others name.
-    pub(super) fn first(&self) -> CAddr {
+    pub(crate) fn first(&self) -> CAddr {
         self.recipes[0].addr()
     }
 
     /// The recipes whose output is recorded, in one batch: the first, or all of a wide item.
-    pub(super) fn recorded(&self) -> &[Recipe] {
+    pub(crate) fn recorded(&self) -> &[Recipe] {
         match is_wide(self.n) {
             true => &self.recipes,
             false => &self.recipes[..1],
         }
     }
 
-    pub(super) fn output(&self) -> Output {
+    pub(crate) fn output(&self) -> Output {
         let stat = self.blob.stat();
         Output {
             addr: stat.addr,
@@ -132,8 +141,25 @@ impl Item {
         }
     }
 
+    /// The outputs of these recipes, and of the resolved address.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let record = |recipe: &Recipe| Record {
+            addr: recipe.addr(),
+            resolved: (recipe.addr() == self.first()).then_some(self.resolved),
+            output: self.output(),
+        };
+        self.recorded().iter().map(record).collect()
+    }
+
+    /// The addresses that have an output once it is recorded.
+    pub(crate) fn recorded_addrs(&self) -> Vec<CAddr> {
+        let mut addrs: Vec<CAddr> = self.recorded().iter().map(Recipe::addr).collect();
+        addrs.push(self.resolved);
+        addrs
+    }
+
     /// What happens to an item, in order. One in three is removed again, and its blob put once more.
-    pub(super) fn life(n: u64, with_dag: bool) -> Vec<Step> {
+    pub(crate) fn life(n: u64, with_dag: bool) -> Vec<Step> {
         use Step::*;
         let brief = n.is_multiple_of(3);
         match (with_dag, brief) {
@@ -147,7 +173,7 @@ impl Item {
     }
 
     /// What is there after the first `steps` of a life.
-    pub(super) fn parts_after(life: &[Step], steps: usize) -> Parts {
+    pub(crate) fn parts_after(life: &[Step], steps: usize) -> Parts {
         let mut parts = Parts::default();
         for step in &life[..steps.min(life.len())] {
             match step {
@@ -165,7 +191,7 @@ impl Item {
     }
 
     /// Makes a step.
-    pub(super) async fn make(&self, step: Step, stores: &Stores) -> Result<()> {
+    pub(crate) async fn make(&self, step: Step, stores: &Stores) -> Result<()> {
         let blobs = &*stores.blobs;
         match step {
             Step::Put if self.n % 8 == 4 => self.stream(blobs).await,
@@ -190,22 +216,10 @@ impl Item {
         let first = self.first();
         match step {
             Step::Insert => dag.insert(&self.recipes).await.map(drop),
-            Step::Record => {
-                let record = |recipe: &Recipe| Record {
-                    addr: recipe.addr(),
-                    resolved: (recipe.addr() == first).then_some(self.resolved),
-                    output: self.output(),
-                };
-                let records: Vec<Record> = self.recorded().iter().map(record).collect();
-                dag.record(&records).await.map(drop)
-            }
+            Step::Record => dag.record(&self.records()).await.map(drop),
             Step::SetRoot => dag.set_root(&self.root, first).await,
             Step::RemoveRoot => dag.remove_root(&self.root).await.map(drop),
-            Step::Forget => {
-                let mut addrs: Vec<CAddr> = self.recorded().iter().map(Recipe::addr).collect();
-                addrs.push(self.resolved);
-                dag.forget(&addrs).await.map(drop)
-            }
+            Step::Forget => dag.forget(&self.recorded_addrs()).await.map(drop),
             Step::Remove => dag.remove(&self.addrs()).await.map(drop),
             Step::Put | Step::RemoveBlob => Ok(()),
         }

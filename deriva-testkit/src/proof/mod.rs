@@ -24,11 +24,11 @@ mod child;
 mod crash;
 mod damage;
 mod durability;
-mod item;
-mod oracle;
-mod program;
+pub(crate) mod item;
+pub(crate) mod oracle;
+pub(crate) mod program;
 mod reader;
-mod store;
+pub(crate) mod store;
 mod trace;
 mod writer;
 

@@ -97,16 +97,16 @@ impl Oracle {
 }
 
 /// What a store lists.
-struct Found {
+pub(crate) struct Found {
     blobs: BTreeMap<CAddr, BlobStat>,
     nodes: BTreeMap<CAddr, Node>,
     roots: BTreeMap<String, CAddr>,
     /// The items that blobs and recipes are of.
-    numbers: BTreeSet<u64>,
+    pub(crate) numbers: BTreeSet<u64>,
 }
 
 impl Found {
-    async fn read(stores: &Stores) -> Result<Self, Broken> {
+    pub(crate) async fn read(stores: &Stores) -> Result<Self, Broken> {
         let listed: Vec<BlobStat> = stores.blobs.list(None).try_collect().await?;
         let mut found = Self {
             blobs: listed.into_iter().map(|stat| (stat.addr, stat)).collect(),
@@ -133,7 +133,7 @@ impl Found {
     }
 
     /// The parts of an item that are there, each looked up in all the ways there are.
-    async fn parts(&self, item: &Item, stores: &Stores) -> Result<Parts, Broken> {
+    pub(crate) async fn parts(&self, item: &Item, stores: &Stores) -> Result<Parts, Broken> {
         let addr = item.blob.addr();
         let got = stores.blobs.get(addr).await?;
         let stat = stores.blobs.stat(&[addr]).await?[0];
@@ -222,7 +222,7 @@ impl Found {
     }
 
     /// Counts and shared edges are those of the items.
-    async fn agree(&self, counted: &Counted, stores: &Stores) -> Result<(), Broken> {
+    pub(crate) async fn agree(&self, counted: &Counted, stores: &Stores) -> Result<(), Broken> {
         let listed = self.blobs.len() as u64;
         if let Some(usage) = stores.blobs.usage().await?
             && (usage.blobs, usage.bytes, listed) != (counted.blobs, counted.bytes, counted.blobs)
@@ -256,7 +256,7 @@ impl Found {
 
 /// What the items that are there add up to.
 #[derive(Debug, Default)]
-struct Counted {
+pub(crate) struct Counted {
     blobs: u64,
     bytes: u64,
     recipes: u64,
@@ -267,7 +267,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn add(&mut self, item: &Item, parts: Parts) {
+    pub(crate) fn add(&mut self, item: &Item, parts: Parts) {
         if parts.blob {
             self.blobs += 1;
             self.bytes += item.blob.len();

@@ -12,11 +12,12 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::store::Provable;
 use super::{reader, writer};
+use crate::power::{check, perform};
 
 /// The environment variable that tells a process its job.
 const JOB: &str = "DERIVA_PROOF";
 /// What the lines of a job begin with, on an output that others write to as well.
-pub(super) const MARK: &str = "deriva-proof ";
+pub(crate) const MARK: &str = "deriva-proof ";
 
 /// How a process is started that comes to [`serve`].
 #[derive(Clone, Debug)]
@@ -165,6 +166,8 @@ pub fn serve(store: &dyn Provable) {
     let done = match asked.word.as_str() {
         "write" => writer::WriterArgs::of(&asked).and_then(|args| writer::run(store, &args)),
         "read" => reader::ReaderArgs::of(&asked).and_then(|args| reader::run(store, &args)),
+        perform::WORD => perform::run(store, &asked),
+        check::WORD => check::run(store),
         other => Err(Error::new(ErrorKind::Invalid, "no such job of a proof").with("given", other)),
     };
     end(done);

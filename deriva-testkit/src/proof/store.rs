@@ -76,8 +76,8 @@ impl Provable for OfFixture {
 /// A store, and the program whose processes open it, are killed, and read what is left.
 #[derive(Clone, Debug)]
 pub struct Prover {
-    pub(super) store: Arc<dyn Provable>,
-    pub(super) program: Program,
+    pub(crate) store: Arc<dyn Provable>,
+    pub(crate) program: Program,
 }
 
 impl Prover {
@@ -96,7 +96,7 @@ impl Prover {
     }
 
     /// Where the store lies in `folder`, made ready for its first opening.
-    pub(super) fn place(&self, folder: &Path) -> Result<PathBuf, Broken> {
+    pub(crate) fn place(&self, folder: &Path) -> Result<PathBuf, Broken> {
         let place = folder.join("store");
         if !self.store.makes_folder() {
             std::fs::create_dir_all(&place)?;
@@ -104,11 +104,11 @@ impl Prover {
         Ok(place)
     }
 
-    pub(super) async fn open(&self, place: &Path) -> Result<Stores> {
+    pub(crate) async fn open(&self, place: &Path) -> Result<Stores> {
         Stores::open(&*self.store, place).await
     }
 
-    pub(super) fn notices_damage(&self) -> bool {
+    pub(crate) fn notices_damage(&self) -> bool {
         self.store.notices_damage()
     }
 }
@@ -119,13 +119,13 @@ pub fn serve_fixture(fixture: Arc<dyn Fixture>) {
 }
 
 /// An open store; some have no DAG.
-pub(super) struct Stores {
-    pub(super) blobs: Arc<dyn BlobStore>,
-    pub(super) dag: Option<Arc<dyn DagStore>>,
+pub(crate) struct Stores {
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) dag: Option<Arc<dyn DagStore>>,
 }
 
 impl Stores {
-    pub(super) async fn open(store: &dyn Provable, place: &Path) -> Result<Self> {
+    pub(crate) async fn open(store: &dyn Provable, place: &Path) -> Result<Self> {
         let opened = store.open(place).await?;
         let blobs = opened.blobs.ok_or_else(|| {
             let message = "a store that is proved must hold blobs";
@@ -137,7 +137,7 @@ impl Stores {
         })
     }
 
-    pub(super) async fn flush(&self) -> Result<()> {
+    pub(crate) async fn flush(&self) -> Result<()> {
         self.blobs.flush().await?;
         match &self.dag {
             Some(dag) => dag.flush().await,
