@@ -62,7 +62,9 @@ impl Recording {
                 Watched::Unclear(unclear) => why = unclear,
             }
         }
-        Err(Broken::new(format!("{scenario} cannot be replayed: {why}")))
+        Err(Broken::unseen(format!(
+            "{scenario} cannot be replayed: {why}"
+        )))
     }
 
     pub(super) fn progresses(&self, moment: usize) -> Progresses {
