@@ -123,6 +123,10 @@ impl Fixture for UriFixture {
         let opened = self.store.open(&folder.join("store")).await?;
         self.stack.wrap(opened)
     }
+
+    fn dispensable(&self) -> &'static [&'static str] {
+        &["store/rocksdb/LOG", "store/commits"]
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

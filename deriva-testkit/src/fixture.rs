@@ -53,6 +53,12 @@ pub trait Fixture: Debug + Send + Sync {
             .with("folder", folder.display())
             .hint("implement `Fixture::open_in`"))
     }
+
+    /// Files, named by how their paths below that folder begin, that hold nothing an acknowledgement promises, such as
+    /// a log for people: the proofs want no sync of them. The default is none.
+    fn dispensable(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 #[async_trait]
@@ -79,6 +85,10 @@ impl<F: Fixture + ?Sized> Fixture for Arc<F> {
 
     async fn open_in(&self, folder: &Path) -> Result<OpenedStore> {
         (**self).open_in(folder).await
+    }
+
+    fn dispensable(&self) -> &'static [&'static str] {
+        (**self).dispensable()
     }
 }
 

@@ -66,6 +66,7 @@ macro_rules! store_proofs {
             $crate::proof_test! { calls_that_are_killed_are_whole_or_absent, Calls, $fixture }
             $crate::proof_test! { damage_is_named_or_harmless, Damage, $fixture }
             $crate::proof_test! { durability_is_as_declared, Durability, $fixture }
+            $crate::proof_test! { a_loss_of_power_takes_nothing_acknowledged, Power, $fixture }
         }
     };
 }

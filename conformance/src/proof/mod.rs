@@ -16,7 +16,9 @@ mod upkeep;
 mod verb;
 
 pub use collect::{CollectReport, KilledCollections};
-pub use deriva_testkit::proof::{Broken, Crash, CrashReport, Damage, DamageReport, Proved, Waits};
+pub use deriva_testkit::proof::{
+    Broken, Calls, CallsReport, Crash, CrashReport, Damage, DamageReport, Proved, Waits,
+};
 pub use power::{PowerArgs, STORES};
 pub use store::{prover, uri_in};
 pub use upkeep::{Upkeep, UpkeepArgs};

@@ -11,7 +11,7 @@ use super::collect::{self, CollectorArgs};
 use super::power::{self, PowerArgs};
 use super::store::{UriStore, VERB};
 use super::upkeep::{self, UpkeepArgs};
-use super::{Broken, Crash, Damage, prover};
+use super::{Broken, Calls, Crash, Damage, prover};
 
 /// The proofs that take long, and the children that all of them run.
 #[derive(Clone, Debug, Subcommand)]
@@ -23,6 +23,19 @@ pub enum Verb {
         stores: Vec<String>,
         /// Kills of each store
         #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// Where chance begins
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Kills a process within its calls, at every system call that changes a file and at random moments, and checks that
+    /// each call is there as a whole or not at all
+    Calls {
+        /// The stores, as SCHEME or SCHEME?OPTIONS
+        #[arg(long, value_delimiter = ',', required = true)]
+        stores: Vec<String>,
+        /// Kills of each sort and store; where there are more system calls, so many that lie evenly among them
+        #[arg(long, default_value_t = 1000)]
         kills: u64,
         /// Where chance begins
         #[arg(long, default_value_t = 1)]
@@ -87,6 +100,18 @@ impl Verb {
                 Ok(crash
                     .run(|done| progress("kills", done, *kills))?
                     .to_string())
+            }),
+            Self::Calls {
+                stores,
+                kills,
+                seed,
+            } => for_each(stores, "calls", |program, store| {
+                let calls = Calls {
+                    prover: prover(program, store),
+                    kills: *kills,
+                    seed: *seed,
+                };
+                Ok(calls.run()?.to_string())
             }),
             Self::Damage {
                 stores,

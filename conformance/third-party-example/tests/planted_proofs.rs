@@ -33,8 +33,8 @@ fn a_planted_mistake_fails_the_proof_about_it() {
             .iter()
             .filter_map(|proof| Some((*proof, found(proof)?)));
         let failed: Vec<_> = failed.collect();
-        let [(Proof::Durability, broken)] = &failed[..] else {
-            panic!("durability alone fails: {failed:?}");
+        let [(Proof::Durability, broken), (Proof::Power, _)] = &failed[..] else {
+            panic!("what is about losses of power fails, and nothing else: {failed:?}");
         };
         assert!(broken.to_string().contains("leaves unsynced"), "{broken}");
     }

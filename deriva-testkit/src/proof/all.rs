@@ -9,6 +9,7 @@ use deriva_api::{Error, ErrorKind, Result};
 
 use super::{Broken, Calls, Crash, Damage, Program, Prover, serve_fixture};
 use crate::Fixture;
+use crate::power::Power;
 
 /// What is proved of a store that lies in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub enum Proof {
     Damage,
     /// The store declares no more than what kills and traced syncs show.
     Durability,
+    /// What was acknowledged, as far as the store declares it, is there in the disk states that a loss of power may
+    /// leave.
+    Power,
 }
 
 /// How much is done for a proof.
@@ -30,6 +34,8 @@ pub struct Effort {
     pub kills: u64,
     /// Damages, for [`Proof::Damage`].
     pub damages: u64,
+    /// Disk states, for [`Proof::Power`].
+    pub states: u64,
     /// Where chance begins.
     pub seed: u64,
 }
@@ -39,19 +45,27 @@ impl Effort {
     pub const TEST: Self = Self {
         kills: 30,
         damages: 40,
+        states: 60,
         seed: 1,
     };
     /// What [`main`] does if not told otherwise: minutes.
     pub const LONG: Self = Self {
         kills: 200,
         damages: 1000,
+        states: 2000,
         seed: 1,
     };
 }
 
 impl Proof {
     /// All of them, in order.
-    pub const ALL: &[Self] = &[Self::Crash, Self::Calls, Self::Damage, Self::Durability];
+    pub const ALL: &[Self] = &[
+        Self::Crash,
+        Self::Calls,
+        Self::Damage,
+        Self::Durability,
+        Self::Power,
+    ];
 
     /// Its name.
     #[must_use]
@@ -61,6 +75,7 @@ impl Proof {
             Self::Calls => "calls",
             Self::Damage => "damage",
             Self::Durability => "durability",
+            Self::Power => "power",
         }
     }
 
@@ -72,6 +87,7 @@ impl Proof {
         let Effort {
             kills,
             damages,
+            states,
             seed,
         } = effort;
         let prover = prover.clone();
@@ -104,6 +120,7 @@ impl Proof {
                 Ok(damage.run(|_| {})?.to_string())
             }
             Self::Durability => durability(&prover),
+            Self::Power => power(Power::new(prover, states, seed)),
         }
     }
 }
@@ -115,6 +132,14 @@ fn durability(prover: &Prover) -> Result<String, Broken> {
     match proved.is_honest() {
         true => Ok(told),
         false => Err(Broken::new(told)),
+    }
+}
+
+fn power(power: Power) -> Result<String, Broken> {
+    match power.run(|_| {})? {
+        Err(why) => Ok(format!("NOT CHECKED: {why}")),
+        Ok(report) if report.held() => Ok(report.to_string().trim_end().to_owned()),
+        Ok(report) => Err(Broken::new(report.to_string())),
     }
 }
 
@@ -137,7 +162,8 @@ pub fn test<F: Fixture + 'static>(path: &str, proof: Proof, fixture: impl FnOnce
 }
 
 /// The proofs as a program: `fn main() -> ExitCode { deriva_testkit::proof::main(MyFixture::new()) }`. Its arguments
-/// name proofs, if not all are wanted, and set `--kills`, `--damages` and `--seed`. 0: all held.
+/// name proofs, if not all are wanted, and set `--kills`, `--damages`,
+/// `--states` and `--seed`. 0: all held.
 pub fn main(fixture: impl Fixture + 'static) -> ExitCode {
     let fixture: Arc<dyn Fixture> = Arc::new(fixture);
     serve_fixture(fixture.clone());
@@ -184,6 +210,7 @@ fn asked(args: impl Iterator<Item = String>) -> Result<(Vec<Proof>, Effort)> {
         let setting = match arg.as_str() {
             "--kills" => &mut effort.kills,
             "--damages" => &mut effort.damages,
+            "--states" => &mut effort.states,
             "--seed" => &mut effort.seed,
             name => {
                 let known = Proof::ALL.iter().find(|proof| proof.name() == name);
@@ -211,7 +238,9 @@ fn unknown(given: &str) -> Error {
     }
     Error::new(ErrorKind::Invalid, "there is no such proof or setting")
         .with("given", given)
-        .hint(format!("known: {known}--kills N, --damages N, --seed N"))
+        .hint(format!(
+            "known: {known}--kills N, --damages N, --states N, --seed N"
+        ))
 }
 
 fn say(text: &str) {

@@ -33,8 +33,7 @@ pub trait Provable: fmt::Debug + Send + Sync {
     /// From now on `then` is called whenever this process passes the failpoint `name`.
     fn arm(&self, _name: &str, _then: Box<dyn Fn() + Send + Sync>) {}
 
-    /// Files, named by how their path below the folder begins, that hold nothing an acknowledgement
-    /// promises, such as a log for people: they need no sync. The default is none.
+    /// Files that need no sync; see [`Fixture::dispensable`].
     fn dispensable(&self) -> &'static [&'static str] {
         &[]
     }
@@ -63,6 +62,10 @@ impl Provable for OfFixture {
 
     async fn open(&self, folder: &Path) -> Result<OpenedStore> {
         self.0.open_in(folder).await
+    }
+
+    fn dispensable(&self) -> &'static [&'static str] {
+        self.0.dispensable()
     }
 
     fn notices_damage(&self) -> bool {
