@@ -82,16 +82,18 @@ impl Engine for SledEngine {
             .cache_capacity(cache)
             .segment_size(segment)
             .flush_every_ms(None);
-        let mut attempt = 1;
-        let db = loop {
-            match caught(|| config.open())? {
-                Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
-                    attempt += 1;
-                    std::thread::park_timeout(OPEN_PAUSE);
+        let db = match leftovers::Halt::set(folder)? {
+            Some(halt) => match attempt(folder, &config) {
+                // There was nothing to take a snapshot of.
+                Ok(db) => db,
+                Err(error) if error.kind() == ErrorKind::Locked => return Err(error),
+                // Whatever else ails the database is said again.
+                Err(_) => {
+                    halt.lift()?;
+                    attempt(folder, &config)?
                 }
-                Err(error) if is_lock(&error) => return Err(locked(folder).caused_by(error)),
-                opened => break opened.map_err(|source| at(folder, error(source)))?,
-            }
+            },
+            None => attempt(folder, &config)?,
         };
         let log = File::open(folder.join(LOG));
         let engine = Self {
@@ -299,6 +301,21 @@ impl SledEngine {
         let message = "an earlier sync of the log failed, so nothing more can be made durable";
         let error = Error::new(ErrorKind::Internal, message);
         Err(at(&self.folder, error).hint("see what ails the disk, and open the store again"))
+    }
+}
+
+/// Opens the database once nobody else has it open.
+fn attempt(folder: &Path, config: &sled::Config) -> Result<sled::Db> {
+    let mut attempt = 1;
+    loop {
+        match caught(|| config.open())? {
+            Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
+                attempt += 1;
+                std::thread::park_timeout(OPEN_PAUSE);
+            }
+            Err(error) if is_lock(&error) => return Err(locked(folder).caused_by(error)),
+            opened => return opened.map_err(|source| at(folder, error(source))),
+        }
     }
 }
 

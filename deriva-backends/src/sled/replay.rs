@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -75,7 +75,19 @@ fn family(random: &mut Random, changed: &[usize]) -> impl FnMut(usize) -> bool +
 fn mixed(random: &mut Random, before: &Files, after: &Files) -> Files {
     let block = [512, 4096, 65_536][random.below(3)];
     let mut state = before.clone();
+    for name in before.keys().filter(|name| !after.contains_key(*name)) {
+        if random.below(2) == 0 {
+            state.remove(name);
+        }
+    }
     for (name, new) in after {
+        // A snapshot is synced before it gets its name.
+        if name.starts_with("snap.") {
+            if random.below(2) == 0 {
+                state.insert(name.clone(), new.clone());
+            }
+            continue;
+        }
         let old = state.entry(name.clone()).or_default();
         let blocks = (0..new.len().div_ceil(block)).map(|n| n * block);
         let differs = |at: &usize| {
@@ -139,7 +151,48 @@ fn batches(seed: u64) -> Vec<Vec<Write>> {
     batches
 }
 
-fn replay(seed: u64, durable: bool, states: usize) {
+/// A folder in this state.
+fn restored(state: Files) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("sled");
+    fs::create_dir_all(folder.join("blobs")).unwrap();
+    for (name, bytes) in state {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    (dir, folder)
+}
+
+/// Openings one after the other, each cut off; what the last one found.
+fn reopened(random: &mut Random, mut state: Files) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    for _ in 0..2 {
+        let (_dir, folder) = restored(state.clone());
+        SYNCED.set(Some(vec![state]));
+        let engine = open(&folder);
+        let mut synced = SYNCED.take().unwrap();
+        synced.push(files(&folder));
+        drop(engine);
+        let window = random.below(synced.len() - 1);
+        state = mixed(random, &synced[window], &synced[window + 1]);
+    }
+    let (_dir, folder) = restored(state);
+    rows(&open(&folder))
+}
+
+/// A few rows, written anew many times: most of the log is dead, its last segments too.
+fn hot(seed: u64) -> Vec<Vec<Write>> {
+    let mut random = Random(seed);
+    let batch = |n: usize| {
+        let row = |key: usize| {
+            let len = ROW / 2 + random.below(ROW / 2);
+            let value = Bytes::from(vec![n as u8; len]);
+            (format!("r{key:05}").into_bytes(), Some(value))
+        };
+        (0..30).map(row).collect()
+    };
+    (0..40).map(batch).collect()
+}
+
+fn replay(seed: u64, batches: Vec<Vec<Write>>, durable: bool, states: usize) {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("sled");
     let config = sled::Config::new().path(&folder).segment_size(SEGMENT);
@@ -152,7 +205,7 @@ fn replay(seed: u64, durable: bool, states: usize) {
     // What was stored when everything was last synced, and after each batch since.
     let mut possible = vec![stored.clone()];
     let mut checked = 0;
-    for batch in batches(seed) {
+    for batch in batches {
         // Reads write, too: sled splits what has grown too large when it next comes by.
         for (key, _) in &batch {
             engine.get(key).unwrap();
@@ -167,23 +220,25 @@ fn replay(seed: u64, durable: bool, states: usize) {
             }
         }
         possible.push(stored.clone());
-        let unsynced = files(&folder);
-        for next in windows.iter().chain((!durable).then_some(&unsynced)) {
-            for _ in 0..states {
-                let state = mixed(&mut random, &last, next);
-                let cut = tempfile::tempdir().unwrap();
-                let copy = cut.path().join("sled");
-                fs::create_dir_all(copy.join("blobs")).unwrap();
-                for (name, bytes) in state {
-                    fs::write(copy.join(name), bytes).unwrap();
+        // Each state is between two of these; the last of a buffered database is not synced.
+        let mut synced = vec![last];
+        synced.extend(windows);
+        last = synced.last().cloned().unwrap_or_default();
+        if !durable {
+            synced.push(files(&folder));
+        }
+        for _ in 0..states.min(states * (synced.len() - 1)) {
+            let window = random.below(synced.len() - 1);
+            let state = mixed(&mut random, &synced[window], &synced[window + 1]);
+            let found = match random.below(3) {
+                0 => reopened(&mut random, state),
+                _ => {
+                    let (_dir, folder) = restored(state);
+                    rows(&open(&folder))
                 }
-                let found = rows(&open(&copy));
-                assert!(possible.contains(&found), "seed {seed}: lost or torn");
-                checked += 1;
-            }
-            if !std::ptr::eq(next, &raw const unsynced) {
-                last = next.clone();
-            }
+            };
+            assert!(possible.contains(&found), "seed {seed}: lost or torn");
+            checked += 1;
         }
         if durable {
             possible = vec![stored.clone()];
@@ -194,18 +249,28 @@ fn replay(seed: u64, durable: bool, states: usize) {
     assert_eq!(rows(&open(&folder)), stored);
 }
 
+/// For each batch; more where the environment says so.
+fn states() -> usize {
+    std::env::var("DERIVA_STATES").map_or(5, |n| n.parse().unwrap())
+}
+
 #[test]
 fn an_unsynced_commit_is_there_whole_or_not_at_all() {
-    let states = std::env::var("DERIVA_STATES").map_or(3, |n| n.parse().unwrap());
+    let states = states();
     for seed in 1..4 {
-        replay(seed, true, states);
+        replay(seed, batches(seed), true, states);
     }
 }
 
 #[test]
 fn a_buffered_database_comes_up_as_it_was_at_some_time() {
-    let states = std::env::var("DERIVA_STATES").map_or(3, |n| n.parse().unwrap());
+    let states = states();
     for seed in 11..13 {
-        replay(seed, false, states);
+        replay(seed, batches(seed), false, states);
     }
+}
+
+#[test]
+fn a_database_of_which_most_is_dead_comes_up_too() {
+    replay(21, hot(21), true, 2 * states());
 }

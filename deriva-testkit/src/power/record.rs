@@ -11,7 +11,7 @@ use super::perform;
 use super::scenario::{Scenario, Script};
 use super::timeline::SyncKind;
 use super::tree::{Fate, Gap, Tree};
-use super::watch::{CALLS, Watch};
+use super::watch::{CALLS, CUT_OFF, Watch};
 use crate::proof::Broken;
 use crate::proof::program::{Job, MARK};
 use crate::proof::store::Prover;
@@ -75,7 +75,7 @@ impl Recording {
 enum Watched {
     /// With the moment from which on power may be lost.
     Seen(Watch, usize),
-    /// Tracing is not possible.
+    /// Tracing is not possible, or shows what cannot be followed.
     NotHere(String),
     /// The trace does not say what happened.
     Unclear(String),
@@ -96,8 +96,10 @@ fn watch(prover: &Prover, scenario: Scenario, root: &Path) -> Result<Watched, Br
             Ok(text) => text,
             Err(why) => return Ok(Watched::NotHere(why)),
         };
-        if let Err(why) = watch.read(&text) {
-            return Ok(Watched::Unclear(why));
+        match watch.read(&text) {
+            Ok(()) => {}
+            Err(why) if why.ends_with(CUT_OFF) => return Ok(Watched::Unclear(why)),
+            Err(why) => return Ok(Watched::NotHere(why)),
         }
         // What was seen must explain what is there, to the last byte.
         let seen = Tree::build(&watch.timeline, |_| Some(Fate::Kept), Gap::Short);

@@ -21,6 +21,8 @@ pub(super) const CALLS: &str = "trace=read,readv,lseek,dup,dup2,dup3,fcntl,\
     rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,\
     mmap,io_uring_setup,copy_file_range,sendfile,splice";
 
+/// A call that a kill fell into, of which nobody knows whether it was done.
+pub(super) const CUT_OFF: &str = "the end of the process cut it off";
 const CUT: &str = "strace cut its bytes off";
 const ODD: &str = "its arguments are not understood";
 
@@ -82,7 +84,7 @@ impl Watch {
 
     fn see(&mut self, call: &Call<'_>) -> Result<(), String> {
         if call.result.starts_with('?') && self.changes(call) {
-            return Err("the end of the process cut it off".to_owned());
+            return Err(CUT_OFF.to_owned());
         }
         if !call.succeeded() {
             return Ok(());
