@@ -62,9 +62,7 @@ impl Recording {
                 Watched::Unclear(unclear) => why = unclear,
             }
         }
-        Err(Broken::unseen(format!(
-            "{scenario} cannot be replayed: {why}"
-        )))
+        Err(Broken::new(format!("{scenario} cannot be replayed: {why}")))
     }
 
     pub(super) fn progresses(&self, moment: usize) -> Progresses {

@@ -136,12 +136,10 @@ fn durability(prover: &Prover) -> Result<String, Broken> {
 }
 
 fn power(power: Power) -> Result<String, Broken> {
-    match power.run(|_| {}) {
-        Err(broken) if broken.unseen => Ok(format!("NOT CHECKED: {broken}")),
-        Err(broken) => Err(broken),
-        Ok(Err(why)) => Ok(format!("NOT CHECKED: {why}")),
-        Ok(Ok(report)) if report.held() => Ok(report.to_string().trim_end().to_owned()),
-        Ok(Ok(report)) => Err(Broken::new(report.to_string())),
+    match power.run(|_| {})? {
+        Err(why) => Ok(format!("NOT CHECKED: {why}")),
+        Ok(report) if report.held() => Ok(report.to_string().trim_end().to_owned()),
+        Ok(report) => Err(Broken::new(report.to_string())),
     }
 }
 

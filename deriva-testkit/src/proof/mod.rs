@@ -49,32 +49,18 @@ pub use writer::dying;
 
 /// What was found broken, in words.
 #[derive(Debug)]
-pub struct Broken {
-    what: String,
-    unseen: bool,
-}
+pub struct Broken(String);
 
 impl Broken {
     /// Found broken: `what`.
     pub fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            unseen: false,
-        }
-    }
-
-    /// Nothing was found out, because the store works in a way that cannot be watched: `what`.
-    pub(crate) fn unseen(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            unseen: true,
-        }
+        Self(what.into())
     }
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(&self.0)
     }
 }
 
@@ -82,12 +68,12 @@ impl std::error::Error for Broken {}
 
 impl From<Error> for Broken {
     fn from(error: Error) -> Self {
-        Self::new(format!("{error:?}"))
+        Self(format!("{error:?}"))
     }
 }
 
 impl From<std::io::Error> for Broken {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
+        Self(error.to_string())
     }
 }
