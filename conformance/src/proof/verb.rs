@@ -12,6 +12,7 @@ use super::power::{self, PowerArgs};
 use super::store::{UriStore, VERB};
 use super::upkeep::{self, UpkeepArgs};
 use super::{Broken, Calls, Crash, Damage, prover};
+use crate::check::{CASE, run_case};
 
 /// The proofs that take long, and the children that all of them run.
 #[derive(Clone, Debug, Subcommand)]
@@ -61,6 +62,14 @@ pub enum Verb {
     },
     /// Opens stores in the disk states that a loss of power may leave, and checks that nothing acknowledged is lost
     Power(PowerArgs),
+    /// Runs one case on a store under a stack of layers
+    #[command(name = CASE, hide = true)]
+    Case {
+        /// The store
+        store: String,
+        /// The stack
+        stack: String,
+    },
     /// Opens the store for a proof, and does what that asks for
     #[command(name = VERB, hide = true)]
     Proof {
@@ -80,6 +89,7 @@ impl Verb {
     #[must_use]
     pub fn run(&self) -> ExitCode {
         let done = match self {
+            Self::Case { store, stack } => run_case(store, stack).map_err(Broken::from),
             Self::Proof { store } => {
                 serve(&UriStore(store.clone()));
                 Err(Broken::new("a proof starts this, and tells what to do"))

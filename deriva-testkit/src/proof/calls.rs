@@ -1,5 +1,8 @@
-//! Kills a process within its calls: at every system call that changes a file, and at random moments between the
+//! Kills a process within its calls: at system calls that change a file, and at random moments between the
 //! begin of a call and its answer. Each step must be there as a whole, or not at all.
+//!
+//! `strace` counts the calls of each thread by themselves. With one thread that writes, every call is met; with more,
+//! the first thread that comes to a number. The states between all calls are those of [`crate::power`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
