@@ -67,7 +67,9 @@ fn nothing_acknowledged_is_lost_with_the_power(#[case] store: &str) {
 fn a_sync_that_is_taken_out_is_missed(#[case] store: &str, #[case] needed: &[SyncKind]) {
     let mut power = Power::new(prover(PROGRAM, store), 0, 1);
     power.scenarios = vec![Scenario::Life];
-    let Some(report) = replayed(&power) else { return };
+    let Some(report) = replayed(&power) else {
+        return;
+    };
     let used: BTreeSet<SyncKind> = report.syncs;
     if !needed.contains(&FileSystem) {
         // A flush may ask for more than is left to be done.
@@ -83,7 +85,12 @@ fn a_sync_that_is_taken_out_is_missed(#[case] store: &str, #[case] needed: &[Syn
         };
         power.without = Some(*kind);
         power.until_failed = true;
-        let Some(report) = replayed(&power) else { return };
-        assert!(!report.held(), "{store} without {kind}: nothing was missed\n{report}");
+        let Some(report) = replayed(&power) else {
+            return;
+        };
+        assert!(
+            !report.held(),
+            "{store} without {kind}: nothing was missed\n{report}"
+        );
     }
 }
