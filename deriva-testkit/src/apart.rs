@@ -75,10 +75,7 @@ fn start(
     limit: Duration,
     tell: impl FnMut(&str),
 ) -> Result<Heard, Broken> {
-    let folder = tempfile::tempdir()?;
     let job = Job::new("case").with("name", case.name);
     let mut command = program.command(&job);
-    // What a process that dies leaves goes with the folder.
-    command.env("TMPDIR", folder.path()).stderr(Stdio::null());
-    listen(&mut command, limit, tell)
+    listen(command.stderr(Stdio::null()), limit, tell)
 }

@@ -121,6 +121,7 @@ impl Trial<dyn Fixture> {
         let program = self.program.clone()?;
         let folder = tempfile::tempdir().ok()?;
         match self.fixture.open_in(folder.path()).await {
+            Ok(OpenedStore { blobs: None, .. }) => None,
             Err(error) if error.kind() == ErrorKind::Unsupported => None,
             _ => Some(Prover::of_fixture(self.fixture.clone(), program)),
         }

@@ -22,7 +22,6 @@ use rusqlite::{Connection, ErrorCode, Transaction};
 const PAGE: i64 = 256;
 
 const SCHEMA: &str = "
-    PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
     CREATE TABLE IF NOT EXISTS blobs (addr BLOB PRIMARY KEY, bytes BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS recipes (addr BLOB PRIMARY KEY, canonical BLOB NOT NULL);
@@ -55,6 +54,9 @@ impl SqliteStore {
         let path = path.as_ref().to_owned();
         let open = || {
             let db = Connection::open(&path).map_err(error)?;
+            // Before anything is read: there is one process, which needs no memory shared with others.
+            db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")
+                .map_err(error)?;
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .map_err(error)?;

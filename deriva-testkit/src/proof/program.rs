@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
 
 use deriva_api::{Error, ErrorKind, Result};
 use rustix::process::{Signal, getpid, kill_process};
+use tempfile::TempDir;
 
 use super::store::Provable;
 use super::{reader, writer};
@@ -24,6 +26,8 @@ pub(crate) const MARK: &str = "deriva-proof ";
 pub struct Program {
     executable: PathBuf,
     args: Vec<OsString>,
+    /// Where its processes make what is temporary, for those that are killed tidy nothing up.
+    scratch: Arc<OnceLock<Option<TempDir>>>,
 }
 
 impl Program {
@@ -32,6 +36,7 @@ impl Program {
         Self {
             executable: executable.into(),
             args: Vec::new(),
+            scratch: Arc::default(),
         }
     }
 
@@ -78,10 +83,10 @@ impl Program {
         line.push(self.executable.clone().into());
         line.extend(self.args.iter().cloned());
         let mut command = Command::new(&line[0]);
-        command.args(&line[1..]).env(JOB, &job.text);
-        // What a process that dies leaves goes with the folder that its store lies in.
-        if let Some(folder) = job.place.as_deref().and_then(Path::parent) {
-            command.env("TMPDIR", folder);
+        command.args(&line[1..]).env(JOB, &job.0);
+        let scratch = self.scratch.get_or_init(|| tempfile::tempdir().ok());
+        if let Some(folder) = scratch {
+            command.env("TMPDIR", folder.path());
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
@@ -90,27 +95,15 @@ impl Program {
 
 /// What a process is to do: a word, and values by name.
 #[derive(Clone, Debug)]
-pub(crate) struct Job {
-    text: String,
-    place: Option<PathBuf>,
-}
+pub(crate) struct Job(String);
 
 impl Job {
     pub(crate) fn new(word: &str) -> Self {
-        Self {
-            text: word.to_owned(),
-            place: None,
-        }
-    }
-
-    /// With the store that lies there.
-    pub(crate) fn at(mut self, place: &Path) -> Self {
-        self.place = Some(place.to_owned());
-        self.with("place", place.display())
+        Self(word.to_owned())
     }
 
     pub(crate) fn with(mut self, name: &str, value: impl Display) -> Self {
-        self.text.push_str(&format!("\n{name}={value}"));
+        self.0.push_str(&format!("\n{name}={value}"));
         self
     }
 

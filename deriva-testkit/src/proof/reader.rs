@@ -23,7 +23,9 @@ pub(super) struct ReaderArgs {
 
 impl ReaderArgs {
     pub(super) fn job(&self) -> Job {
-        Job::new("read").at(&self.place).with("items", self.items)
+        Job::new("read")
+            .with("place", self.place.display())
+            .with("items", self.items)
     }
 
     pub(super) fn of(asked: &Asked) -> Result<Self> {

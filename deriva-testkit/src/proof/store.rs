@@ -129,7 +129,8 @@ impl Stores {
         let opened = store.open(place).await?;
         let blobs = opened.blobs.ok_or_else(|| {
             let message = "a store that is proved must hold blobs";
-            Error::new(ErrorKind::Unsupported, message)
+            let hint = "open a blob store that lies in the same folder beside it";
+            Error::new(ErrorKind::Unsupported, message).hint(hint)
         })?;
         Ok(Self {
             blobs,

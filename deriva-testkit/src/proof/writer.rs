@@ -60,7 +60,7 @@ impl WriterArgs {
 
     pub(crate) fn job(&self) -> Job {
         let job = Job::new("write")
-            .at(&self.place)
+            .with("place", self.place.display())
             .with("first", self.first)
             .with("items", self.items)
             .with("threads", self.threads)
