@@ -71,12 +71,14 @@ impl Folder {
             complete: AtomicBool::new(mark == Mark::Complete),
             _lock: lock,
         };
-        if mark != Mark::Complete {
-            // Whoever made the folder may not have made its name durable.
-            sync_name(path)?;
-        }
-        if mark == Mark::Missing {
-            folder.mark("")?;
+        // Whoever was here before may have ended with the names made, and not durable.
+        match mark {
+            Mark::Complete => sync_folder(path)?,
+            Mark::Begun | Mark::Torn => sync_name(path)?,
+            Mark::Missing => {
+                sync_name(path)?;
+                folder.mark("")?;
+            }
         }
         Ok(folder)
     }
@@ -139,13 +141,19 @@ pub(crate) fn sync_name(path: &Path) -> Result<()> {
         return Ok(());
     };
     match File::open(above).and_then(|above| above.sync_all()) {
-        // Who may not read that folder can still have all of the file system synced.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+        // Who may not read that folder, or finds it on a file system that syncs none, can still have all
+        // of this one synced.
+        Err(error) if cannot_be_asked(&error) => {
             let folder = File::open(&path).map_err(io)?;
             rustix::fs::syncfs(&folder).map_err(|source| io(source.into()))
         }
         synced => synced.map_err(|source| at(above, Error::io(source))),
     }
+}
+
+fn cannot_be_asked(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported)
 }
 
 /// Makes the entries of a folder durable.

@@ -1,35 +1,24 @@
 //! The verbs of an engine, on sled 0.34.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use deriva_api::{DurabilityClass, Error, ErrorKind, Result};
-
 use parking_lot::RwLock;
 
-use super::{large, leftovers};
-use crate::folder::{at, locked, sync_folder};
+use super::open;
+use crate::folder::{at, sync_folder};
 use crate::kv::{self, Engine, Place, Reserve, Write};
 
 /// The file that all of sled's data goes to.
 pub(super) const LOG: &str = "db";
-/// Sled moves a leaf above a quarter of this to a file of its own, never syncs that file, and does not
-/// open without it. A leaf has 20 rows at the most, and rows have 32 KiB: they stay in the log.
-const SEGMENT: usize = 4 << 20;
 /// Bytes of rows in one commit of sled, at the most; fewer where they make the log grow too much.
 const MAX_COMMIT: usize = 512 << 10;
 const MIN_COMMIT: usize = 16 << 10;
 /// About how much longer than its rows a commit makes the log.
 const AMPLIFICATION: usize = 4;
-/// The number of the last [`large`] batch that was applied to the end. The key belongs to no table.
-const LARGE_KEY: &[u8] = b"\0large";
-/// Threads of a database that was just closed may hold its file for a moment.
-const OPEN_ATTEMPTS: u32 = 50;
-const OPEN_PAUSE: Duration = Duration::from_millis(20);
-
 #[derive(Debug)]
 pub(super) struct SledEngine {
     db: sled::Db,
@@ -37,17 +26,17 @@ pub(super) struct SledEngine {
     log: File,
     /// The log could not be synced. The system may call it clean all the same, so that another sync
     /// would promise what is not on the disk.
-    unsynced: AtomicBool,
-    folder: PathBuf,
+    pub(super) unsynced: AtomicBool,
+    pub(super) folder: PathBuf,
     segment: i64,
     /// Where the log ended when it was last synced, about.
     synced: AtomicI64,
     /// Bytes of rows that were applied since, and not flushed.
-    pending: AtomicUsize,
-    max_commit: AtomicUsize,
+    pub(super) pending: AtomicUsize,
+    pub(super) max_commit: AtomicUsize,
     /// Held while a batch is applied in parts, so that nobody reads a part of it. `true` when one was not
     /// finished.
-    parted: RwLock<bool>,
+    pub(super) parted: RwLock<bool>,
 }
 
 impl Engine for SledEngine {
@@ -74,27 +63,7 @@ impl Engine for SledEngine {
         if !place.is_new && !folder.join(LOG).exists() {
             return Err(at(folder, kv::gone()));
         }
-        leftovers::settle(folder)?;
-        let segment = segment(folder);
-        // The commit thread flushes.
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(cache)
-            .segment_size(segment)
-            .flush_every_ms(None);
-        let db = match leftovers::Halt::set(folder)? {
-            Some(halt) => match attempt(folder, &config) {
-                // There was nothing to take a snapshot of.
-                Ok(db) => db,
-                Err(error) if error.kind() == ErrorKind::Locked => return Err(error),
-                // Whatever else ails the database is said again.
-                Err(_) => {
-                    halt.lift()?;
-                    attempt(folder, &config)?
-                }
-            },
-            None => attempt(folder, &config)?,
-        };
+        let (db, segment) = open::database(folder, cache)?;
         let log = File::open(folder.join(LOG));
         let engine = Self {
             db,
@@ -110,11 +79,7 @@ impl Engine for SledEngine {
         // What the opening wrote, above all sled's snapshot and its name.
         sync_folder(folder)?;
         engine.sync()?;
-        if let Some((number, writes)) = large::read(folder)?
-            && number > engine.last_large()?
-        {
-            engine.apply_parts(number, &writes)?;
-        }
+        engine.finish_large()?;
         Ok(engine)
     }
 
@@ -155,7 +120,7 @@ impl Engine for SledEngine {
             self.sync()?;
         }
         self.pending.fetch_add(bytes, Ordering::AcqRel);
-        self.apply_batch(writes, None)?;
+        self.apply_batch(writes, std::iter::empty())?;
         failpoint!(ENGINE_WRITTEN);
         if durable { self.sync() } else { Ok(()) }
     }
@@ -204,58 +169,11 @@ impl SledEngine {
         caught(read)?
     }
 
-    /// Applies a batch that is too large for one commit. It is durable.
-    fn apply_large(&self, writes: &[Write]) -> Result<()> {
-        // It must not come back without those before it.
-        self.sync()?;
-        let number = self.last_large()? + 1;
-        large::write(&self.folder, number, writes).map_err(|failed| {
-            if failed.may_be_there {
-                // Nothing else may be written now: the next opening would apply it on top.
-                self.unsynced.store(true, Ordering::Release);
-            }
-            failed.error
-        })?;
-        self.apply_parts(number, writes)?;
-        large::done(&self.folder);
-        Ok(())
-    }
-
-    fn last_large(&self) -> Result<u64> {
-        let row = self.read(|| self.db.get(LARGE_KEY).map_err(error))?;
-        let number = row.and_then(|row| row.as_ref().try_into().ok());
-        Ok(number.map_or(0, u64::from_le_bytes))
-    }
-
-    fn apply_parts(&self, number: u64, writes: &[Write]) -> Result<()> {
-        let mut parted = self.parted.write();
-        let done = self.each_part(number, writes);
-        if done.is_err() {
-            *parted = true;
-            self.unsynced.store(true, Ordering::Release);
-        }
-        done
-    }
-
-    fn each_part(&self, number: u64, mut writes: &[Write]) -> Result<()> {
-        while !writes.is_empty() {
-            let max = self.max_commit.load(Ordering::Acquire);
-            let (mut count, mut bytes) = (0, 0);
-            while count < writes.len() && (count == 0 || bytes + weight(&writes[count]) <= max) {
-                bytes += weight(&writes[count]);
-                count += 1;
-            }
-            let (part, rest) = writes.split_at(count);
-            self.pending.store(bytes, Ordering::Release);
-            self.apply_batch(part, rest.is_empty().then_some(number))?;
-            failpoint!(ENGINE_WRITTEN);
-            self.sync()?;
-            writes = rest;
-        }
-        Ok(())
-    }
-
-    fn apply_batch(&self, writes: &[Write], large: Option<u64>) -> Result<()> {
+    pub(super) fn apply_batch(
+        &self,
+        writes: &[Write],
+        numbers: impl Iterator<Item = (&'static [u8], u64)>,
+    ) -> Result<()> {
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
             match value {
@@ -263,8 +181,8 @@ impl SledEngine {
                 None => batch.remove(key.as_slice()),
             }
         }
-        if let Some(number) = large {
-            batch.insert(LARGE_KEY, &number.to_le_bytes());
+        for (key, number) in numbers {
+            batch.insert(key, &number.to_le_bytes());
         }
         caught(|| self.db.apply_batch(batch))?.map_err(error)
     }
@@ -304,48 +222,16 @@ impl SledEngine {
     }
 }
 
-/// Opens the database once nobody else has it open.
-fn attempt(folder: &Path, config: &sled::Config) -> Result<sled::Db> {
-    let mut attempt = 1;
-    loop {
-        match caught(|| config.open())? {
-            Err(error) if is_lock(&error) && attempt < OPEN_ATTEMPTS => {
-                attempt += 1;
-                std::thread::park_timeout(OPEN_PAUSE);
-            }
-            Err(error) if is_lock(&error) => return Err(locked(folder).caused_by(error)),
-            opened => return opened.map_err(|source| at(folder, error(source))),
-        }
-    }
-}
-
-fn weight((key, value): &Write) -> usize {
+pub(super) fn weight((key, value): &Write) -> usize {
     key.len() + value.as_ref().map_or(0, |value| value.len())
 }
 
-/// The size of the log's segments: an old database keeps what it was created with.
-fn segment(folder: &Path) -> usize {
-    let conf = fs::read(folder.join("conf")).unwrap_or_default();
-    let conf = String::from_utf8_lossy(&conf);
-    let line = conf
-        .lines()
-        .find_map(|line| line.strip_prefix("segment_size: "));
-    let stated = line.and_then(|size| size.parse::<usize>().ok());
-    stated
-        .filter(|size| size.is_power_of_two())
-        .unwrap_or(SEGMENT)
-}
-
 /// Turns a panic into an error: sled panics where it meets damage.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T> {
     kv::caught("sled found its files damaged", work)
 }
 
-fn is_lock(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
-}
-
-fn error(source: sled::Error) -> Error {
+pub(super) fn error(source: sled::Error) -> Error {
     let (kind, message) = match &source {
         sled::Error::Io(io) => {
             let kind = io.kind();

@@ -3,7 +3,8 @@
 mod config;
 mod engine;
 mod large;
-mod leftovers;
+mod open;
+mod parts;
 #[cfg(test)]
 mod replay;
 

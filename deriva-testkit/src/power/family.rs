@@ -12,7 +12,7 @@ use crate::SplitMix64;
 pub enum Family {
     /// Nothing.
     Nothing,
-    /// Names and lengths, and no bytes: files are short, or hold zeros, or what somebody else wrote.
+    /// Names and lengths, and no bytes: files are short, or hold zeros, or what a block of another file held.
     Names,
     /// Bytes, and no names.
     Bytes,

@@ -35,7 +35,7 @@ pub(super) enum Gap {
     /// The file ends before them, unless something behind them is there.
     Short,
     Zeros,
-    /// What somebody else's file held.
+    /// What another file held at the same place of a block.
     Stale,
 }
 
@@ -152,7 +152,7 @@ fn contents(
     gap: Gap,
     mut files: HashMap<Node, Vec<u8>>,
 ) -> HashMap<Node, Vec<u8>> {
-    let mut before: &[u8] = b"stale";
+    let mut used = Used::default();
     for (at, change) in timeline.changes.iter().enumerate() {
         match &change.what {
             What::Names { .. } => {}
@@ -164,23 +164,24 @@ fn contents(
                 }
             }
             What::Write {
-                file,
+                file: node,
                 at: from,
                 bytes,
             } => {
-                if let (Some(file), Some(fate)) = (files.get_mut(file), fate(at)) {
+                if let (Some(file), Some(fate)) = (files.get_mut(node), fate(at)) {
+                    let stale = used.by_others(*node);
                     for (offset, piece, kept) in pieces(fate, at, *from, bytes) {
-                        apply(file, offset as usize, piece, kept, gap, before);
+                        apply(file, offset as usize, piece, kept, gap, stale);
                     }
                 }
-                before = bytes;
+                used.by(*node, *from, bytes);
             }
         }
     }
     files
 }
 
-fn apply(file: &mut Vec<u8>, at: usize, piece: &[u8], kept: bool, gap: Gap, stale: &[u8]) {
+fn apply(file: &mut Vec<u8>, at: usize, piece: &[u8], kept: bool, gap: Gap, stale: &Block) {
     let behind = at + piece.len();
     if !kept && gap == Gap::Short {
         return;
@@ -191,12 +192,41 @@ fn apply(file: &mut Vec<u8>, at: usize, piece: &[u8], kept: bool, gap: Gap, stal
     }
     if kept {
         file[at..behind].copy_from_slice(piece);
-    } else if gap == Gap::Stale && len < behind {
-        let junk = stale.iter().cycle();
-        let new = &mut file[len.max(at)..behind];
-        new.iter_mut()
-            .zip(junk)
-            .for_each(|(byte, junk)| *byte = *junk);
+    } else if gap == Gap::Stale {
+        for new in len.max(at)..behind {
+            file[new] = stale[new % stale.len()];
+        }
+    }
+}
+
+type Block = [u8; 4096];
+
+/// Blocks that were written last, for files take over the blocks of others.
+struct Used([(Node, Block); 2]);
+
+impl Default for Used {
+    fn default() -> Self {
+        let block = std::array::from_fn(|at| b"stale"[at % 5]);
+        Self([(ROOT, block), (ROOT, block)])
+    }
+}
+
+impl Used {
+    fn by(&mut self, node: Node, at: u64, bytes: &[u8]) {
+        if self.0[0].0 != node {
+            self.0[1] = self.0[0];
+            self.0[0].0 = node;
+        }
+        let block = &mut self.0[0].1;
+        let first = bytes.len().saturating_sub(block.len());
+        for (byte, at) in bytes[first..].iter().zip(at as usize + first..) {
+            block[at % block.len()] = *byte;
+        }
+    }
+
+    fn by_others(&self, node: Node) -> &Block {
+        let last = usize::from(self.0[0].0 == node);
+        &self.0[last].1
     }
 }
 
@@ -288,8 +318,8 @@ mod tests {
         assert_eq!(of(&built(3, Gap::Short)), b"old\0\0\0\0\0end");
         assert_eq!(of(&built(4, Gap::Short)), b"o12345");
         assert_eq!(of(&built(4, Gap::Zeros)), b"o12345\0\0\0\0\0");
-        // Bytes that were there stay, and where there were none lies what was written before elsewhere.
-        assert_eq!(of(&built(3, Gap::Stale)), b"oldold\0\0end");
+        // Bytes that were there stay, and where there were none lies what blocks held before.
+        assert_eq!(of(&built(3, Gap::Stale)), b"oldles\0\0end");
         assert_eq!(built(1, Gap::Short).0.len(), 1);
         assert_eq!(built(0, Gap::Short), Tree::default());
     }
