@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use deriva_api::{Clock, DurabilityClass, Result, SystemClock};
+use deriva_api::{Clock, DurabilityClass, Error, ErrorKind, Result, SystemClock};
+use deriva_testkit::proof::Program;
 use deriva_testkit::{Case, CaseReport, Fixture, Level, Outcome, Subject, Suite};
 use futures::executor::block_on;
 
@@ -28,7 +29,8 @@ pub struct Check {
     pub stacks: Vec<Stack>,
     /// The cases.
     pub suite: Suite,
-    /// The `conformance` command, whose children prove durability; `None`: it is not proved.
+    /// The `conformance` command, whose children prove durability, and run the cases that may end a process; `None`:
+    /// durability is not proved, and all cases run here.
     pub prover: Option<PathBuf>,
 }
 
@@ -119,10 +121,14 @@ impl Check {
                 outcome,
             });
         };
+        let mut suite = self.suite.clone();
+        if let Some(program) = &self.prover {
+            suite = suite.apart(case_program(program, store, stack));
+        }
         let (store, scratch) = (store.clone(), scratch.to_owned());
         let fixture = move || store.fixture(stack, &scratch);
         let over = fixture.clone();
-        let stores = self.suite.run_with(fixture, &mut tell);
+        let stores = suite.run_with(fixture, &mut tell);
         let runtimes = (self.suite).run_materializer_with(move || DerivaFixture(over()), &mut tell);
         let cell = |case: &Case| {
             let mut reports = stores.cases.iter().chain(&runtimes.cases);
@@ -160,6 +166,28 @@ impl Check {
     }
 }
 
+/// The process for a case that may end it: this command, with a hidden verb that comes to [`run_case`].
+fn case_program(program: &Path, store: &Store, stack: Stack) -> Program {
+    let program = Program::new(program).arg(CASE);
+    program.arg(store.to_string()).arg(stack.name)
+}
+
+/// The verb of a process that runs one case.
+pub const CASE: &str = "__case";
+
+/// Runs the case that this process was started for, on the store of this name under the stack of this name, and
+/// ends the process.
+///
+/// # Errors
+/// When there is no such store or stack, or the process was started for no case.
+pub fn run_case(store: &str, stack: &str) -> Result<()> {
+    let (store, stack): (Store, Stack) = (store.parse()?, Stack::named(stack)?);
+    let suite = Suite::new().apart(Program::this()?);
+    suite.run(move || store.fixture(stack, &std::env::temp_dir()));
+    let message = "a check starts this, and tells which case to run";
+    Err(Error::new(ErrorKind::Invalid, message))
+}
+
 /// What a store says that acknowledged writes survive; of a split one, what its weaker half says.
 fn declared(store: &Store, scratch: &Path) -> Result<DurabilityClass> {
     let fixture = store.fixture(Stack::default(), scratch);
@@ -174,7 +202,7 @@ fn declared(store: &Store, scratch: &Path) -> Result<DurabilityClass> {
 fn prove(store: &Store, program: &Path) -> (Option<Proved>, Cell) {
     let clock = SystemClock::new();
     let halves = store.uris().iter();
-    let halves = halves.map(|uri| proof::prove(program, &uri.to_string()));
+    let halves = halves.map(|uri| proof::prover(program, &uri.to_string()).durability());
     let proved = halves.reduce(|dag, blobs| {
         let (dag, blobs) = (dag?, blobs?);
         Ok(Proved {

@@ -114,6 +114,19 @@ impl Fixture for UriFixture {
     fn folder(&self) -> Option<PathBuf> {
         self.persistent().then(|| self.place())
     }
+
+    async fn open_in(&self, folder: &Path) -> Result<OpenedStore> {
+        if !self.persistent() {
+            let message = "a store in memory leaves nothing";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let opened = self.store.open(&folder.join("store")).await?;
+        self.stack.wrap(opened)
+    }
+
+    fn dispensable(&self) -> &'static [&'static str] {
+        &["store/rocksdb/LOG", "store/commits"]
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use conformance::proof::Crash;
+use conformance::proof::{Crash, prover};
 use rstest::rstest;
 
 /// One round of all failpoints and more, and as many kills at random moments.
@@ -23,8 +23,7 @@ const KILLS: u64 = 36;
 )]
 fn acknowledged_writes_survive_kills(#[case] store: &str, #[case] may_miss: &[&str]) {
     let crash = Crash {
-        program: env!("CARGO_BIN_EXE_conformance").into(),
-        store: store.to_owned(),
+        prover: prover(env!("CARGO_BIN_EXE_conformance"), store),
         kills: KILLS,
         seed: 1,
     };

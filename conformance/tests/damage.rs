@@ -1,6 +1,6 @@
 //! Damaged files make typed errors or leave answers right, never wrong; nothing panics, dies or hangs.
 
-use conformance::proof::Damage;
+use conformance::proof::{Damage, prover};
 use rstest::rstest;
 
 const DAMAGES: u64 = 40;
@@ -12,8 +12,7 @@ const DAMAGES: u64 = 40;
 #[cfg_attr(feature = "rocksdb", case("rocksdb"))]
 fn damage_is_named_or_harmless(#[case] store: &str) {
     let damage = Damage {
-        program: env!("CARGO_BIN_EXE_conformance").into(),
-        store: store.to_owned(),
+        prover: prover(env!("CARGO_BIN_EXE_conformance"), store),
         damages: DAMAGES,
         seed: 1,
     };

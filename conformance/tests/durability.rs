@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use conformance::proof::{prove, waits};
+use conformance::proof::prover;
 use deriva_api::DurabilityClass;
 use rstest::rstest;
 
@@ -22,10 +22,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_conformance");
     case("rocksdb?durability=buffered", DurabilityClass::ProcessCrash)
 )]
 fn a_store_declares_what_is_proved(#[case] store: &str, #[case] class: DurabilityClass) {
-    let proved = prove(PROGRAM.as_ref(), store).unwrap_or_else(|broken| panic!("{broken}"));
+    let prover = prover(PROGRAM, store);
+    let proved = prover
+        .durability()
+        .unwrap_or_else(|broken| panic!("{broken}"));
     assert_eq!(proved.declared, class, "{store}");
     assert!(proved.is_honest(), "{store}: {proved:?}");
-    match waits(PROGRAM.as_ref(), store).unwrap_or_else(|broken| panic!("{broken}")) {
+    match prover.waits().unwrap_or_else(|broken| panic!("{broken}")) {
         // Said aloud, past the capture of test output: nothing was learned about power loss.
         Err(why) => writeln!(std::io::stderr(), "NOT CHECKED: {store}: power loss: {why}")
             .expect("stderr is there"),

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use conformance::proof::{fill, read_all};
+use conformance::proof::prover;
 use rstest::rstest;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_conformance");
@@ -41,7 +41,10 @@ async fn a_store_of_an_earlier_version_is_as_it_was_written(#[case] name: &str) 
             made.path().join("store").display(),
             options(scheme)
         );
-        fill(PROGRAM.as_ref(), &uri, ITEMS, name.ends_with("killed")).unwrap();
+        let filler = prover(PROGRAM, &uri);
+        filler
+            .fill(made.path(), ITEMS, name.ends_with("killed"))
+            .unwrap();
         pack(&made.path().join("store"), &archive);
     }
     unpack(&archive, folder.path());
@@ -50,7 +53,9 @@ async fn a_store_of_an_earlier_version_is_as_it_was_written(#[case] name: &str) 
         let digest = deriva.state_digest().await.unwrap().to_string();
         assert_eq!(digest, DIGEST);
     }
-    let wrong = read_all(PROGRAM.as_ref(), &uri, ITEMS).unwrap();
+    let wrong = prover(PROGRAM, &uri)
+        .read_all(folder.path(), ITEMS)
+        .unwrap();
     assert_eq!(wrong, Vec::<String>::new());
 }
 

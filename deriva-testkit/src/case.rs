@@ -19,6 +19,8 @@ pub struct Case {
     pub level: Level,
     /// Whose promise it is.
     pub subject: Subject,
+    /// Whether a store that breaks the promise may end the process.
+    pub(crate) deadly: bool,
     pub(crate) run: Run,
 }
 
@@ -114,12 +116,13 @@ words! {
     Materializer => "materializer",
 }
 
-/// Defines the cases of a file, all of one subject and level; lists them in `CASES`, and makes the macro
+/// Defines the cases of a file, all of one subject and level, and marked `deadly` where a store may end the process
+/// in them, so that they get one of their own ([`crate::Suite::apart`]); lists them in `CASES`, and makes the macro
 /// `$each` that turns each into a test. Both are needed where files are listed (`cases/mod.rs`), so a
 /// case that is written is registered and run.
 macro_rules! cases {
     (
-        $d:tt $each:ident, $subject:ident, $level:ident:
+        $d:tt $each:ident, $subject:ident, $level:ident $(, $deadly:ident)?:
         $($(#[doc = $promise:literal])+ async fn $name:ident($trial:ident) $body:block)+
     ) => {
         $(
@@ -127,12 +130,15 @@ macro_rules! cases {
             async fn $name($trial: &$crate::case::trial_of!($subject)) -> deriva_api::Result<()> $body
         )+
 
+        const DEADLY: bool = !stringify!($($deadly)?).is_empty();
+
         /// The cases of this file.
         pub(super) const CASES: &[$crate::Case] = &[$($crate::Case {
             name: stringify!($name),
             promise: concat!($($promise),+).trim_ascii(),
             level: $crate::Level::$level,
             subject: $crate::Subject::$subject,
+            deadly: DEADLY,
             run: $crate::case::run_of!($subject, $name),
         }),+];
 

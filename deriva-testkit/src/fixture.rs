@@ -1,7 +1,7 @@
 //! How the cases come by what they check.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -34,6 +34,31 @@ pub trait Fixture: Debug + Send + Sync {
     fn folder(&self) -> Option<PathBuf> {
         None
     }
+
+    /// Whether the store promises that damage to its files is noticed, and never answered with wrong bytes or the
+    /// end of the process (X5). One that cannot, such as a database that maps its files and checks nothing, says no:
+    /// reports then show the cases about damage as unsupported. The default is yes.
+    fn notices_damage(&self) -> bool {
+        true
+    }
+
+    /// Opens a store in a folder that is chosen by the caller, there, and empty the first time; later it holds
+    /// what was left there, by this process or another. The proofs open stores like this ([`crate::proof`]).
+    ///
+    /// # Errors
+    /// `Unsupported` where the store is not files in a folder; this is the default.
+    async fn open_in(&self, folder: &Path) -> Result<OpenedStore> {
+        let message = "this fixture opens no store in a folder that it is told";
+        Err(Error::new(ErrorKind::Unsupported, message)
+            .with("folder", folder.display())
+            .hint("implement `Fixture::open_in`"))
+    }
+
+    /// Files, named by how their paths below that folder begin, that hold nothing an acknowledgement promises, such as
+    /// a log for people: the proofs want no sync of them. The default is none.
+    fn dispensable(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 #[async_trait]
@@ -52,6 +77,18 @@ impl<F: Fixture + ?Sized> Fixture for Arc<F> {
 
     fn folder(&self) -> Option<PathBuf> {
         (**self).folder()
+    }
+
+    fn notices_damage(&self) -> bool {
+        (**self).notices_damage()
+    }
+
+    async fn open_in(&self, folder: &Path) -> Result<OpenedStore> {
+        (**self).open_in(folder).await
+    }
+
+    fn dispensable(&self) -> &'static [&'static str] {
+        (**self).dispensable()
     }
 }
 

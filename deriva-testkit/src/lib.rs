@@ -39,6 +39,7 @@
 //! |---|---|
 //! | run every promise as tests | [`blob_store_conformance`], [`dag_store_conformance`], [`executor_conformance`], [`materializer_conformance`] |
 //! | the same as a program | [`Suite`], [`Report`] |
+//! | prove what only other processes show: kills, damage, losses of power | [`store_proofs`], [`proof`], [`power`] |
 //! | compare a store with the model, call by call | [`operations`], [`ModelStore`] |
 //! | know what a materialization should have given | [`reference`](mod@reference) |
 //! | have graphs and functions to work on | [`Workload`], [`random`], [`functions`] |
@@ -46,9 +47,9 @@
 //! | hold time still | [`ManualClock`] |
 //! | let tasks go first that would not, the same ones for the same seed | [`YieldLayer`] |
 //!
-//! Left out: what only other processes can show, such as a lock that is held elsewhere, a kill in the
-//! middle of a call, and memory in use. A store's own tests show these.
+//! Left out: a lock that another process holds, and memory in use. A store's own tests show these.
 
+mod apart;
 mod case;
 mod cases;
 mod clock;
@@ -64,6 +65,8 @@ pub mod macros;
 mod materializer;
 mod model;
 pub mod operations;
+pub mod power;
+pub mod proof;
 pub mod random;
 pub mod reference;
 mod report;

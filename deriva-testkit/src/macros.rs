@@ -52,6 +52,47 @@ macro_rules! materializer_conformance {
     };
 }
 
+/// Makes a module with one test for each proof about a store that lies in files:
+/// `store_proofs!(my_proofs, MyFixture::new());`. The expression is a [`crate::Fixture`] with
+/// [`crate::Fixture::open_in`]. The tests start their own binary again, as the process that is killed and as the one
+/// that reads what is damaged; see [`crate::proof`].
+#[macro_export]
+macro_rules! store_proofs {
+    ($name:ident, $fixture:expr) => {
+        mod $name {
+            #[allow(unused_imports, reason = "the fixture may need nothing from around")]
+            use super::*;
+            $crate::proof_test! { acknowledged_writes_survive_kills, Crash, $fixture }
+            $crate::proof_test! { calls_that_are_killed_are_whole_or_absent, Calls, $fixture }
+            $crate::proof_test! { damage_is_named_or_harmless, Damage, $fixture }
+            $crate::proof_test! { durability_is_as_declared, Durability, $fixture }
+            $crate::proof_test! { a_loss_of_power_takes_nothing_acknowledged, Power, $fixture }
+        }
+    };
+}
+
+/// One proof as a test.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! proof_test {
+    ($name:ident, $proof:ident, $fixture:expr) => {
+        #[test]
+        fn $name() {
+            let path = concat!(module_path!(), "::", stringify!($name));
+            $crate::proof::test(path, $crate::proof::Proof::$proof, || $fixture);
+        }
+    };
+}
+
+/// Has the cases that need it run in processes of their own: this test, started again.
+#[doc(hidden)]
+pub fn apart(
+    suite: deriva_api::Result<crate::Suite>,
+    path: &str,
+) -> deriva_api::Result<crate::Suite> {
+    Ok(suite?.apart(crate::proof::Program::this_test(path)?))
+}
+
 /// One case as a test.
 #[doc(hidden)]
 #[macro_export]
@@ -79,6 +120,8 @@ macro_rules! case_test {
         fn $name() {
             let suite = $crate::Suite::new().subject($crate::Subject::$subject);
             let suite = suite.cases(&[stringify!($name)]);
+            let path = concat!(module_path!(), "::", stringify!($name));
+            let suite = $crate::macros::apart(suite, path);
             let report = suite.map(|suite| suite.run(|| $fixture));
             $crate::macros::pass(report);
         }

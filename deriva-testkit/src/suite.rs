@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use deriva_api::{Clock, Error, ErrorKind, Result, SystemClock};
 
+use crate::apart;
 use crate::case::Run;
 use crate::cases;
+use crate::proof::Program;
 use crate::trial::{Fixtures, Trial};
 use crate::{
     Case, CaseReport, ExecutorFixture, Fixture, Level, MaterializerFixture, Outcome, Report,
@@ -30,6 +32,7 @@ pub struct Suite {
     subject: Option<Subject>,
     names: Option<BTreeSet<String>>,
     limit: Duration,
+    program: Option<Program>,
 }
 
 impl Default for Suite {
@@ -47,6 +50,7 @@ impl Suite {
             subject: None,
             names: None,
             limit: Duration::from_secs(300),
+            program: None,
         }
     }
 
@@ -87,6 +91,16 @@ impl Suite {
         self
     }
 
+    /// Runs cases in which a broken store may end the process, those that damage its files, in processes of their
+    /// own: a process that is killed by a signal is a failed case that names the signal. The processes are those of
+    /// `program`, which has to come to the same suite, with the same fixture: [`Program::this`] where `main` runs the
+    /// suite, [`Program::this_test`] where a test does. Cases about kills use it as well. The macros set this.
+    #[must_use]
+    pub fn apart(mut self, program: Program) -> Self {
+        self.program = Some(program);
+        self
+    }
+
     /// The cases that would be run.
     pub fn selected(&self) -> impl Iterator<Item = &'static Case> {
         cases::all().filter(|case| {
@@ -114,12 +128,37 @@ impl Suite {
         progress: impl FnMut(&CaseReport),
     ) -> Report {
         let fixtures: Fixtures<dyn Fixture> = Arc::new(move || Arc::new(fixture()));
-        self.run_each(progress, |case| match case.run {
+        // What this process was started for, if by a suite.
+        let job = self.program.as_ref().and_then(|_| apart::job(&fixtures));
+        let run_here = |case: &'static Case| match case.run {
             Run::Executor(_) | Run::Materializer(_) => None,
-            Run::Store(run) => Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
-                in_tokio(|runtime| runtime.block_on(run(trial)))
-            })),
-        })
+            Run::Store(run) => {
+                let mut trial = Trial::new(&fixtures);
+                trial.program.clone_from(&self.program);
+                Some(self.run_one(case, trial, move |trial| {
+                    in_tokio(|runtime| runtime.block_on(run(trial)))
+                }))
+            }
+        };
+        match (job, &self.program) {
+            (Some(name), _) => {
+                if let Some(case) = self.selected().find(|case| case.name == name)
+                    && let Some(report) = run_here(case)
+                {
+                    apart::answer(&report);
+                }
+                // Another suite of this program has the case.
+                Report::default()
+            }
+            (None, Some(program)) => self.run_each(progress, |case| {
+                // Without files there is nothing that could be damaged.
+                match case.deadly && fixtures().folder().is_some() {
+                    true => Some(apart::run(case, program, self.limit)),
+                    false => run_here(case),
+                }
+            }),
+            (None, None) => self.run_each(progress, run_here),
+        }
     }
 
     /// Runs the cases for executors, one after the other, each on a new fixture.

@@ -7,6 +7,7 @@ use deriva_api::{BlobStore, Clock, DagStore, Error, ErrorKind, OpenedStore, Resu
 use parking_lot::Mutex;
 
 use crate::Fixture;
+use crate::proof::{Program, Prover};
 
 /// Makes fixtures, each with a store of its own.
 pub(crate) type Fixtures<F> = Arc<dyn Fn() -> Arc<F> + Send + Sync>;
@@ -15,6 +16,8 @@ pub(crate) type Fixtures<F> = Arc<dyn Fn() -> Arc<F> + Send + Sync>;
 pub(crate) struct Trial<F: ?Sized> {
     pub(crate) notes: Mutex<Notes>,
     pub(crate) fixture: Arc<F>,
+    /// Processes that come to the same suite, if there are any.
+    pub(crate) program: Option<Program>,
     fixtures: Fixtures<F>,
 }
 
@@ -33,6 +36,7 @@ impl<F: ?Sized> Trial<F> {
         Self {
             notes: Mutex::default(),
             fixture: fixtures(),
+            program: None,
             fixtures: fixtures.clone(),
         }
     }
@@ -106,7 +110,20 @@ impl Trial<dyn Fixture> {
         }
     }
 
-    pub(crate) fn folder(&self) -> Option<PathBuf> {
-        self.fixture.folder()
+    /// Where the files lie that may be damaged.
+    pub(crate) fn damageable(&self) -> Option<PathBuf> {
+        let declared = self.persistent() && self.fixture.notices_damage();
+        self.fixture.folder().filter(|_| declared)
+    }
+
+    /// The store in processes of its own that can be killed, where the fixture opens it there.
+    pub(crate) async fn prover(&self) -> Option<Prover> {
+        let program = self.program.clone()?;
+        let folder = tempfile::tempdir().ok()?;
+        match self.fixture.open_in(folder.path()).await {
+            Ok(OpenedStore { blobs: None, .. }) => None,
+            Err(error) if error.kind() == ErrorKind::Unsupported => None,
+            _ => Some(Prover::of_fixture(self.fixture.clone(), program)),
+        }
     }
 }

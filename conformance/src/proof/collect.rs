@@ -11,11 +11,12 @@ use clap::Args;
 use deriva_api::{BlobStat, CAddr, Node, Result};
 use deriva_backends::failpoints;
 use deriva_runtime::{CollectPolicy, Deriva, DerivaBuilder, FunctionRegistry};
+use deriva_testkit::proof::{tell, told};
 use deriva_testkit::{SplitMix64, random};
 use futures::TryStreamExt;
 use tokio::runtime::Runtime;
 
-use super::writer::{die_at, tell};
+use super::store::die_at;
 use super::{Broken, uri_in};
 
 /// Recipes that are added before each kill.
@@ -168,7 +169,8 @@ impl KilledCollections {
         let output = child.stdout.take();
         let output = output.ok_or_else(|| Broken::new("the collector has no output"))?;
         let mut lines = BufReader::new(output).lines();
-        if lines.next().transpose()?.as_deref() != Some("begin") {
+        let first = lines.next().transpose()?;
+        if first.as_deref().and_then(told) != Some("begin") {
             return Err(Broken::new(format!(
                 "the collector ended: {}",
                 child.wait()?
@@ -178,7 +180,7 @@ impl KilledCollections {
         child.kill()?;
         let ended = lines
             .map_while(std::io::Result::ok)
-            .any(|line| line == "end");
+            .any(|line| told(&line) == Some("end"));
         child.wait()?;
         Ok(!ended)
     }

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use clap::{Args, ValueEnum};
 use deriva_api::{Error, Result};
 use deriva_runtime::{DerivaBuilder, FunctionRegistry};
+use deriva_testkit::proof::told;
 
-use super::writer::die_at;
-use super::{Broken, Stores};
+use super::Broken;
+use super::store::die_at;
 
 /// What is done to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -51,7 +52,8 @@ impl UpkeepArgs {
             .arg(format!("--passes={}", self.passes))
             .stdin(Stdio::null())
             .output()?;
-        let died = output.stdout == b"died\n";
+        let last = String::from_utf8_lossy(&output.stdout).into_owned();
+        let died = told(last.trim_end()) == Some("died");
         match died || output.status.success() {
             true => Ok(died),
             false => Err(Broken::new(format!(
@@ -70,11 +72,12 @@ pub(super) fn run(args: &UpkeepArgs) -> Result<()> {
         .build()
         .map_err(Error::io)?;
     tokio.block_on(async {
-        let Stores { blobs, dag } = Stores::open(&args.uri).await?;
-        let mut builder = DerivaBuilder::new()
-            .blobs(blobs)
-            .functions(FunctionRegistry::builtin());
-        if let Some(dag) = dag {
+        let opened = crate::open(&args.uri).await?;
+        let mut builder = DerivaBuilder::new().functions(FunctionRegistry::builtin());
+        if let Some(blobs) = opened.blobs {
+            builder = builder.blobs(blobs);
+        }
+        if let Some(dag) = opened.dag {
             builder = builder.dag(dag);
         }
         let deriva = builder.build().await?;

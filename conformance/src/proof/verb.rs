@@ -5,12 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use deriva_testkit::proof::serve;
 
 use super::collect::{self, CollectorArgs};
-use super::reader::{self, ReaderArgs};
+use super::power::{self, PowerArgs};
+use super::store::{UriStore, VERB};
 use super::upkeep::{self, UpkeepArgs};
-use super::writer::{self, WriterArgs};
-use super::{Broken, Crash, Damage, prove, waits};
+use super::{Broken, Calls, Crash, Damage, prover};
+use crate::check::{CASE, run_case};
 
 /// The proofs that take long, and the children that all of them run.
 #[derive(Clone, Debug, Subcommand)]
@@ -22,6 +24,19 @@ pub enum Verb {
         stores: Vec<String>,
         /// Kills of each store
         #[arg(long, default_value_t = 200)]
+        kills: u64,
+        /// Where chance begins
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Kills a process within its calls, at every system call that changes a file and at random moments, and checks that
+    /// each call is there as a whole or not at all
+    Calls {
+        /// The stores, as SCHEME or SCHEME?OPTIONS
+        #[arg(long, value_delimiter = ',', required = true)]
+        stores: Vec<String>,
+        /// Kills of each sort and store; where there are more system calls, so many that lie evenly among them
+        #[arg(long, default_value_t = 1000)]
         kills: u64,
         /// Where chance begins
         #[arg(long, default_value_t = 1)]
@@ -45,18 +60,28 @@ pub enum Verb {
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
     },
-    /// Writes until it is killed
-    #[command(name = "__writer", hide = true)]
-    Writer(WriterArgs),
+    /// Opens stores in the disk states that a loss of power may leave, and checks that nothing acknowledged is lost
+    Power(PowerArgs),
+    /// Runs one case on a store under a stack of layers
+    #[command(name = CASE, hide = true)]
+    Case {
+        /// The store
+        store: String,
+        /// The stack
+        stack: String,
+    },
+    /// Opens the store for a proof, and does what that asks for
+    #[command(name = VERB, hide = true)]
+    Proof {
+        /// The store
+        store: String,
+    },
     /// Invalidates, scrubs or materializes until it is killed
     #[command(name = "__upkeep", hide = true)]
     Upkeep(UpkeepArgs),
     /// Collects until it is killed
     #[command(name = "__collector", hide = true)]
     Collector(CollectorArgs),
-    /// Reads a damaged store
-    #[command(name = "__reader", hide = true)]
-    Reader(ReaderArgs),
 }
 
 impl Verb {
@@ -64,18 +89,21 @@ impl Verb {
     #[must_use]
     pub fn run(&self) -> ExitCode {
         let done = match self {
-            Self::Writer(args) => writer::run(args).map_err(Broken::from),
+            Self::Case { store, stack } => run_case(store, stack).map_err(Broken::from),
+            Self::Proof { store } => {
+                serve(&UriStore(store.clone()));
+                Err(Broken::new("a proof starts this, and tells what to do"))
+            }
+            Self::Power(args) => return power::run(args),
             Self::Upkeep(args) => upkeep::run(args).map_err(Broken::from),
             Self::Collector(args) => collect::run(args).map_err(Broken::from),
-            Self::Reader(args) => reader::run(args).map_err(Broken::from),
             Self::Crash {
                 stores,
                 kills,
                 seed,
             } => for_each(stores, "crash", |program, store| {
                 let crash = Crash {
-                    program: program.to_owned(),
-                    store: store.to_owned(),
+                    prover: prover(program, store),
                     kills: *kills,
                     seed: *seed,
                 };
@@ -83,14 +111,25 @@ impl Verb {
                     .run(|done| progress("kills", done, *kills))?
                     .to_string())
             }),
+            Self::Calls {
+                stores,
+                kills,
+                seed,
+            } => for_each(stores, "calls", |program, store| {
+                let calls = Calls {
+                    prover: prover(program, store),
+                    kills: *kills,
+                    seed: *seed,
+                };
+                Ok(calls.run()?.to_string())
+            }),
             Self::Damage {
                 stores,
                 damages,
                 seed,
             } => for_each(stores, "damage", |program, store| {
                 let damage = Damage {
-                    program: program.to_owned(),
-                    store: store.to_owned(),
+                    prover: prover(program, store),
                     damages: *damages,
                     seed: *seed,
                 };
@@ -139,9 +178,10 @@ fn for_each(
 }
 
 fn durability(program: &Path, store: &str) -> Result<String, Broken> {
-    let proved = prove(program, store)?;
+    let prover = prover(program, store);
+    let proved = prover.durability()?;
     let mut told = format!("declared: {}; proved: {}", proved.declared, proved.class);
-    match waits(program, store)? {
+    match prover.waits()? {
         Err(why) => told.push_str(&format!("\n  NOT CHECKED: {why}")),
         Ok(waits) => {
             for waits in waits {

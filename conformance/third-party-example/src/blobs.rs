@@ -7,9 +7,9 @@ use deriva_api::{
     ErrorKind, Result,
 };
 use futures::stream::BoxStream;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{PAGE, SqliteStore, addr, error};
+use crate::{PAGE, SqliteStore, addr, check, checksum, error};
 
 /// A blob is a value of one row, which SQLite limits to a billion bytes.
 const MAX_BLOB: usize = 1_000_000_000;
@@ -23,9 +23,10 @@ impl BlobStore for SqliteStore {
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
         self.write(|db| {
             for blob in blobs {
-                let insert = "INSERT OR IGNORE INTO blobs VALUES (?, ?)";
+                let insert = "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)";
                 let addr = blob.addr();
-                let row = params![addr.as_bytes(), &blob.bytes()[..]];
+                let sum = checksum(addr.as_bytes(), &blob.len().to_le_bytes());
+                let row = params![addr.as_bytes(), &blob.bytes()[..], sum];
                 db.prepare_cached(insert)
                     .and_then(|mut insert| insert.execute(row))
                     .map_err(error)?;
@@ -66,18 +67,16 @@ impl BlobStore for SqliteStore {
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
         self.read(|db| {
             let stat = |addr: &CAddr| {
-                let len: Option<i64> = db
-                    .prepare_cached("SELECT length(bytes) FROM blobs WHERE addr = ?")
+                let found: Option<(i64, Vec<u8>)> = db
+                    .prepare_cached("SELECT length(bytes), sum FROM blobs WHERE addr = ?")
                     .and_then(|mut select| {
-                        select
-                            .query_row([addr.as_bytes()], |row| row.get(0))
-                            .optional()
+                        let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                        select.query_row([addr.as_bytes()], columns).optional()
                     })
                     .map_err(error)?;
-                Ok(len.map(|len| BlobStat {
-                    addr: *addr,
-                    len: len as u64,
-                }))
+                found
+                    .map(|(len, sum)| checked(addr.as_bytes(), len, &sum))
+                    .transpose()
             };
             addrs.iter().map(stat).collect()
         })
@@ -96,21 +95,16 @@ impl BlobStore for SqliteStore {
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
         let after = after.map(|addr| addr.as_bytes().to_vec());
         self.stream(after, |db, after| {
-            let page = "SELECT addr, length(bytes) FROM blobs WHERE addr > ? ORDER BY addr LIMIT ?";
+            let page =
+                "SELECT addr, length(bytes), sum FROM blobs WHERE addr > ? ORDER BY addr LIMIT ?";
             let mut page = db.prepare_cached(page).map_err(error)?;
             let rows = page.query_map(params![after, PAGE], |row| {
-                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             });
-            let stat = |row: rusqlite::Result<(Vec<u8>, i64)>| {
-                let (key, len) = row.map_err(error)?;
-                let addr = addr(&key)?;
-                Ok((
-                    key,
-                    BlobStat {
-                        addr,
-                        len: len as u64,
-                    },
-                ))
+            let stat = |row: rusqlite::Result<(Vec<u8>, i64, Vec<u8>)>| {
+                let (key, len, sum) = row.map_err(error)?;
+                let stat = checked(&key, len, &sum)?;
+                Ok((key, stat))
             };
             rows.map_err(error)?.map(stat).collect()
         })
@@ -123,6 +117,14 @@ impl BlobStore for SqliteStore {
     async fn flush(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// What a row says without its bytes, which nothing else checks.
+fn checked(key: &[u8], len: i64, sum: &[u8]) -> Result<BlobStat> {
+    let len = len as u64;
+    check(key, &len.to_le_bytes(), sum)?;
+    let addr = addr(key)?;
+    Ok(BlobStat { addr, len })
 }
 
 fn find(db: &Connection, addr: CAddr) -> Result<Option<Blob>> {

@@ -22,16 +22,20 @@ use rusqlite::{Connection, ErrorCode, Transaction};
 const PAGE: i64 = 256;
 
 const SCHEMA: &str = "
-    PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    CREATE TABLE IF NOT EXISTS blobs (addr BLOB PRIMARY KEY, bytes BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS blobs (addr BLOB PRIMARY KEY, bytes BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS recipes (addr BLOB PRIMARY KEY, canonical BLOB NOT NULL);
-    CREATE TABLE IF NOT EXISTS edges (input BLOB, dependent BLOB, PRIMARY KEY (input, dependent)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS edges (input BLOB, dependent BLOB, sum BLOB NOT NULL, PRIMARY KEY (input, dependent)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS outputs (addr BLOB PRIMARY KEY, output BLOB NOT NULL, sum BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS roots (name BLOB PRIMARY KEY, addr BLOB NOT NULL, sum BLOB NOT NULL);
     PRAGMA user_version = 1;
 ";
+
+/// A commit waits until it is on the disk.
+const SYNCED: &str = match cfg!(feature = "planted-no-sync") {
+    false => "PRAGMA synchronous = FULL;",
+    true => "PRAGMA synchronous = OFF;",
+};
 
 /// A blob store and a DAG store in one SQLite database. Clones share the connection.
 #[derive(Clone)]
@@ -50,6 +54,9 @@ impl SqliteStore {
         let path = path.as_ref().to_owned();
         let open = || {
             let db = Connection::open(&path).map_err(error)?;
+            // Before anything is read: there is one process, which needs no memory shared with others.
+            db.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")
+                .map_err(error)?;
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .map_err(error)?;
@@ -57,7 +64,9 @@ impl SqliteStore {
                 let message = "a newer version of this store wrote the database";
                 return Err(Error::new(ErrorKind::Unsupported, message).with("version", version));
             }
-            db.execute_batch(SCHEMA).map_err(error)?;
+            db.execute_batch(SYNCED)
+                .and_then(|()| db.execute_batch(SCHEMA))
+                .map_err(error)?;
             // In this locking mode the lock is taken by the first write and kept.
             db.execute_batch("BEGIN IMMEDIATE; COMMIT;")
                 .map_err(error)?;
@@ -132,7 +141,12 @@ fn addr(bytes: &[u8]) -> Result<CAddr> {
 }
 
 fn error(source: rusqlite::Error) -> Error {
+    let extended = source.sqlite_error().map(|error| error.extended_code);
     let (kind, message) = match source.sqlite_error_code() {
+        // The file ends where a page should be.
+        _ if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHORT_READ) => {
+            (ErrorKind::Corrupt, "the database is cut off")
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             (ErrorKind::Locked, "somebody else has the database open")
         }

@@ -13,7 +13,7 @@ const SIZES: [usize; 4] = [100, 5000, 20_000, 300_000];
 /// A closed store with a blob of each size; none where it cannot be damaged.
 async fn closed(trial: &Trial<dyn Fixture>) -> Result<Option<(Disk, Vec<Blob>)>> {
     let store = trial.blobs().await?;
-    let Some(folder) = trial.folder().filter(|_| trial.persistent()) else {
+    let Some(folder) = trial.damageable() else {
         return Ok(None);
     };
     let blobs: Vec<Blob> = (50..)
@@ -63,7 +63,7 @@ async fn read(trial: &Trial<dyn Fixture>, blob: &Blob) -> Found {
     }
 }
 
-crate::case::cases! { $ each_blob_damage_case, Blobs, Durability:
+crate::case::cases! { $ each_blob_damage_case, Blobs, Durability, deadly:
     /// B15: where one bit of a stored blob is flipped on the disk, in any place where its bytes lie, reading
     /// it is `Corrupt`, or right where another copy is there; never wrong bytes, and never absent.
     async fn a_flipped_bit_is_corrupt(trial) {

@@ -11,7 +11,7 @@ use crate::{Fixture, SplitMix64};
 /// A closed store with recipes, outputs and a root; none where it cannot be damaged.
 async fn closed(trial: &Trial<dyn Fixture>) -> Result<Option<(Disk, Vec<Recipe>)>> {
     let store = trial.dag().await?;
-    let Some(folder) = trial.folder().filter(|_| trial.persistent()) else {
+    let Some(folder) = trial.damageable() else {
         return Ok(None);
     };
     let mut random = SplitMix64::new(6);
@@ -82,7 +82,7 @@ async fn check(trial: &Trial<dyn Fixture>, recipes: &[Recipe]) {
     );
 }
 
-crate::case::cases! { $ each_dag_damage_case, Dag, Durability:
+crate::case::cases! { $ each_dag_damage_case, Dag, Durability, deadly:
     /// D6: stored bytes that are not the canonical bytes of the recipe asked for are `Corrupt`: where one bit
     /// of a recipe is flipped on the disk, reading it is `Corrupt`, or right where another copy is there.
     async fn a_flipped_recipe_is_corrupt(trial) {

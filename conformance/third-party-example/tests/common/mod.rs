@@ -1,7 +1,7 @@
 //! How the cases open the store.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -38,11 +38,7 @@ impl Database {
 impl Fixture for Database {
     async fn open(&self) -> Result<OpenedStore> {
         fs::create_dir_all(self.now()).map_err(Error::io)?;
-        let store = Arc::new(SqliteStore::open(self.now().join("db"))?);
-        Ok(OpenedStore {
-            blobs: Some(store.clone()),
-            dag: Some(store),
-        })
+        self.open_in(&self.now()).await
     }
 
     fn persistent(&self) -> bool {
@@ -62,5 +58,13 @@ impl Fixture for Database {
 
     fn folder(&self) -> Option<PathBuf> {
         Some(self.now())
+    }
+
+    async fn open_in(&self, folder: &Path) -> Result<OpenedStore> {
+        let store = Arc::new(SqliteStore::open(folder.join("db"))?);
+        Ok(OpenedStore {
+            blobs: Some(store.clone()),
+            dag: Some(store),
+        })
     }
 }

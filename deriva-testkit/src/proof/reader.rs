@@ -1,25 +1,39 @@
 //! The child that reads a damaged store in every way there is, and tells what it was answered.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 
-use clap::Args;
 use deriva_api::{BlobStat, ByteRange, CAddr, DagStore, DagUsage, Error, Result};
 use futures::executor::block_on;
 use futures::{FutureExt, TryStreamExt};
 
-use super::Stores;
 use super::item::{Item, Parts, Step, hub};
+use super::program::{self, Asked, Job};
+use super::store::{Provable, Stores};
 
-/// How the reading process is called.
-#[derive(Args, Clone, Debug)]
-pub struct ReaderArgs {
-    /// The store.
-    pub(super) uri: String,
+/// What the reading process is told.
+#[derive(Clone, Debug)]
+pub(super) struct ReaderArgs {
+    /// Where the store lies.
+    pub(super) place: PathBuf,
     /// How many items were written, all to the end of their lives.
-    #[arg(long)]
     pub(super) items: u64,
+}
+
+impl ReaderArgs {
+    pub(super) fn job(&self) -> Job {
+        Job::new("read")
+            .with("place", self.place.display())
+            .with("items", self.items)
+    }
+
+    pub(super) fn of(asked: &Asked) -> Result<Self> {
+        Ok(Self {
+            place: asked.place(),
+            items: asked.number("items")?,
+        })
+    }
 }
 
 /// What an answer was.
@@ -54,17 +68,16 @@ impl Verdict {
     }
 }
 
-pub(super) fn run(args: &ReaderArgs) -> Result<()> {
-    let opened = block_on(AssertUnwindSafe(Stores::open(&args.uri)).catch_unwind());
+pub(super) fn run(store: &dyn Provable, args: &ReaderArgs) -> Result<()> {
+    let opened = Stores::open(store, &args.place);
+    let opened = block_on(AssertUnwindSafe(opened).catch_unwind());
     match opened {
         Err(_) => tell(Verdict::Panicked, "open"),
         Ok(Err(error)) => tell(Verdict::Refused, &refusal("open", &error)),
         Ok(Ok(stores)) => {
             let items: Result<Vec<Item>> = (0..args.items).map(Item::new).collect();
             let items = items?;
-            // A file store tells the lengths that its files have.
-            let lengths = !args.uri.starts_with("files:");
-            block_on(read_all(&stores, &items, lengths));
+            block_on(read_all(&stores, &items, store.checks_lengths()));
             block_on(write_more(&stores, args.items));
             let closed = std::panic::catch_unwind(AssertUnwindSafe(|| drop(stores)));
             if closed.is_err() {
@@ -98,9 +111,7 @@ fn refusal(what: &str, error: &Error) -> String {
 fn tell(verdict: Verdict, what: &str) {
     let name = Verdict::ALL.iter().find(|(known, _)| *known == verdict);
     let name = name.map_or("", |(_, name)| name);
-    let line = format!("{name} {what}\n");
-    // Without a parent there is nobody to tell.
-    std::io::stdout().write_all(line.as_bytes()).ok();
+    program::tell(&format!("{name} {what}"));
 }
 
 /// A single answer: `written` if it should be there `now`, and nothing otherwise.
@@ -154,6 +165,7 @@ async fn read_all(stores: &Stores, items: &[Item], lengths: bool) {
     ask("list", list, |found| many(found, &listed, &listed)).await;
     let bytes: u64 = items.iter().map(|item| item.blob.len()).sum();
     ask("usage", stores.blobs.usage(), |found| match found {
+        None if !stores.blobs.capabilities().usage => Verdict::Right,
         Some(usage) if usage.blobs == items.len() as u64 && usage.bytes == bytes => Verdict::Right,
         // The counts of an earlier state.
         Some(usage) if usage.blobs <= items.len() as u64 && usage.bytes <= bytes => Verdict::Lost,
@@ -213,7 +225,7 @@ async fn read_listings(dag: &dyn DagStore, items: &[Item]) {
             .filter(|(n, _)| parts(*n).recipes)
             .map(|(_, item)| item)
     };
-    let first = |item: &Item| item.addrs()[0];
+    let first = |item: &Item| item.first();
     let firsts = [
         items.iter().map(first).collect(),
         now().map(first).collect(),
@@ -248,6 +260,7 @@ async fn read_listings(dag: &dyn DagStore, items: &[Item]) {
         roots: there,
     };
     ask("usage", dag.usage(), |found| match found {
+        None if !dag.capabilities().usage => Verdict::Right,
         Some(usage) if usage == expected => Verdict::Right,
         // Counts of an earlier state: at most one item was there that is no more.
         Some(usage) if usage.recipes <= expected.recipes + 2 => Verdict::Lost,

@@ -5,10 +5,10 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deriva_testkit::SplitMix64;
-
 use super::reader::Verdict;
-use super::{Broken, child, uri_in};
+use super::store::Prover;
+use super::{Broken, child};
+use crate::SplitMix64;
 
 /// How many items the damaged stores hold.
 const ITEMS: u64 = 48;
@@ -18,10 +18,8 @@ const PAGE: u64 = 4096;
 /// Damages to be done to copies of one store.
 #[derive(Clone, Debug)]
 pub struct Damage {
-    /// The `conformance` command, which is run as the process that reads.
-    pub program: PathBuf,
-    /// The store, as in [`super::uri_in`].
-    pub store: String,
+    /// The store.
+    pub prover: Prover,
     /// How many copies to damage, each in one place or, one in five, in several.
     pub damages: u64,
     /// Where chance begins.
@@ -53,7 +51,7 @@ impl Damage {
         let stores = [("closed", false), ("killed", true)].map(|(name, killed)| {
             let at = folder.path().join(name);
             fs::create_dir(&at)?;
-            child::fill(&self.program, &uri_in(&self.store, &at)?, ITEMS, killed)?;
+            self.prover.fill(&self.prover.place(&at)?, ITEMS, killed)?;
             Ok::<_, Broken>(at)
         });
         let [closed, killed] = stores;
@@ -67,7 +65,10 @@ impl Damage {
             copy_all(original, &copy)?;
             let done = Done::any(&copy.join("store"), &mut SplitMix64::new(seed))?;
             if let Err(found) = self.read(&copy, &done, &mut report) {
-                broken.push(format!("{} (seed {seed}, {done}): {found}", self.store));
+                broken.push(format!(
+                    "{} (seed {seed}, {done}): {found}",
+                    self.prover.store.name()
+                ));
             }
             fs::remove_dir_all(&copy)?;
             report.damages += 1;
@@ -87,8 +88,8 @@ impl Damage {
     /// Has a child read the damaged store, and adds to the report.
     fn read(&self, folder: &Path, done: &Done, report: &mut DamageReport) -> Result<(), Broken> {
         let mut heard = Heard::default();
-        let uri = uri_in(&self.store, folder)?;
-        child::read(&self.program, &uri, ITEMS, |line| heard.note(line))?;
+        let place = folder.join("store");
+        child::read(&self.prover, &place, ITEMS, |line| heard.note(line))?;
         heard.judge(done, report)
     }
 }

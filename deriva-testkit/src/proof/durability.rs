@@ -1,15 +1,15 @@
 //! Which durability class a store proves, whatever it declares.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use deriva_api::DurabilityClass;
 use futures::executor::block_on;
 
+use super::Broken;
 use super::crash::Crash;
+use super::store::Prover;
 use super::trace::{self, Request};
 use super::writer::WriterArgs;
-use super::{Broken, Stores, uri_in};
 
 /// Kills of a proof.
 const KILLS: u64 = 6;
@@ -52,71 +52,68 @@ pub struct Waits {
     pub unsynced: BTreeSet<String>,
 }
 
-/// Kills and traces processes that write to the store (named as in [`super::uri_in`]); takes a few
-/// seconds. `program` is the `conformance` command.
-///
-/// # Errors
-/// What keeps it from being found out.
-pub fn prove(program: &Path, store: &str) -> Result<Proved, Broken> {
-    let folder = tempfile::tempdir()?;
-    let uri = uri_in(store, folder.path())?;
-    let declared = block_on(Stores::open(&uri))?
-        .blobs
-        .capabilities()
-        .durability;
-    let mut proved = Proved {
-        declared,
-        class: DurabilityClass::None,
-        traced: true,
-        evidence: String::new(),
-    };
-    let crash = Crash {
-        program: program.to_owned(),
-        store: store.to_owned(),
-        kills: KILLS,
-        seed: 1,
-    };
-    match crash.run_unflushed() {
-        Ok(()) => proved.class = DurabilityClass::ProcessCrash,
-        Err(broken) => {
-            proved.evidence = format!("a killed process lost acknowledged writes: {broken}");
-            return Ok(proved);
-        }
-    }
-    let survived = format!("nothing lost in {KILLS} kills");
-    proved.evidence = match waits(program, store)? {
-        Err(why) => {
-            proved.traced = false;
-            format!("{survived}; power loss NOT CHECKED: {why}")
-        }
-        Ok(waits) => {
-            let is_flush = |waits: &&Waits| waits.call == "flush";
-            let calls = || waits.iter().filter(|waits| !is_flush(waits));
-            if calls().all(|waits| waits.unsynced.is_empty()) {
-                proved.class = DurabilityClass::PowerLoss;
+impl Prover {
+    /// Kills and traces processes that write to the store; takes a few seconds.
+    ///
+    /// # Errors
+    /// What keeps it from being found out.
+    pub fn durability(&self) -> Result<Proved, Broken> {
+        let folder = tempfile::tempdir()?;
+        let place = self.place(folder.path())?;
+        let declared = block_on(self.open(&place))?.blobs.capabilities().durability;
+        let mut proved = Proved {
+            declared,
+            class: DurabilityClass::None,
+            traced: true,
+            evidence: String::new(),
+        };
+        let crash = Crash {
+            prover: self.clone(),
+            kills: KILLS,
+            seed: 1,
+        };
+        match crash.run_unflushed() {
+            Ok(()) => proved.class = DurabilityClass::ProcessCrash,
+            Err(broken) => {
+                proved.evidence = format!("a killed process lost acknowledged writes: {broken}");
+                return Ok(proved);
             }
-            let seen = calls().map(|waits| format!("{} {}", waits.call, waits.said()));
-            format!("{survived}; {}", seen.collect::<Vec<_>>().join("; "))
         }
-    };
-    Ok(proved)
-}
+        let survived = format!("nothing lost in {KILLS} kills");
+        proved.evidence = match self.waits()? {
+            Err(why) => {
+                proved.traced = false;
+                format!("{survived}; power loss NOT CHECKED: {why}")
+            }
+            Ok(waits) => {
+                let is_flush = |waits: &&Waits| waits.call == "flush";
+                let calls = || waits.iter().filter(|waits| !is_flush(waits));
+                if calls().all(|waits| waits.unsynced.is_empty()) {
+                    proved.class = DurabilityClass::PowerLoss;
+                }
+                let seen = calls().map(|waits| format!("{} {}", waits.call, waits.said()));
+                format!("{survived}; {}", seen.collect::<Vec<_>>().join("; "))
+            }
+        };
+        Ok(proved)
+    }
 
-/// What each kind of call waits for, by `strace`; the inner error says why that could not be watched.
-///
-/// # Errors
-/// What keeps it from being found out, but for a missing or forbidden `strace`.
-pub fn waits(program: &Path, store: &str) -> Result<Result<Vec<Waits>, String>, Broken> {
-    let folder = tempfile::tempdir()?;
-    // As strace prints it.
-    let path = folder.path().canonicalize()?;
-    let mut args = WriterArgs::new(&uri_in(store, &path)?);
-    args.items = TRACED;
-    args.threads = 1;
-    args.each = true;
-    args.flush = true;
-    let requests = trace::run(program, &args.to_command_line(), &path)?;
-    Ok(requests.map(|requests| gather(&requests)))
+    /// What each kind of call waits for, by `strace`; the inner error says why that could not be watched.
+    ///
+    /// # Errors
+    /// What keeps it from being found out, but for a missing or forbidden `strace`.
+    pub fn waits(&self) -> Result<Result<Vec<Waits>, String>, Broken> {
+        let folder = tempfile::tempdir()?;
+        // As strace prints it.
+        let path = folder.path().canonicalize()?;
+        let mut args = WriterArgs::new(&self.place(&path)?);
+        args.items = TRACED;
+        args.threads = 1;
+        args.each = true;
+        args.flush = true;
+        let requests = trace::run(self, &args)?;
+        Ok(requests.map(|requests| gather(&requests)))
+    }
 }
 
 impl Waits {

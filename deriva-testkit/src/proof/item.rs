@@ -7,28 +7,37 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deriva_api::{Blob, BlobStore, CAddr, DagStore, Output, Params, Recipe, Record, Result, Value};
-use deriva_testkit::SplitMix64;
 
-use super::Stores;
+use super::store::Stores;
+use crate::SplitMix64;
 
-/// Blobs of this length are files of their own where stores are opened with [`super::THRESHOLD`].
+/// Blobs of this length are files of their own where stores take them out of their rows from 8 KiB on.
 const LARGE: usize = 20_000;
 
-/// A blob, two recipes (one over the blob, one over the first), their output, and a root.
+/// Items below are in golden stores, and stay as they are.
+const GOLDEN: u64 = 1000;
+/// Recipes of a wide item: a batch that no page, no row and no small buffer holds.
+const WIDE: usize = 150;
+/// From here on blobs are as long as they may be beside recipes in a row, and nothing of them repeats itself.
+pub(crate) const HEAVY_BLOBS: u64 = 1 << 40;
+/// From here on it is the first recipe that is long.
+pub(crate) const HEAVY_RECIPES: u64 = 1 << 41;
+
+/// A blob, recipes (one over the blob, the others over the first), their output, and a root.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(crate) struct Item {
     n: u64,
-    pub(super) blob: Blob,
-    /// Inserted and removed in one batch, so both are there or none.
-    pub(super) recipes: [Recipe; 2],
+    pub(crate) blob: Blob,
+    /// Inserted and removed in one batch, so all are there or none: two, or one in 16 times [`WIDE`].
+    pub(crate) recipes: Vec<Recipe>,
     /// A resolved address whose output is recorded together with that of the first recipe.
-    pub(super) resolved: CAddr,
-    pub(super) root: String,
+    pub(crate) resolved: CAddr,
+    pub(crate) root: String,
 }
 
 /// One call on a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
     Put,
     Insert,
     Record,
@@ -41,23 +50,24 @@ pub(super) enum Step {
 
 /// Which parts of an item a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Parts {
-    pub(super) blob: bool,
-    pub(super) recipes: bool,
-    pub(super) output: bool,
-    pub(super) root: bool,
+pub(crate) struct Parts {
+    pub(crate) blob: bool,
+    pub(crate) recipes: bool,
+    pub(crate) output: bool,
+    pub(crate) root: bool,
 }
 
 /// An input that all first recipes share.
-pub(super) fn hub() -> CAddr {
+pub(crate) fn hub() -> CAddr {
     CAddr::of_blob(b"hub")
 }
 
 impl Item {
-    pub(super) fn new(n: u64) -> Result<Self> {
+    pub(crate) fn new(n: u64) -> Result<Self> {
         let mut random = SplitMix64::new(n);
         // What is long repeats itself, so that golden stores are small.
         let bytes = match n % 4 {
+            _ if (HEAVY_BLOBS..HEAVY_RECIPES).contains(&n) => random.bytes(8_000),
             0 => random.bytes(100).repeat(LARGE / 100),
             _ => {
                 let len = random.below(300);
@@ -71,36 +81,58 @@ impl Item {
             let long = Bytes::from(random.bytes(150).repeat(1000));
             params = params.with("long", Value::Bytes(long));
         }
+        if n >= HEAVY_RECIPES {
+            let long = Bytes::from(random.bytes(150_000));
+            params = params.with("long", Value::Bytes(long));
+        }
         let first = Recipe::new(&"f/1".parse()?, &[hub(), blob.addr()], &params)?;
         let inputs = [first.addr(), blob.addr(), first.addr()];
         let second = Recipe::new(&"g/1".parse()?, &inputs, &Params::new())?;
+        let mut recipes = vec![first, second];
+        while is_wide(n) && recipes.len() < WIDE {
+            let params = Params::new().with("i", recipes.len() as i64);
+            recipes.push(Recipe::new(&"g/1".parse()?, &inputs, &params)?);
+        }
         Ok(Self {
             n,
             blob,
             resolved: CAddr::of_blob(&[b"resolved", &n.to_le_bytes()[..]].concat()),
-            recipes: [first, second],
+            recipes,
             root: format!("item {n}"),
         })
     }
 
     /// The number in a blob of an item.
-    pub(super) fn number_in_blob(bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn number_in_blob(bytes: &[u8]) -> Option<u64> {
         bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The number in the first recipe of an item.
-    pub(super) fn number_in_recipe(recipe: &Recipe) -> Option<u64> {
+    pub(crate) fn number_in_recipe(recipe: &Recipe) -> Option<u64> {
         match recipe.params().ok()?.get("n") {
             Some(Value::Int(n)) => u64::try_from(*n).ok(),
             _ => None,
         }
     }
 
-    pub(super) fn addrs(&self) -> [CAddr; 2] {
-        [self.recipes[0].addr(), self.recipes[1].addr()]
+    pub(crate) fn addrs(&self) -> Vec<CAddr> {
+        self.recipes.iter().map(Recipe::addr).collect()
     }
 
-    pub(super) fn output(&self) -> Output {
+    /// The address of the first recipe, which the others name.
+    pub(crate) fn first(&self) -> CAddr {
+        self.recipes[0].addr()
+    }
+
+    /// The recipes whose output is recorded, in one batch: the first, or all of a wide item.
+    pub(crate) fn recorded(&self) -> &[Recipe] {
+        match is_wide(self.n) {
+            true => &self.recipes,
+            false => &self.recipes[..1],
+        }
+    }
+
+    pub(crate) fn output(&self) -> Output {
         let stat = self.blob.stat();
         Output {
             addr: stat.addr,
@@ -109,8 +141,25 @@ impl Item {
         }
     }
 
+    /// The outputs of these recipes, and of the resolved address.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let record = |recipe: &Recipe| Record {
+            addr: recipe.addr(),
+            resolved: (recipe.addr() == self.first()).then_some(self.resolved),
+            output: self.output(),
+        };
+        self.recorded().iter().map(record).collect()
+    }
+
+    /// The addresses that have an output once it is recorded.
+    pub(crate) fn recorded_addrs(&self) -> Vec<CAddr> {
+        let mut addrs: Vec<CAddr> = self.recorded().iter().map(Recipe::addr).collect();
+        addrs.push(self.resolved);
+        addrs
+    }
+
     /// What happens to an item, in order. One in three is removed again, and its blob put once more.
-    pub(super) fn life(n: u64, with_dag: bool) -> Vec<Step> {
+    pub(crate) fn life(n: u64, with_dag: bool) -> Vec<Step> {
         use Step::*;
         let brief = n.is_multiple_of(3);
         match (with_dag, brief) {
@@ -124,7 +173,7 @@ impl Item {
     }
 
     /// What is there after the first `steps` of a life.
-    pub(super) fn parts_after(life: &[Step], steps: usize) -> Parts {
+    pub(crate) fn parts_after(life: &[Step], steps: usize) -> Parts {
         let mut parts = Parts::default();
         for step in &life[..steps.min(life.len())] {
             match step {
@@ -142,7 +191,7 @@ impl Item {
     }
 
     /// Makes a step.
-    pub(super) async fn make(&self, step: Step, stores: &Stores) -> Result<()> {
+    pub(crate) async fn make(&self, step: Step, stores: &Stores) -> Result<()> {
         let blobs = &*stores.blobs;
         match step {
             Step::Put if self.n % 8 == 4 => self.stream(blobs).await,
@@ -164,22 +213,19 @@ impl Item {
     }
 
     async fn make_in_dag(&self, step: Step, dag: &dyn DagStore) -> Result<()> {
-        let [first, _] = self.addrs();
+        let first = self.first();
         match step {
             Step::Insert => dag.insert(&self.recipes).await.map(drop),
-            Step::Record => {
-                let record = Record {
-                    addr: first,
-                    resolved: Some(self.resolved),
-                    output: self.output(),
-                };
-                dag.record(&[record]).await.map(drop)
-            }
+            Step::Record => dag.record(&self.records()).await.map(drop),
             Step::SetRoot => dag.set_root(&self.root, first).await,
             Step::RemoveRoot => dag.remove_root(&self.root).await.map(drop),
-            Step::Forget => dag.forget(&[first, self.resolved]).await.map(drop),
+            Step::Forget => dag.forget(&self.recorded_addrs()).await.map(drop),
             Step::Remove => dag.remove(&self.addrs()).await.map(drop),
             Step::Put | Step::RemoveBlob => Ok(()),
         }
     }
+}
+
+fn is_wide(n: u64) -> bool {
+    n >= GOLDEN && n % 16 == 7
 }

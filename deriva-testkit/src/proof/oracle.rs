@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deriva_api::{BlobStat, CAddr, DagStore, DagStoreExt, DurabilityClass, Node};
+use deriva_api::{BlobStat, CAddr, DagStore, DurabilityClass, Node, Recipe};
 use futures::TryStreamExt;
 
+use super::Broken;
 use super::item::{Item, Parts, hub};
+use super::store::Stores;
 use super::writer::window;
-use super::{Broken, Stores};
 
 /// Acknowledged steps by item, and how far an item may have come beyond them.
 #[derive(Debug, Default)]
@@ -96,16 +97,16 @@ impl Oracle {
 }
 
 /// What a store lists.
-struct Found {
+pub(crate) struct Found {
     blobs: BTreeMap<CAddr, BlobStat>,
     nodes: BTreeMap<CAddr, Node>,
     roots: BTreeMap<String, CAddr>,
     /// The items that blobs and recipes are of.
-    numbers: BTreeSet<u64>,
+    pub(crate) numbers: BTreeSet<u64>,
 }
 
 impl Found {
-    async fn read(stores: &Stores) -> Result<Self, Broken> {
+    pub(crate) async fn read(stores: &Stores) -> Result<Self, Broken> {
         let listed: Vec<BlobStat> = stores.blobs.list(None).try_collect().await?;
         let mut found = Self {
             blobs: listed.into_iter().map(|stat| (stat.addr, stat)).collect(),
@@ -132,7 +133,7 @@ impl Found {
     }
 
     /// The parts of an item that are there, each looked up in all the ways there are.
-    async fn parts(&self, item: &Item, stores: &Stores) -> Result<Parts, Broken> {
+    pub(crate) async fn parts(&self, item: &Item, stores: &Stores) -> Result<Parts, Broken> {
         let addr = item.blob.addr();
         let got = stores.blobs.get(addr).await?;
         let stat = stores.blobs.stat(&[addr]).await?[0];
@@ -159,12 +160,11 @@ impl Found {
         dag: &dyn DagStore,
         parts: &mut Parts,
     ) -> Result<(), Broken> {
-        let [first, second] = item.addrs();
+        let (first, addrs) = (item.first(), item.addrs());
         let broken = |what: String| Err(Broken::new(format!("item {}: {what}", item.root)));
-        let mut there = [false; 2];
-        for (recipe, there) in item.recipes.iter().zip(&mut there) {
-            let node = dag.get_one(recipe.addr()).await?;
-            *there = node.is_some();
+        let nodes = dag.get_many(&addrs).await?;
+        let count = nodes.iter().flatten().count();
+        for (recipe, node) in item.recipes.iter().zip(nodes) {
             let listed = self.nodes.get(&recipe.addr());
             let seen = |node: &Node| (node.recipe.clone(), node.output);
             let node = node.as_ref();
@@ -172,26 +172,47 @@ impl Found {
                 return broken(format!("recipe {} listed as {listed:?}", recipe.addr()));
             }
         }
-        if there[0] != there[1] {
-            return broken("half a batch of recipes".to_owned());
+        if count != 0 && count != addrs.len() {
+            return broken(format!(
+                "half a batch of recipes: {count} of {} are there",
+                addrs.len()
+            ));
         }
-        parts.recipes = there[0];
-        let outputs = dag.outputs(&[first, item.resolved]).await?;
-        if outputs[0] != outputs[1] || outputs[0].is_some_and(|output| output != item.output()) {
-            return broken(format!("outputs {outputs:?}"));
+        parts.recipes = count > 0;
+        let mut recorded: Vec<CAddr> = item.recorded().iter().map(Recipe::addr).collect();
+        recorded.push(item.resolved);
+        let outputs = dag.outputs(&recorded).await?;
+        let count = outputs.iter().flatten().count();
+        if count != 0 && count != recorded.len() {
+            return broken(format!(
+                "half a batch of outputs: {count} of {} are there",
+                recorded.len()
+            ));
         }
-        parts.output = outputs[0].is_some();
+        if let Some(other) = outputs.iter().flatten().find(|o| **o != item.output()) {
+            return broken(format!("the output is {other:?}"));
+        }
+        parts.output = count > 0;
         if parts.output && !parts.blob {
             return broken("an output without its blob".to_owned());
         }
-        let expected: &[CAddr] = if parts.recipes { &[second] } else { &[] };
+        let none = Vec::new();
+        let mut all = addrs.clone();
+        all.sort_unstable();
+        let mut others = addrs[1..].to_vec();
+        others.sort_unstable();
+        let (expected, expected_of_blob) = match parts.recipes {
+            true => (&others, &all),
+            false => (&none, &none),
+        };
         let of_first: Vec<CAddr> = dag.dependents(first, None).try_collect().await?;
         let of_blob: Vec<CAddr> = dag.dependents(item.blob.addr(), None).try_collect().await?;
-        let mut both = item.addrs();
-        both.sort_unstable();
-        let expected_of_blob: &[CAddr] = if parts.recipes { &both } else { &[] };
-        if of_first != expected || of_blob != expected_of_blob {
-            return broken(format!("edges {of_first:?} and {of_blob:?}"));
+        if of_first != *expected || of_blob != *expected_of_blob {
+            return broken(format!(
+                "{} and {} edges, which are not those of its recipes",
+                of_first.len(),
+                of_blob.len()
+            ));
         }
         parts.root = match self.roots.get(&item.root) {
             Some(addr) if *addr != first => return broken(format!("root at {addr}")),
@@ -201,7 +222,7 @@ impl Found {
     }
 
     /// Counts and shared edges are those of the items.
-    async fn agree(&self, counted: &Counted, stores: &Stores) -> Result<(), Broken> {
+    pub(crate) async fn agree(&self, counted: &Counted, stores: &Stores) -> Result<(), Broken> {
         let listed = self.blobs.len() as u64;
         if let Some(usage) = stores.blobs.usage().await?
             && (usage.blobs, usage.bytes, listed) != (counted.blobs, counted.bytes, counted.blobs)
@@ -220,11 +241,7 @@ impl Found {
             ));
         }
         let listed = (self.nodes.len() as u64, self.roots.len() as u64);
-        let expected = (
-            counted.firsts.len() as u64 * 2,
-            counted.outputs,
-            counted.roots,
-        );
+        let expected = (counted.recipes, counted.outputs, counted.roots);
         if let Some(usage) = dag.usage().await?
             && ((usage.recipes, usage.outputs, usage.roots) != expected
                 || listed != (usage.recipes, usage.roots))
@@ -239,24 +256,29 @@ impl Found {
 
 /// What the items that are there add up to.
 #[derive(Debug, Default)]
-struct Counted {
+pub(crate) struct Counted {
     blobs: u64,
     bytes: u64,
+    recipes: u64,
+    /// The first recipes.
     firsts: BTreeSet<CAddr>,
     outputs: u64,
     roots: u64,
 }
 
 impl Counted {
-    fn add(&mut self, item: &Item, parts: Parts) {
+    pub(crate) fn add(&mut self, item: &Item, parts: Parts) {
         if parts.blob {
             self.blobs += 1;
             self.bytes += item.blob.len();
         }
         if parts.recipes {
-            self.firsts.insert(item.addrs()[0]);
+            self.recipes += item.recipes.len() as u64;
+            self.firsts.insert(item.first());
         }
-        self.outputs += u64::from(parts.output);
+        if parts.output {
+            self.outputs += item.recorded().len() as u64;
+        }
         self.roots += u64::from(parts.root);
     }
 }

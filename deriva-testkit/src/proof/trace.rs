@@ -7,17 +7,18 @@
 //! need no sync: whether one may come back after a crash is not decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::Broken;
+use super::program::{MARK, told};
+use super::store::Prover;
+use super::writer::WriterArgs;
 
 const CALLS: &str = "trace=write,pwrite64,writev,pwritev,pwritev2,\
     fsync,fdatasync,syncfs,sync,msync,sync_file_range,\
     openat,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat";
-
-/// RocksDB's log of events, which is for people; the note of what is durable, which may be behind.
-const NO_DATA: &[&str] = &["rocksdb/LOG", "commits"];
 
 /// One acknowledged request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,33 +31,29 @@ pub(super) struct Request {
     pub(super) unsynced: Vec<String>,
 }
 
-/// Runs a command under `strace`, its output thrown away; `None` where that cannot be done, with why.
+/// Runs a writer under `strace`, its output thrown away; the inner error says why that cannot be done.
 pub(super) fn run(
-    program: &Path,
-    args: &[String],
-    folder: &Path,
+    prover: &Prover,
+    args: &WriterArgs,
 ) -> Result<Result<Vec<Request>, String>, Broken> {
-    let log = folder.join("trace");
-    let traced = Command::new("strace")
-        .args([
-            "-f",
-            "-y",
-            "-qq",
-            "-s",
-            "96",
-            "-e",
-            "signal=none",
-            "-e",
-            CALLS,
-        ])
-        .arg("-o")
-        .arg(&log)
-        .arg(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .output();
-    let output = match traced {
+    let log = args.place.with_extension("trace");
+    let options = [
+        "-f",
+        "-y",
+        "-qq",
+        "-s",
+        "96",
+        "-e",
+        "signal=none",
+        "-e",
+        CALLS,
+        "-o",
+    ];
+    let mut under: Vec<OsString> = vec!["strace".into()];
+    under.extend(options.map(OsString::from));
+    under.push(log.clone().into());
+    let mut command = prover.program.command_under(&under, &args.job());
+    let output = match command.stdout(Stdio::null()).output() {
         Err(error) => return Ok(Err(format!("strace does not run: {error}"))),
         Ok(output) => output,
     };
@@ -66,12 +63,12 @@ pub(super) fn run(
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.lines().next().unwrap_or_default();
         // Where tracing is forbidden the program never began.
-        return match text.contains("\"begin ") {
+        return match text.contains(&format!("{MARK}begin ")) {
             true => Err(Broken::new(format!("the traced writer failed: {said}"))),
             false => Ok(Err(format!("strace cannot trace here: {said}"))),
         };
     }
-    let requests = parse(&text, &folder.join("store"));
+    let requests = parse(&text, &args.place, prover.store.dispensable());
     match requests.is_empty() {
         true => Ok(Err("strace saw no request".to_owned())),
         false => Ok(Ok(requests)),
@@ -100,8 +97,8 @@ pub(super) fn normal(path: &str) -> String {
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-fn parse(text: &str, store: &Path) -> Vec<Request> {
-    let mut watch = Watch::new(store);
+fn parse(text: &str, store: &Path, dispensable: &[&str]) -> Vec<Request> {
+    let mut watch = Watch::new(store, dispensable);
     // Calls of other threads that have begun: what was printed of them, and when.
     let mut begun: BTreeMap<&str, (String, usize)> = BTreeMap::new();
     for (now, line) in text.lines().enumerate() {
@@ -130,6 +127,8 @@ fn parse(text: &str, store: &Path) -> Vec<Request> {
 /// What is known while the trace is read.
 struct Watch<'a> {
     store: &'a Path,
+    /// Files that need no sync, by how their paths begin.
+    dispensable: &'a [&'a str],
     /// Files with unsynced bytes, and when they were last written.
     bytes: BTreeMap<PathBuf, usize>,
     /// Names that are not durable in their folder yet, and since when.
@@ -140,9 +139,10 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(store: &'a Path) -> Self {
+    fn new(store: &'a Path, dispensable: &'a [&'a str]) -> Self {
         Self {
             store,
+            dispensable,
             bytes: BTreeMap::new(),
             names: BTreeMap::new(),
             exists: BTreeSet::new(),
@@ -220,7 +220,7 @@ impl<'a> Watch<'a> {
     }
 
     fn marker(&mut self, args: &str) {
-        let said = quoted(args).next().unwrap_or_default();
+        let said = quoted(args).next().and_then(told).unwrap_or_default();
         let said = said.trim_end_matches("\\n");
         if let Some(what) = said.strip_prefix("begin ") {
             self.open = Some(Request {
@@ -234,7 +234,7 @@ impl<'a> Watch<'a> {
             let unsynced = self.bytes.keys().chain(self.names.keys());
             let unsynced = unsynced.map(|path| self.relative(path));
             let unsynced: BTreeSet<String> = unsynced
-                .filter(|path| !NO_DATA.iter().any(|prefix| path.starts_with(prefix)))
+                .filter(|path| !self.dispensable.iter().any(|name| path.starts_with(name)))
                 .collect();
             request.unsynced = unsynced.into_iter().collect();
             self.requests.push(request);
@@ -310,15 +310,15 @@ mod tests {
     use super::*;
 
     fn requests(lines: &[&str]) -> Vec<Request> {
-        parse(&lines.join("\n"), Path::new("/s"))
+        parse(&lines.join("\n"), Path::new("/s"), &[])
     }
 
     #[test]
     fn a_write_is_synced_only_by_a_sync_that_began_after_it() {
-        let before = r#"1  write(1</dev/null>, "begin Put 8\n", 12) = 12"#;
+        let before = r#"1  write(1</dev/null>, "deriva-proof begin Put 8\n", 12) = 12"#;
         let write = r#"2  pwrite64(5</s/redb/db>, "x"..., 8, 0) = 8"#;
         let sync = "2  fdatasync(6</s/redb/db>)                = 0";
-        let ack = r#"1  write(1</dev/null>, "ack 0 1 Put\n", 12) = 12"#;
+        let ack = r#"1  write(1</dev/null>, "deriva-proof ack 0 1\n", 12) = 12"#;
         let good = &requests(&[before, write, sync, ack])[0];
         assert_eq!(good.waited_for, ["fdatasync redb/db"]);
         assert!(good.unsynced.is_empty());
@@ -347,13 +347,13 @@ mod tests {
     #[test]
     fn a_new_name_is_synced_with_its_folder() {
         let lines = [
-            r#"1  write(1</dev/null>, "begin Put 8\n", 12) = 12"#,
+            r#"1  write(1</dev/null>, "deriva-proof begin Put 8\n", 12) = 12"#,
             r#"1  openat(AT_FDCWD</>, "/s/tmp/.tmpA", O_RDWR|O_CREAT|O_EXCL, 0600) = 7</s/tmp/.tmpA>"#,
             r#"1  write(7</s/tmp/.tmpA>, "x", 1) = 1"#,
             "1  fdatasync(7</s/tmp/.tmpA>) = 0",
             r#"1  rename("/s/tmp/.tmpA", "/s/0a/x") = 0"#,
             "1  fsync(8</s/0a>) = 0",
-            r#"1  write(1</dev/null>, "ack 0 1 Put\n", 12) = 12"#,
+            r#"1  write(1</dev/null>, "deriva-proof ack 0 1\n", 12) = 12"#,
         ];
         assert!(requests(&lines)[0].unsynced.is_empty());
         let without = [&lines[..5], &lines[6..]].concat();

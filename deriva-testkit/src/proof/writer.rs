@@ -1,15 +1,14 @@
 //! The child that writes until it is killed, and tells on its output what the store acknowledged.
 
-use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clap::Args;
 use deriva_api::{DurabilityClass, Result};
 use futures::executor::block_on;
-use rustix::process::{Signal, getpid, kill_process};
 
-use super::Stores;
 use super::item::Item;
+use super::program::{Asked, Job, die, tell};
+use super::store::{Provable, Stores};
 
 /// Steps of item `n` on a buffered store between two flushes. With 4, the removal of its blob is flushed
 /// before the blob is put again, and a file of it is deleted; with 3, both are flushed together.
@@ -20,42 +19,34 @@ pub(super) fn window(n: u64) -> usize {
     }
 }
 
-/// How the writing process is called.
-#[derive(Args, Clone, Debug)]
-pub struct WriterArgs {
-    /// The store.
-    pub(super) uri: String,
+/// What the writing process is told.
+#[derive(Clone, Debug)]
+pub(crate) struct WriterArgs {
+    /// Where the store lies.
+    pub(crate) place: PathBuf,
     /// The number of the first item.
-    #[arg(long, default_value_t = 0)]
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// How many items to write, after which the store is closed.
-    #[arg(long, default_value_t = u64::MAX)]
-    pub(super) items: u64,
+    pub(crate) items: u64,
     /// Threads that write, each an item at a time.
-    #[arg(long, default_value_t = 4)]
-    pub(super) threads: u64,
+    pub(crate) threads: u64,
     /// Tell each step as soon as the store answered it, even if only a flush makes it durable, and tell
     /// when it began.
-    #[arg(long)]
-    pub(super) each: bool,
+    pub(crate) each: bool,
     /// Flush after each item.
-    #[arg(long)]
-    pub(super) flush: bool,
+    pub(crate) flush: bool,
     /// End the process, as if killed, at this failpoint.
-    #[arg(long)]
-    pub(super) die_at: Option<String>,
+    pub(crate) die_at: Option<String>,
     /// How often the failpoint is passed before.
-    #[arg(long, default_value_t = 0)]
-    pub(super) passes: u64,
+    pub(crate) passes: u64,
     /// End the process, as if killed, when all items are written.
-    #[arg(long)]
-    pub(super) die_at_end: bool,
+    pub(crate) die_at_end: bool,
 }
 
 impl WriterArgs {
-    pub(super) fn new(uri: &str) -> Self {
+    pub(crate) fn new(place: &Path) -> Self {
         Self {
-            uri: uri.to_owned(),
+            place: place.to_owned(),
             first: 0,
             items: u64::MAX,
             threads: 4,
@@ -67,21 +58,34 @@ impl WriterArgs {
         }
     }
 
-    /// The arguments, as the command understands them.
-    pub(super) fn to_command_line(&self) -> Vec<String> {
-        let mut args = vec![
-            "__writer".to_owned(),
-            self.uri.clone(),
-            format!("--first={}", self.first),
-            format!("--items={}", self.items),
-            format!("--threads={}", self.threads),
-            format!("--passes={}", self.passes),
-        ];
-        args.extend(self.die_at.iter().map(|name| format!("--die-at={name}")));
-        args.extend(self.each.then(|| "--each".to_owned()));
-        args.extend(self.flush.then(|| "--flush".to_owned()));
-        args.extend(self.die_at_end.then(|| "--die-at-end".to_owned()));
-        args
+    pub(crate) fn job(&self) -> Job {
+        let job = Job::new("write")
+            .with("place", self.place.display())
+            .with("first", self.first)
+            .with("items", self.items)
+            .with("threads", self.threads)
+            .with("each", self.each)
+            .with("flush", self.flush)
+            .with("passes", self.passes)
+            .with("die_at_end", self.die_at_end);
+        match &self.die_at {
+            Some(name) => job.with("die_at", name),
+            None => job,
+        }
+    }
+
+    pub(super) fn of(asked: &Asked) -> Result<Self> {
+        Ok(Self {
+            place: asked.place(),
+            first: asked.number("first")?,
+            items: asked.number("items")?,
+            threads: asked.number("threads")?,
+            each: asked.flag("each"),
+            flush: asked.flag("flush"),
+            die_at: asked.text("die_at").map(str::to_owned),
+            passes: asked.number("passes")?,
+            die_at_end: asked.flag("die_at_end"),
+        })
     }
 }
 
@@ -91,11 +95,11 @@ pub(super) fn parse_ack(line: &str) -> Option<(u64, usize)> {
     Some((n.parse().ok()?, steps.parse().ok()?))
 }
 
-pub(super) fn run(args: &WriterArgs) -> Result<()> {
+pub(super) fn run(store: &dyn Provable, args: &WriterArgs) -> Result<()> {
     if let Some(name) = &args.die_at {
-        die_at(name, args.passes);
+        store.arm(name, Box::new(dying(args.passes)));
     }
-    let stores = block_on(Stores::open(&args.uri))?;
+    let stores = block_on(Stores::open(store, &args.place))?;
     // A class above none: what is acknowledged survives a killed process without a flush.
     let class = stores.blobs.capabilities().durability;
     let durable = args.each || class > DurabilityClass::None;
@@ -145,29 +149,14 @@ async fn live(n: u64, stores: &Stores, window: usize, args: &WriterArgs) -> Resu
     Ok(())
 }
 
-/// In one write, so that lines of several threads do not mix.
-pub(super) fn tell(line: &str) {
-    let line = format!("{line}\n");
-    // Nobody listens any more: the parent is gone, and so is the reason to write.
-    if std::io::stdout().lock().write_all(line.as_bytes()).is_err() {
-        die();
-    }
-}
-
-pub(super) fn die_at(name: &str, passes: u64) {
+/// For a failpoint: after `passes` passes, tells `died` and ends the process as if killed.
+pub fn dying(passes: u64) -> impl Fn() + Send + Sync {
     let left = AtomicU64::new(passes);
-    let reached = move || {
+    move || {
         let passed = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         if passed.is_err() {
             tell("died");
             die();
         }
-    };
-    fail::cfg_callback(name, reached).ok();
-}
-
-/// As `kill -9` would: nothing is closed, nothing written.
-fn die() -> ! {
-    kill_process(getpid(), Signal::KILL).ok();
-    std::process::abort()
+    }
 }

@@ -3,31 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
-use deriva_backends::failpoints;
-use deriva_testkit::SplitMix64;
 use futures::executor::block_on;
 
+use super::Broken;
 use super::oracle::Oracle;
+use super::program::told;
+use super::store::Prover;
 use super::writer::{WriterArgs, parse_ack};
-use super::{Broken, Stores, uri_in};
+use crate::SplitMix64;
 
 /// Items after which a process gives up that waits to reach a failpoint.
 const ITEMS_TO_FAILPOINT: u64 = 36;
 
-/// Rounds at the beginning that all end at a failpoint: the first of [`failpoints::ALL`].
+/// Rounds at the beginning that all end at a failpoint: the first of those that the store has.
 const YOUNG: u64 = 4;
 
 /// Kills to be done to one store.
 #[derive(Clone, Debug)]
 pub struct Crash {
-    /// The `conformance` command, which is run as the process that is killed.
-    pub program: PathBuf,
-    /// The store, as in [`super::uri_in`].
-    pub store: String,
+    /// The store.
+    pub prover: Prover,
     /// How many kills. A round whose process ended by itself, because it did not come to the
     /// failpoint, is not counted.
     pub kills: u64,
@@ -63,19 +62,19 @@ impl Crash {
     /// What was found broken.
     pub fn run(&self, progress: impl FnMut(u64)) -> Result<CrashReport, Broken> {
         let folder = tempfile::tempdir()?;
-        let uri = uri_in(&self.store, folder.path())?;
-        let done = self.run_in(&uri, progress);
-        done.map_err(|broken| Broken::new(format!("{} (seed {}): {broken}", self.store, self.seed)))
+        let done = self.run_in(&self.prover.place(folder.path())?, progress);
+        let name = self.prover.store.name();
+        done.map_err(|broken| Broken::new(format!("{name} (seed {}): {broken}", self.seed)))
     }
 
     /// Kills processes that tell what the store answered and never flush.
     pub(super) fn run_unflushed(&self) -> Result<(), Broken> {
         let folder = tempfile::tempdir()?;
-        let uri = uri_in(&self.store, folder.path())?;
+        let place = self.prover.place(folder.path())?;
         let mut random = SplitMix64::new(self.seed);
         let mut oracle = Oracle::default();
         for round in 0..self.kills {
-            let mut args = WriterArgs::new(&uri);
+            let mut args = WriterArgs::new(&place);
             args.first = round * 1_000_000;
             args.each = true;
             let moment = Moment {
@@ -83,32 +82,33 @@ impl Crash {
                 delay: Duration::ZERO,
             };
             self.run_and_kill(&args, moment, &mut oracle)?;
-            self.check(&uri, &mut oracle, &args)?;
+            self.check(&mut oracle, &args)?;
         }
         Ok(())
     }
 
-    fn run_in(&self, uri: &str, mut progress: impl FnMut(u64)) -> Result<CrashReport, Broken> {
+    fn run_in(&self, place: &Path, mut progress: impl FnMut(u64)) -> Result<CrashReport, Broken> {
         let mut random = SplitMix64::new(self.seed);
         let mut oracle = Oracle::default();
         let mut report = CrashReport::default();
         // Those that only a young store surely passes come first: its openings, and the folders that it
         // makes once and for all.
-        let mut failpoints = failpoints::ALL.iter().copied().cycle();
+        let names = self.prover.store.failpoints();
+        let mut next = names.iter().copied().cycle();
         let mut round = 0;
         while report.kills() < self.kills {
-            let mut args = WriterArgs::new(uri);
+            let mut args = WriterArgs::new(place);
             args.first = round * 1_000_000;
             round += 1;
             if round > 3 * self.kills + 100 {
                 return Err(Broken::new("the writer ends by itself too often"));
             }
+            // One that was missed from the start is not on the way of this store.
+            let missed = |name: &&str| report.at_failpoints.get(*name) == Some(&0);
             let by_failpoint = round <= YOUNG || round % 2 == 0;
-            let killed = if by_failpoint {
-                // One that was missed from the start is not on the way of this store.
-                let missed = |name: &&str| report.at_failpoints.get(*name) == Some(&0);
-                let name = failpoints.find(|name| !missed(name));
-                let name = name.unwrap_or(failpoints::OPEN_MARKED);
+            let mut turn = next.by_ref().take(names.len());
+            let name = turn.find(|name| !missed(name)).filter(|_| by_failpoint);
+            let killed = if let Some(name) = name {
                 args.items = ITEMS_TO_FAILPOINT;
                 args.die_at = Some(name.to_owned());
                 let kills = report.at_failpoints.entry(name).or_default();
@@ -123,7 +123,7 @@ impl Crash {
                 report.at_random += 1;
                 true
             };
-            self.check(uri, &mut oracle, &args)?;
+            self.check(&mut oracle, &args)?;
             if killed {
                 progress(report.kills());
             }
@@ -133,28 +133,14 @@ impl Crash {
         Ok(report)
     }
 
-    /// Opens the store twice: what the first opening finds, the second finds too.
-    fn check(&self, uri: &str, oracle: &mut Oracle, args: &WriterArgs) -> Result<(), Broken> {
-        for opening in ["first", "second"] {
-            let checked = block_on(async {
-                let stores = Stores::open(uri).await?;
-                oracle.check(&stores).await
-            });
-            checked.map_err(|broken| {
-                let when = args.die_at.as_deref().unwrap_or("a random moment");
-                let first = args.first;
-                Broken::new(format!(
-                    "{opening} opening after a kill at {when} (items from {first}): {broken}"
-                ))
-            })?;
-        }
-        Ok(())
+    fn check(&self, oracle: &mut Oracle, args: &WriterArgs) -> Result<(), Broken> {
+        let when = args.die_at.as_deref().unwrap_or("a random moment");
+        let when = format!("a kill at {when} (items from {})", args.first);
+        check(&self.prover, &args.place, oracle, &when)
     }
 
     fn spawn(&self, args: &WriterArgs) -> Result<Child, Broken> {
-        let mut command = Command::new(&self.program);
-        command.args(args.to_command_line()).stdout(Stdio::piped());
-        Ok(command.stdin(Stdio::null()).spawn()?)
+        Ok(self.prover.program.command(&args.job()).spawn()?)
     }
 
     fn run_and_kill(
@@ -197,6 +183,24 @@ impl Crash {
     }
 }
 
+/// Opens the store twice: what the first opening finds, the second finds too.
+pub(super) fn check(
+    prover: &Prover,
+    place: &Path,
+    oracle: &mut Oracle,
+    when: &str,
+) -> Result<(), Broken> {
+    for opening in ["first", "second"] {
+        let checked = block_on(async {
+            let stores = prover.open(place).await?;
+            oracle.check(&stores).await
+        });
+        checked
+            .map_err(|broken| Broken::new(format!("{opening} opening after {when}: {broken}")))?;
+    }
+    Ok(())
+}
+
 /// When to kill.
 struct Moment {
     acknowledgements: u64,
@@ -219,25 +223,32 @@ impl Moment {
     }
 }
 
-/// The lines of a child.
-struct Lines(BufReader<std::process::ChildStdout>);
+/// The lines of a writer.
+pub(super) struct Lines(BufReader<std::process::ChildStdout>);
 
 impl Lines {
-    fn of(child: &mut Child) -> Result<Self, Broken> {
+    pub(super) fn of(child: &mut Child) -> Result<Self, Broken> {
         let output = child.stdout.take();
         let output = output.ok_or_else(|| Broken::new("the writer has no output"))?;
         Ok(Self(BufReader::new(output)))
     }
 
-    /// The next whole line. A kill may cut the last one short.
-    fn next(&mut self) -> Result<Option<String>, Broken> {
-        let mut line = String::new();
-        self.0.read_line(&mut line)?;
-        Ok(line.strip_suffix('\n').map(str::to_owned))
+    /// The next whole line that the writer told. A kill may cut the last one short.
+    pub(super) fn next(&mut self) -> Result<Option<String>, Broken> {
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line)?;
+            let Some(whole) = line.strip_suffix('\n') else {
+                return Ok(None);
+            };
+            if let Some(said) = told(whole) {
+                return Ok(Some(said.to_owned()));
+            }
+        }
     }
 
     /// Notes all acknowledgements that follow; answers whether the child told that it dies.
-    fn note_all(&mut self, oracle: &mut Oracle) -> Result<bool, Broken> {
+    pub(super) fn note_all(&mut self, oracle: &mut Oracle) -> Result<bool, Broken> {
         let mut died = false;
         while let Some(line) = self.next()? {
             died |= line == "died";
