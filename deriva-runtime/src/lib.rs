@@ -45,6 +45,7 @@ mod leases;
 mod memory;
 mod needs;
 mod nesting;
+mod open_stores;
 mod plan;
 mod policy;
 mod reader;

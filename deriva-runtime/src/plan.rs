@@ -18,9 +18,8 @@ use std::sync::Arc;
 use deriva_api::{
     AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Params, Recipe, Result,
 };
-use tokio::sync::oneshot;
 
-use crate::flights::Landing;
+use crate::flights::{Claimant, Joined};
 use crate::inner::Inner;
 use crate::known::Known;
 
@@ -72,7 +71,7 @@ pub(crate) struct Plan {
     /// Recipes whose recorded output is reused.
     pub(crate) reused: Vec<(CAddr, Output)>,
     /// Flights of others that nodes of this plan wait for.
-    pub(crate) joins: Vec<(NodeId, oneshot::Receiver<Landing>)>,
+    pub(crate) joins: Vec<(NodeId, Joined)>,
 }
 
 impl Plan {
@@ -199,6 +198,7 @@ pub(crate) enum Planned {
 /// either lists all that is missing, and nothing has been computed.
 pub(crate) async fn plan(
     inner: &Arc<Inner>,
+    claimant: &Arc<Claimant>,
     targets: &[CAddr],
     known: &Known,
     room: usize,
@@ -212,6 +212,7 @@ pub(crate) async fn plan(
         missing: Vec::new(),
         unknown: BTreeSet::new(),
         claims: Claims::new(inner, Vec::new()),
+        claimant: Arc::clone(claimant),
     };
     for target in targets {
         let node = planner.meet(*target, None);
@@ -239,6 +240,7 @@ struct Planner {
     missing: Vec<NodeId>,
     unknown: BTreeSet<FunctionId>,
     claims: Claims,
+    claimant: Arc<Claimant>,
 }
 
 impl Planner {

@@ -12,7 +12,7 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
-use crate::flights::Landing;
+use crate::flights::{Claimant, Landing};
 use crate::inner::Inner;
 use crate::known::Known;
 use crate::plan::{Planned, Task, plan};
@@ -22,8 +22,10 @@ use crate::sync::explore;
 /// and lands it, and waits for what others have. Now and then it is dropped before it computes anything.
 async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
     loop {
-        let known = Known::default();
-        let Planned::Whole(mut plan, claims) = plan(inner, &[target], &known, 100).await.unwrap()
+        let (known, claimant) = (Known::default(), Claimant::new(inner));
+        let Planned::Whole(mut plan, claims) = plan(inner, &claimant, &[target], &known, 100)
+            .await
+            .unwrap()
         else {
             panic!("there is room");
         };
@@ -53,7 +55,7 @@ async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
             .abandon(open.iter().map(|node| plan.addr(*node)));
         let waits = !joins.is_empty();
         for (_, landing) in joins {
-            let landing = landing.await.unwrap();
+            let landing = landing.await;
             assert!(matches!(landing, Landing::Done { .. } | Landing::Abandoned));
         }
         if open.is_empty() && !waits {

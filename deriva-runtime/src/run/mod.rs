@@ -43,7 +43,7 @@ use hashbrown::HashMap;
 
 use crate::costs::Calls;
 use crate::event::{Event, Summary};
-use crate::flights::Landing;
+use crate::flights::{Claimant, Landing};
 use crate::inner::Inner;
 use crate::invalidations::Watch;
 use crate::known::{Known, Seen};
@@ -125,6 +125,8 @@ pub(crate) struct Guards {
     pub(crate) lease: Arc<Lease>,
     /// Hears of outputs that are forgotten.
     pub(crate) watch: Arc<Watch>,
+    /// Claims flights for the request.
+    pub(crate) claimant: Arc<Claimant>,
 }
 
 pub(crate) struct Run {
@@ -132,6 +134,7 @@ pub(crate) struct Run {
     options: Options,
     watch: Arc<Watch>,
     lease: Arc<Lease>,
+    claimant: Arc<Claimant>,
     plan: Plan,
     nodes: Vec<NodeState>,
     treatments: Vec<Treatment>,
@@ -227,6 +230,7 @@ impl Run {
             options,
             watch: guards.watch,
             lease: guards.lease,
+            claimant: guards.claimant,
             plan,
         };
         run.prioritize();
@@ -237,8 +241,7 @@ impl Run {
                 run.fail(node, error);
                 continue;
             }
-            let landed =
-                landing.map(move |end| Done::Landed(node, None, end.unwrap_or(Landing::Abandoned)));
+            let landed = landing.map(move |end| Done::Landed(node, None, end));
             run.running.push(landed.boxed());
         }
         run
@@ -386,7 +389,7 @@ impl Run {
                 self.chunk_done(chunk);
             }
             Done::Committed(committed) => self.committed(committed),
-            Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing),
+            Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing).await,
             Done::Slot(slot) => self.executing.granted(slot),
         }
         self.report_progress(false);

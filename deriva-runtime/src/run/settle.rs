@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deriva_api::{Blob, Error, ErrorKind, Output, Record};
+use deriva_api::{Blob, Error, ErrorKind, Output, Record, Result};
 
 use super::{Run, State, saturated};
 use crate::event::{Event, Reuse};
@@ -79,7 +79,7 @@ impl Run {
     }
 
     /// A flight of somebody else ended, of the node itself or of its resolved recipe.
-    pub(super) fn landed(
+    pub(super) async fn landed(
         &mut self,
         node: NodeId,
         resolved: Option<deriva_api::CAddr>,
@@ -87,6 +87,9 @@ impl Run {
     ) {
         if self.nodes[node as usize].state != State::Open {
             return;
+        }
+        if let Landing::Recorded(_) = &landing {
+            self.batch.also.extend(resolved);
         }
         if let Landing::Done { stored, .. } = &landing {
             // Whoever had it may have found it under that address, too.
@@ -103,10 +106,24 @@ impl Run {
                 blob,
                 stored,
             } => self.reuse(node, output, blob, how, stored),
+            Landing::Recorded(output) => match self.is_there(output).await {
+                Ok(true) => self.reuse(node, output, None, how, true),
+                // Its layers, or its blob store, are others.
+                Ok(false) => self.replan = true,
+                Err(error) => self.fail(node, error),
+            },
             Landing::Failed(error) => self.fail(node, error),
             Landing::Abandoned if resolved.is_some() => self.cutoff.push(node),
             Landing::Abandoned => self.replan = true,
         }
+    }
+
+    /// Whether the blob of an output that another handle recorded is there for this one.
+    async fn is_there(&mut self, output: Output) -> Result<bool> {
+        self.lease.note([output.addr]);
+        let _together = self.inner.gate.read().await;
+        let stats = self.inner.blobs.stat(&[output.addr]).await?;
+        Ok(stats.iter().any(Option::is_some) && !self.known.distrusted.contains(&output.addr))
     }
 
     /// A node failed. Without `keep_going` this ends the run; with it, only what depends on the node.
