@@ -15,11 +15,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use deriva_api::{Blob, BuildAddrHasher, CAddr, Error, Output};
 use tokio::sync::oneshot;
 
-use crate::inner::Inner;
+use crate::claimant::{Claimant, Urgency};
 use crate::sync::{AtomicU64, Mutex};
 
 /// How a flight ended.
@@ -53,22 +54,6 @@ impl Landing {
     }
 }
 
-/// A request that claims addresses.
-#[derive(Debug, Default)]
-pub(crate) struct Claimant {
-    /// Which handle it was made through.
-    handle: usize,
-}
-
-impl Claimant {
-    /// A request that is made through this handle.
-    pub(crate) fn new(handle: &Arc<Inner>) -> Arc<Self> {
-        Arc::new(Self {
-            handle: Arc::as_ptr(handle).addr(),
-        })
-    }
-}
-
 /// An address under computation.
 #[derive(Debug)]
 struct Flight {
@@ -79,20 +64,83 @@ struct Flight {
 
 #[derive(Debug)]
 struct Waiter {
+    id: u64,
     claimant: Arc<Claimant>,
+    /// What it lends.
+    urgency: Urgency,
     sender: oneshot::Sender<Landing>,
 }
 
-/// A flight of somebody else's, to be waited for.
+impl Flight {
+    /// What those who wait lend together; `None` where nobody waits.
+    fn lent(&self) -> Option<Urgency> {
+        let waiters = self.waiters.iter().flat_map(|waiters| waiters.iter());
+        let lent = waiters.filter_map(|waiter| {
+            let mut urgency = waiter.urgency;
+            if Arc::ptr_eq(&waiter.claimant, &self.owner) {
+                // What a request waits for in itself is as urgent as the rest of it.
+                return (urgency != self.owner.own).then_some(urgency);
+            }
+            if !waiter.claimant.is_of_handle_of(&self.owner) {
+                // Its time is that of another clock.
+                urgency.until = Duration::MAX;
+            }
+            Some(urgency)
+        });
+        lent.reduce(Urgency::and)
+    }
+
+    /// Changes who waits, and tells the owner where that makes a difference.
+    fn change<T>(&mut self, addr: CAddr, change: impl FnOnce(&mut Vec<Waiter>) -> T) -> T {
+        let before = self.lent();
+        let changed = change(self.waiters.get_or_insert_default());
+        let after = self.lent();
+        let own = self.owner.own;
+        let matters = |lent: Option<Urgency>| lent.is_some_and(|lent| own.is_raised_by(lent));
+        if before != after && (matters(before) || matters(after)) {
+            self.owner.tell(addr);
+        }
+        changed
+    }
+}
+
+/// A flight of somebody else's, to be waited for. Dropping it ends the wait, and what is lent.
 #[derive(Debug)]
-pub(crate) struct Joined(oneshot::Receiver<Landing>);
+pub(crate) struct Joined {
+    flights: Arc<Flights>,
+    id: JoinId,
+    landing: oneshot::Receiver<Landing>,
+    has_landed: bool,
+}
+
+/// Names the wait for a flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JoinId {
+    addr: CAddr,
+    waiter: u64,
+}
+
+impl Joined {
+    pub(crate) fn id(&self) -> JoinId {
+        self.id
+    }
+}
 
 impl Future for Joined {
     type Output = Landing;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Landing> {
-        let landed = Pin::new(&mut self.0).poll(cx);
+        let landed = Pin::new(&mut self.landing).poll(cx);
+        self.has_landed |= landed.is_ready();
         landed.map(|landing| landing.unwrap_or(Landing::Abandoned))
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.flights.leave(self.id);
+        }
     }
 }
 
@@ -101,6 +149,8 @@ impl Future for Joined {
 pub(crate) struct Flights {
     table: Mutex<HashMap<CAddr, Flight, BuildAddrHasher>>,
     landed: AtomicU64,
+    /// Counts waits.
+    joins: AtomicU64,
 }
 
 impl Flights {
@@ -113,7 +163,7 @@ impl Flights {
     /// Claims addresses. Those that somebody else has are answered by their place in the order of
     /// `addrs`, with what tells how they end; all others are the caller's, who must land them.
     pub(crate) fn claim(
-        &self,
+        self: &Arc<Self>,
         claimant: &Arc<Claimant>,
         addrs: impl IntoIterator<Item = CAddr>,
     ) -> Vec<(usize, Joined)> {
@@ -128,13 +178,22 @@ impl Flights {
                     });
                 }
                 Entry::Occupied(mut entry) => {
-                    let (sender, receiver) = oneshot::channel();
+                    let (sender, landing) = oneshot::channel();
+                    let id = self.joins.fetch_add(1, Ordering::Relaxed);
                     let waiter = Waiter {
+                        id,
                         claimant: Arc::clone(claimant),
+                        urgency: claimant.own,
                         sender,
                     };
-                    entry.get_mut().waiters.get_or_insert_default().push(waiter);
-                    joined.push((place, Joined(receiver)));
+                    entry.get_mut().change(addr, |waiters| waiters.push(waiter));
+                    let join = Joined {
+                        flights: Arc::clone(self),
+                        id: JoinId { addr, waiter: id },
+                        landing,
+                        has_landed: false,
+                    };
+                    joined.push((place, join));
                 }
             }
         }
@@ -168,8 +227,11 @@ impl Flights {
         }
         for (end, owner, waiters) in waiting {
             let landing = how(end);
-            for Waiter { claimant, sender } in *waiters {
-                let landing = match claimant.handle == owner.handle {
+            for Waiter {
+                claimant, sender, ..
+            } in *waiters
+            {
+                let landing = match claimant.is_of_handle_of(&owner) {
                     true => landing.clone(),
                     false => landing.for_others(),
                 };
@@ -183,6 +245,39 @@ impl Flights {
     pub(crate) fn abandon(&self, addrs: impl IntoIterator<Item = CAddr>) {
         let ended = addrs.into_iter().map(|addr| (addr, ()));
         self.land(ended, |()| Landing::Abandoned);
+    }
+
+    /// What those who wait for a flight of `owner`'s lend; `None` where nobody does, or it is no such flight.
+    pub(crate) fn lent(&self, addr: CAddr, owner: &Arc<Claimant>) -> Option<Urgency> {
+        let table = self.table.lock();
+        let flight = table.get(&addr)?;
+        let is_own = Arc::ptr_eq(&flight.owner, owner);
+        flight.lent().filter(|_| is_own)
+    }
+
+    /// From now on somebody who waits lends this.
+    pub(crate) fn raise(&self, join: JoinId, urgency: Urgency) {
+        let mut table = self.table.lock();
+        let Some(flight) = table.get_mut(&join.addr) else {
+            return;
+        };
+        flight.change(join.addr, |waiters| {
+            let mut waiters = waiters.iter_mut();
+            if let Some(waiter) = waiters.find(|waiter| waiter.id == join.waiter) {
+                waiter.urgency = urgency;
+            }
+        });
+    }
+
+    /// Ends a wait.
+    fn leave(&self, join: JoinId) {
+        let mut table = self.table.lock();
+        // Another flight of the address may have begun since.
+        if let Some(flight) = table.get_mut(&join.addr) {
+            flight.change(join.addr, |waiters| {
+                waiters.retain(|it| it.id != join.waiter)
+            });
+        }
     }
 
     /// Whether somebody is computing the address now.
@@ -200,19 +295,22 @@ impl Flights {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::FutureExt;
 
     use super::*;
 
     fn of_handle(handle: usize) -> Arc<Claimant> {
-        Arc::new(Claimant { handle })
+        asking(handle, 0)
+    }
+
+    fn asking(handle: usize, priority: i32) -> Arc<Claimant> {
+        let until = Duration::MAX;
+        Claimant::of_handle(handle, Urgency { priority, until })
     }
 
     #[test]
     fn the_first_owns_and_the_others_hear_how_it_ends() {
-        let (flights, addr) = (Flights::default(), CAddr::of_blob(b"x"));
+        let (flights, addr) = (Arc::<Flights>::default(), CAddr::of_blob(b"x"));
         let (one, two) = (of_handle(0), of_handle(0));
         assert!(flights.claim(&one, [addr]).is_empty());
         assert!(!flights.is_awaited(addr));
@@ -230,7 +328,7 @@ mod tests {
 
     #[test]
     fn who_stopped_waiting_is_not_waited_for() {
-        let (flights, addr) = (Flights::default(), CAddr::of_blob(b"x"));
+        let (flights, addr) = (Arc::<Flights>::default(), CAddr::of_blob(b"x"));
         flights.claim(&of_handle(0), [addr]);
         drop(flights.claim(&of_handle(0), [addr]));
         assert!(!flights.is_awaited(addr));
@@ -238,7 +336,7 @@ mod tests {
 
     #[test]
     fn another_handle_hears_of_what_was_recorded_and_of_nothing_else() {
-        let (flights, addr) = (Flights::default(), CAddr::of_blob(b"x"));
+        let (flights, addr) = (Arc::<Flights>::default(), CAddr::of_blob(b"x"));
         let output = Output {
             addr,
             len: 1,
@@ -265,5 +363,54 @@ mod tests {
                 false => assert!(matches!(heard, Some(Landing::Abandoned))),
             }
         }
+    }
+    #[test]
+    fn who_waits_lends_until_nobody_waits_and_only_what_makes_a_difference_is_told() {
+        let (flights, addr) = (Arc::<Flights>::default(), CAddr::of_blob(b"x"));
+        let owner = asking(0, 0);
+        let lent = || flights.lent(addr, &owner).map(|lent| lent.priority);
+        let told = || owner.take_told().len();
+        flights.claim(&owner, [addr]);
+        let low = flights.claim(&asking(0, -5), [addr]);
+        assert_eq!((lent(), told()), (Some(-5), 0));
+        let high = flights.claim(&asking(0, 5), [addr]);
+        assert_eq!((lent(), told()), (Some(5), 1));
+        let raised = Urgency {
+            priority: 9,
+            until: Duration::MAX,
+        };
+        flights.raise(low[0].1.id(), raised);
+        assert_eq!((lent(), told()), (Some(9), 1));
+        drop(high);
+        assert_eq!((lent(), told()), (Some(9), 0));
+        drop(low);
+        assert_eq!((lent(), told()), (None, 1));
+        // Nothing is lent to who claims it next by who waited before.
+        let late = flights.claim(&asking(0, 7), [addr]).remove(0).1;
+        flights.abandon([addr]);
+        let next = asking(0, 0);
+        flights.claim(&next, [addr]);
+        flights.raise(late.id(), raised);
+        drop(late);
+        assert_eq!(flights.lent(addr, &next), None);
+        assert_eq!(next.take_told(), []);
+    }
+
+    #[test]
+    fn a_deadline_is_lent_where_it_is_later_and_measured_by_the_same_clock() {
+        let (flights, addr) = (Arc::<Flights>::default(), CAddr::of_blob(b"x"));
+        let until = |handle, seconds| {
+            let until = Duration::from_secs(seconds);
+            Claimant::of_handle(handle, Urgency { priority: 0, until })
+        };
+        let owner = until(0, 10);
+        flights.claim(&owner, [addr]);
+        let lent = || flights.lent(addr, &owner).unwrap().until;
+        let _early = flights.claim(&until(0, 5), [addr]);
+        assert_eq!(lent(), Duration::from_secs(5));
+        let _late = flights.claim(&until(0, 20), [addr]);
+        assert_eq!(lent(), Duration::from_secs(20));
+        let _elsewhere = flights.claim(&until(1, 1), [addr]);
+        assert_eq!(lent(), Duration::MAX);
     }
 }

@@ -21,6 +21,7 @@
 mod builder;
 pub mod cache;
 mod call;
+mod claimant;
 mod collect;
 mod costs;
 mod deriva;

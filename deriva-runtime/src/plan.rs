@@ -19,7 +19,8 @@ use deriva_api::{
     AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Params, Recipe, Result,
 };
 
-use crate::flights::{Claimant, Joined};
+use crate::claimant::Claimant;
+use crate::flights::Joined;
 use crate::inner::Inner;
 use crate::known::Known;
 

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 use futures::TryStreamExt;
 
+use crate::claimant::Claimant;
 use crate::event::{Event, Materialized, Reuse, Summary};
-use crate::flights::Claimant;
 use crate::inner::Inner;
 use crate::invalidations::{Moment, Watch};
 use crate::known::Known;
@@ -77,7 +77,7 @@ pub(crate) async fn materialize(
     // What was asked for, and what it needs, is kept from collection until the end.
     let lease = Arc::new(inner.lease(targets.clone()).await);
     let mut stages = Stages {
-        claimant: Claimant::new(&inner),
+        claimant: Claimant::new(&inner, options.urgency()),
         inner,
         lease,
         options,
@@ -190,7 +190,8 @@ impl Stages {
             return Ok(None);
         }
         let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
-        nesting.wait(&self.inner, joined.collect()).await.map(Some)
+        let waiting = nesting.wait(&self.inner, &self.claimant, joined.collect());
+        waiting.await.map(Some)
     }
 
     /// Tells what was planned. A later plan finds what an earlier one computed: that is no reuse.

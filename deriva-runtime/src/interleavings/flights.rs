@@ -10,7 +10,8 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, threads};
-use crate::flights::{Claimant, Flights, Landing};
+use crate::claimant::{Claimant, Urgency};
+use crate::flights::{Flights, Landing};
 use crate::sync::explore;
 
 const THREADS: usize = 4;
@@ -39,7 +40,7 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
         let shared = (flights.clone(), owners);
         threads(THREADS, move |_| {
             let (flights, owners) = &shared;
-            let claimant = Arc::new(Claimant::default());
+            let claimant = Claimant::of_handle(0, Urgency::NONE);
             let mut wanted = vec![0, 1];
             while !wanted.is_empty() {
                 let joined = flights.claim(&claimant, wanted.iter().map(|i| addrs[*i]));
@@ -78,7 +79,7 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
 fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
     explore(SCHEDULES, || {
         let (flights, addr) = (Arc::new(Flights::default()), CAddr::of_blob(b"a"));
-        let owner = Arc::new(Claimant::default());
+        let owner = Claimant::of_handle(0, Urgency::NONE);
         assert!(flights.claim(&owner, [addr]).is_empty());
         let shared = flights.clone();
         threads(3, move |thread| {
@@ -89,7 +90,7 @@ fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
                 }
                 return;
             }
-            let claimant = Arc::new(Claimant::default());
+            let claimant = Claimant::of_handle(0, Urgency::NONE);
             while let Some((_, landing)) = shared.claim(&claimant, [addr]).pop() {
                 match block_on(landing) {
                     Landing::Done { .. } => return,

@@ -12,7 +12,8 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
-use crate::flights::{Claimant, Landing};
+use crate::claimant::{Claimant, Urgency};
+use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::known::Known;
 use crate::plan::{Planned, Task, plan};
@@ -22,7 +23,7 @@ use crate::sync::explore;
 /// and lands it, and waits for what others have. Now and then it is dropped before it computes anything.
 async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
     loop {
-        let (known, claimant) = (Known::default(), Claimant::new(inner));
+        let (known, claimant) = (Known::default(), Claimant::new(inner, Urgency::NONE));
         let Planned::Whole(mut plan, claims) = plan(inner, &claimant, &[target], &known, 100)
             .await
             .unwrap()

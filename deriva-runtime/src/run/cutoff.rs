@@ -27,6 +27,10 @@ impl Run {
         let joined = self.inner.flights.claim(&self.claimant, claims);
         for (place, landing) in joined.into_iter().rev() {
             let (node, addr) = resolved.remove(place);
+            self.lent.joins.insert(node, landing.id());
+            self.inner
+                .flights
+                .raise(landing.id(), self.lent.urgency(node));
             let landed = landing.map(move |end| Done::Landed(node, Some(addr), end));
             self.running.push(landed.boxed());
         }

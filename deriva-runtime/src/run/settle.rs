@@ -85,6 +85,7 @@ impl Run {
         resolved: Option<deriva_api::CAddr>,
         landing: Landing,
     ) {
+        self.lent.joins.remove(&node);
         if self.nodes[node as usize].state != State::Open {
             return;
         }
@@ -210,6 +211,7 @@ impl Run {
         let addr = self.plan.addr(node);
         let at = node as usize;
         self.nodes[at].state = State::Done;
+        self.loan_ended(node);
         self.nodes[at].is_kept = record || blob.is_none();
         self.known.distrusted.remove(&output.addr);
         let lands = self.plan.recipe(node).is_some();
@@ -263,6 +265,7 @@ impl Run {
 
     pub(super) fn give_up(&mut self, node: NodeId, error: &Error) {
         self.nodes[node as usize].state = State::Failed;
+        self.loan_ended(node);
         self.failures.insert(node, error.clone());
         self.release_inputs(node);
         let own = self.plan.recipe(node).map(|_| self.plan.addr(node));
