@@ -180,6 +180,16 @@ impl Ticket {
         }
     }
 
+    /// Leaves: the request runs no more steps, and the slots of those that run are for others.
+    pub(crate) fn leave(&self) {
+        let mut state = self.slots.state.lock();
+        if let Some(place) = state.parties.iter().position(|it| it.id == self.id) {
+            let party = state.parties.remove(place);
+            state.free += party.granted;
+            state.grant(None);
+        }
+    }
+
     /// Waits until something is granted that was not when the caller looked last.
     pub(crate) async fn granted(&self) {
         self.bell.notified().await;
@@ -188,12 +198,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.slots.state.lock();
-        if let Some(place) = state.parties.iter().position(|it| it.id == self.id) {
-            let party = state.parties.remove(place);
-            state.free += party.granted;
-            state.grant(None);
-        }
+        self.leave();
     }
 }
 

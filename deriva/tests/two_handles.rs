@@ -103,6 +103,12 @@ async fn both(way: &str, builders: [DerivaBuilder; 2]) -> ([Deriva; 2], tempfile
                 two.store(&uri).layer(TieredLayer::new(fast)),
             ]
         }
+        "files" => {
+            let dag: Arc<dyn DagStore> = Arc::new(ModelStore::new());
+            let uri = format!("files:{}", folder.path().join("blobs").display());
+            let one = one.dag(dag.clone()).blobs(uri.clone());
+            [one, two.dag(dag).blobs(uri)]
+        }
         // One graph, whose blobs each handle keeps for itself.
         "graph" => {
             let dag: Arc<dyn DagStore> = Arc::new(ModelStore::new());
@@ -124,7 +130,7 @@ fn everything() -> CollectPolicy {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collection_through_one_takes_nothing_that_a_request_through_the_other_needs(
-    #[values("object", "clones", "path", "layer", "graph")] way: &str,
+    #[values("object", "clones", "path", "layer", "files", "graph")] way: &str,
     #[values(0, 1)] asking: usize,
 ) {
     let gate = Gate::default();
@@ -159,7 +165,7 @@ async fn a_collection_through_one_takes_nothing_that_a_request_through_the_other
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_invalidated_through_one_is_served_by_neither(
-    #[values("object", "clones", "path", "layer", "graph")] way: &str,
+    #[values("object", "clones", "path", "layer", "files", "graph")] way: &str,
     #[values(0, 1)] cached: usize,
 ) {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -233,7 +239,7 @@ async fn planned(
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recipe_that_both_are_asked_for_is_computed_once(
-    #[values("object", "clones", "path", "layer")] way: &str,
+    #[values("object", "clones", "path", "layer", "files")] way: &str,
     #[values(0, 1)] leading: usize,
 ) {
     let gate = Gate::default();

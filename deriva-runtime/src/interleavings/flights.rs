@@ -12,7 +12,7 @@ use shuttle::thread::yield_now;
 use super::{SCHEDULES, threads};
 use crate::claimant::{Claimant, Urgency};
 use crate::flights::{Flights, Landing};
-use crate::sync::explore;
+use crate::sync::{Mutex, explore};
 
 const THREADS: usize = 4;
 
@@ -101,5 +101,47 @@ fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
             shared.land([(addr, ())], |()| done());
         });
         assert!(!flights.contains(addr));
+    });
+}
+
+/// The owner of a flight hears of each loan that makes a difference, and of its end.
+#[test]
+fn who_has_heard_all_knows_what_is_lent() {
+    explore(SCHEDULES, || {
+        let (flights, addr) = (Arc::new(Flights::default()), CAddr::of_blob(b"a"));
+        let urgency = |priority| Urgency {
+            priority,
+            until: Duration::MAX,
+        };
+        let owner = Claimant::of_handle(0, urgency(0));
+        assert!(flights.claim(&owner, [addr]).is_empty());
+        let known = Arc::new(Mutex::new((None, Vec::new())));
+        let shared = (flights.clone(), owner.clone(), known.clone());
+        threads(4, move |thread| {
+            let (flights, owner, known) = &shared;
+            if thread == 0 {
+                for _ in 0..3 {
+                    if !owner.take_told().is_empty() {
+                        let lent = flights.lent(addr, owner);
+                        known.lock().0 = lent;
+                    }
+                }
+                return;
+            }
+            let waiter = Claimant::of_handle(0, urgency(thread as i32));
+            let (_, joined) = flights.claim(&waiter, [addr]).remove(0);
+            match thread {
+                1 => flights.raise(joined.id(), urgency(9)),
+                2 => yield_now(),
+                // Waits on.
+                _ => return known.lock().1.push(joined),
+            }
+        });
+        let lent = flights.lent(addr, &owner);
+        if !owner.take_told().is_empty() {
+            known.lock().0 = lent;
+        }
+        assert_eq!(known.lock().0, lent);
+        assert_eq!(lent, Some(urgency(3)));
     });
 }

@@ -126,6 +126,12 @@ impl Executing {
         self.returned.clear();
     }
 
+    /// No more steps are started.
+    pub(super) fn leave(&mut self) {
+        self.let_go();
+        self.ticket.leave();
+    }
+
     /// Sets the priority of the most urgent node.
     pub(super) fn set_top(&self, priority: i32) {
         self.ticket.set_top(priority);

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use deriva_api::{BuildAddrHasher, CAddr};
+use deriva_api::{AddrTable, BuildAddrHasher, CAddr};
 
 use super::{Run, State};
 use crate::claimant::Urgency;
@@ -20,7 +20,7 @@ pub(super) struct Lent {
     /// Of the request itself, with what is lent to the function that made it.
     base: Urgency,
     /// Where each address stands in the plan.
-    places: HashMap<CAddr, NodeId, BuildAddrHasher>,
+    places: AddrTable,
     /// What is lent for claims of this run: of nodes, or of their resolved addresses.
     wanted: HashMap<CAddr, (NodeId, Urgency), BuildAddrHasher>,
     /// For each node, what is lent to it and to what needs it; empty where nothing is.
@@ -64,7 +64,7 @@ impl Lent {
     pub(super) fn new(base: Urgency) -> Self {
         Self {
             base,
-            places: HashMap::default(),
+            places: AddrTable::new(),
             wanted: HashMap::default(),
             raised: Vec::new(),
             joins: HashMap::new(),
@@ -154,15 +154,17 @@ impl Run {
 
     /// The open node whose claim an address is.
     fn claimed(&mut self, addr: CAddr) -> Option<NodeId> {
+        let addr_of = |node| self.plan.addr(node);
         if self.lent.places.is_empty() {
-            let nodes = 0..self.plan.len() as NodeId;
-            self.lent.places = nodes.map(|node| (self.plan.addr(node), node)).collect();
+            for node in 0..self.plan.len() as NodeId {
+                self.lent.places.find_or_add(addr_of(node), node, addr_of);
+            }
         }
         let of_resolved = || {
             let mut resolved = self.resolved.iter();
             resolved.find_map(|(node, resolved)| (*resolved == addr).then_some(*node))
         };
-        let node = self.lent.places.get(&addr).copied().or_else(of_resolved)?;
+        let node = self.lent.places.find(&addr, addr_of).or_else(of_resolved)?;
         (self.nodes[node as usize].state == State::Open).then_some(node)
     }
 

@@ -358,7 +358,7 @@ impl Run {
                 None => break,
             }
         }
-        self.executing.let_go();
+        self.executing.leave();
         self.finish_commits().await;
         self.report_progress(true);
         match self.failure.take() {

@@ -277,7 +277,8 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         })?;
         let works = Works::open_with(trial, [note, gate.concat("wait/1", &calls)?], |setup| setup.jobs = 1).await?;
         let begin = |targets: &[deriva_api::CAddr], priority| {
-            begin(&works.materializer, Request::new(targets).priority(priority))
+            // More than there is room for: a step of each always waits.
+            begin(&works.materializer, Request::new(targets).jobs(4).priority(priority))
         };
         let blocker = works.recipe("wait/1", &[works.leaf("blocker").await?]).await?;
         let mut requests = vec![begin(&[blocker], 1000)];
