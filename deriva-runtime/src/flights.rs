@@ -58,9 +58,11 @@ impl Landing {
 #[derive(Debug)]
 struct Flight {
     owner: Arc<Claimant>,
-    /// Nearly always nobody, so that costs a word.
-    waiters: Option<Box<Vec<Waiter>>>,
+    waiters: Waiters,
 }
+
+/// Those who wait for a flight: nearly always nobody, so that costs a word.
+type Waiters = Option<Box<Vec<Waiter>>>;
 
 #[derive(Debug)]
 struct Waiter {

@@ -22,7 +22,10 @@ use tokio::task::JoinHandle;
 
 /// What ran, by the text of the first input, in order. A text that begins with `gate` stays until it is opened.
 #[derive(Clone, Default)]
-struct Log(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+struct Log(Arc<(Mutex<Logged>, Condvar)>);
+
+/// The texts, and whether the gate is open.
+type Logged = (Vec<String>, bool);
 
 impl Log {
     fn add(&self, text: &str) {
