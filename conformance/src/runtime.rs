@@ -65,7 +65,7 @@ impl Materializer for Runtime {
         if let Some(deadline) = request.deadline {
             work = work.deadline(deadline);
         }
-        let done = work.await?;
+        let done = work.priority(request.priority).await?;
         Ok(Materialized {
             results: done.results,
             computed: done.summary.computed,

@@ -1,6 +1,7 @@
 //! What a store can do and what it promises.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,22 @@ impl fmt::Display for DurabilityClass {
     }
 }
 
+/// Which open store a handle leads to: the same for all handles, clones and layers of one store, and another
+/// for every other store that this process has open.
+///
+/// Whoever keeps requests out of each other's way does so for a store, not for a handle: two handles that say
+/// the same here are as safe as two clones of one. It says nothing about other processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoreIdentity(usize);
+
+impl StoreIdentity {
+    /// The identity of a store all of whose handles hold `shared`, which nothing else does.
+    #[must_use]
+    pub fn of<T: ?Sized>(shared: &Arc<T>) -> Self {
+        Self(Arc::as_ptr(shared).cast::<()>().addr())
+    }
+}
+
 /// What a store promises beyond the contract of its trait.
 ///
 /// A capability that is absent is not silently worked around: the call that needs it answers
@@ -45,6 +62,10 @@ pub struct Capabilities {
     /// It can be changed; otherwise every call that writes answers
     /// [`crate::ErrorKind::Unsupported`].
     pub writable: bool,
+    /// Which open store this is. Where none is given, a store is known by the object that it is: then two
+    /// objects that lead to one store are taken for two stores.
+    #[serde(skip)]
+    pub identity: Option<StoreIdentity>,
 }
 
 impl Capabilities {
@@ -57,6 +78,7 @@ impl Capabilities {
             usage: true,
             list: true,
             writable: true,
+            identity: None,
         }
     }
 
@@ -85,6 +107,13 @@ impl Capabilities {
     #[must_use]
     pub const fn writable(mut self, writable: bool) -> Self {
         self.writable = writable;
+        self
+    }
+
+    /// Sets [`Capabilities::identity`]; none unless set.
+    #[must_use]
+    pub const fn identity(mut self, identity: StoreIdentity) -> Self {
+        self.identity = Some(identity);
         self
     }
 }

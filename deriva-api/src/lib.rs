@@ -39,7 +39,7 @@ pub use addr_table::AddrTable;
 pub use blob::{Blob, BlobHasher, BlobStat};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
 pub use blob_store_ext::BlobStoreExt;
-pub use capabilities::{Capabilities, DurabilityClass};
+pub use capabilities::{Capabilities, DurabilityClass, StoreIdentity};
 pub use clock::{Clock, SystemClock};
 pub use dag_store::{DagStore, DagUsage};
 pub use dag_store_ext::{DagStoreExt, Walk};

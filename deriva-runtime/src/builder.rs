@@ -13,14 +13,11 @@ use crate::Deriva;
 use crate::cache::BlobCache;
 use crate::costs::Costs;
 use crate::executor::PoolExecutor;
-use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
-use crate::invalidations::Invalidations;
 use crate::layers::Layers;
-use crate::leases::Leases;
 use crate::memory::{Memory, default_limit};
-use crate::nesting::NestedWaits;
+use crate::open_stores::{Gate, OpenStore, View};
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::settings::in_range;
 use crate::slots::Slots;
@@ -276,7 +273,8 @@ impl DerivaBuilder {
             Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.dag,
             None => both.dag,
         };
-        let OpenedStore { blobs, dag } = self.layers.wrap(OpenedStore { blobs, dag });
+        let opened = OpenedStore { blobs, dag };
+        let OpenedStore { blobs, dag } = self.layers.wrap(opened.clone());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let functions = Arc::new(self.functions);
         let executor = match self.executor {
@@ -287,16 +285,22 @@ impl DerivaBuilder {
                 jobs,
             )?),
         };
-        let blobs =
-            blobs.ok_or_else(|| missing("blob", ".store(\"sled:./data\") or .blobs(..)"))?;
-        let dag = dag.ok_or_else(|| missing("DAG", ".store(\"sled:./data\") or .dag(..)"))?;
+        let no_blobs = || missing("blob", ".store(\"sled:./data\") or .blobs(..)");
+        let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
+        let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");
+        let (bare_dag, dag) = opened.dag.zip(dag).ok_or_else(no_dag)?;
         let memory = self.memory.unwrap_or_else(default_limit);
         let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
+        let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
+        let graph = OpenStore::of_graph(&bare_dag);
+        let contents = OpenStore::of_blobs(&bare_blobs);
+        let view = View::new(&cache, (&bare_blobs, &bare_dag), (&blobs, &dag), &contents);
+        graph.enter(&contents, view);
         Ok(Deriva::new(Inner {
             costs: Costs::new(dag.capabilities().durability),
             slots: Arc::new(Slots::new(executor.width())),
             memory: Memory::new(memory),
-            cache: Arc::new(BlobCache::new(cache_bytes.min(memory))),
+            cache,
             policies: self.policies,
             blobs,
             dag,
@@ -304,12 +308,14 @@ impl DerivaBuilder {
             executor,
             clock,
             tokio,
-            flights: Flights::default(),
-            nested: NestedWaits::default(),
-            gate: Arc::default(),
-            leases: Leases::default(),
+            flights: Arc::clone(&graph.flights),
+            nested: Arc::clone(&graph.nested),
+            gate: Gate::new(&graph, &contents),
+            leases: graph.leases.clone(),
             sightings: Arc::default(),
-            invalidations: Invalidations::default(),
+            invalidations: Arc::clone(&graph.invalidations),
+            graph,
+            contents,
             jobs,
         }))
     }

@@ -42,7 +42,7 @@ impl std::ops::AddAssign for Forgotten {
 }
 
 /// Drops the outputs of recipes and the resolved rows that hang on them; recipes and blobs stay, and the
-/// memory cache lets go of the addresses.
+/// memory caches let go of the addresses.
 ///
 /// Nothing that relies on these outputs may be recorded meanwhile: the caller holds [`Inner::gate`] alone.
 /// Resolved rows go first, outputs last: wherever this ends, the same call again does the rest. Memory is
@@ -95,10 +95,8 @@ async fn forget_batch(
         forgotten.outputs += 1;
         forgotten.bytes += output.len;
     }
-    inner.dag.forget(batch).await?;
-    for addr in batch {
-        inner.cache.remove(*addr);
-    }
+    inner.forget_everywhere(batch).await?;
+    inner.uncache(batch);
     Ok(forgotten)
 }
 
@@ -112,7 +110,7 @@ async fn forget_resolved(inner: &Inner, addrs: &[CAddr], barred: Option<&Barred>
         barred.write().extend(rows.iter().copied());
         inner.drain_writes().await;
     }
-    inner.dag.forget(&rows).await
+    inner.forget_everywhere(&rows).await
 }
 
 /// The addresses of the rows under which these recipes are recorded as resolved ones.

@@ -1,4 +1,4 @@
-//! What all handles and requests of one [`crate::Deriva`] share.
+//! What all clones and requests of one [`crate::Deriva`] share.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use crate::invalidations::{Invalidations, Moment};
 use crate::leases::Leases;
 use crate::memory::Memory;
 use crate::nesting::NestedWaits;
+use crate::open_stores::{Gate, OpenStore};
 use crate::policy::Policies;
 use crate::sightings::Sightings;
 use crate::slots::Slots;
@@ -25,16 +26,20 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     /// The async runtime on which requests run.
     pub(crate) tokio: tokio::runtime::Handle,
-    pub(crate) flights: Flights,
-    pub(crate) nested: NestedWaits,
+    /// What this handle shares with others on the stores of its graph and of its blobs. What is used often is
+    /// beside it.
+    pub(crate) graph: Arc<OpenStore>,
+    pub(crate) contents: Arc<OpenStore>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) nested: Arc<NestedWaits>,
     /// Who adds blobs or outputs passes together with others; who takes away what somebody may be about
     /// to rely on passes alone. Held for one batch at the most, until its flights have landed; never while a
     /// function runs.
-    pub(crate) gate: Arc<tokio::sync::RwLock<()>>,
+    pub(crate) gate: Gate,
     pub(crate) leases: Leases,
-    /// What earlier collections saw; the collection that runs holds it.
+    /// What earlier collections through this handle saw, by its clock; the one that runs holds it.
     pub(crate) sightings: Arc<tokio::sync::Mutex<Sightings>>,
-    pub(crate) invalidations: Invalidations,
+    pub(crate) invalidations: Arc<Invalidations>,
     pub(crate) cache: Arc<BlobCache>,
     pub(crate) memory: Memory,
     pub(crate) costs: Costs,

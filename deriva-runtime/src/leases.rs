@@ -5,18 +5,18 @@
 //! *journal* as well, and stays there when the lease ends. So a collection keeps whatever anybody touched
 //! while it ran, and no clock decides.
 //!
-//! Leases live in memory: they protect from collections of the same [`crate::Deriva`] and its clones, of
-//! which there is one at a time.
+//! Leases live in memory: they protect from collections through any handle of this process on the same store,
+//! of which there is one at a time.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use deriva_api::{BuildAddrHasher, CAddr};
-use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::Deriva;
 use crate::inner::Inner;
+use crate::open_stores::{Gate, Together};
 use crate::sync::Mutex;
 
 /// Keeps addresses, with everything that they need, from collection while it lives; see
@@ -24,7 +24,7 @@ use crate::sync::Mutex;
 #[must_use = "a lease protects until it is dropped"]
 pub struct Lease {
     leases: Leases,
-    gate: Arc<RwLock<()>>,
+    gate: Gate,
     id: u64,
 }
 
@@ -96,7 +96,7 @@ impl Deriva {
 /// The permission to add to the stores, which nobody takes away from meanwhile.
 pub(crate) struct Adding<'a> {
     _lease: Lease,
-    _together: RwLockReadGuard<'a, ()>,
+    _together: Together<'a>,
 }
 
 impl Inner {
@@ -122,7 +122,7 @@ impl Inner {
     }
 }
 
-/// All leases of a [`Deriva`].
+/// All leases on a store.
 #[derive(Clone, Default)]
 pub(crate) struct Leases(Arc<Mutex<State>>);
 
@@ -161,7 +161,7 @@ impl State {
 }
 
 impl Leases {
-    fn hold(&self, addrs: Vec<CAddr>, gate: &Arc<RwLock<()>>) -> Lease {
+    fn hold(&self, addrs: Vec<CAddr>, gate: &Gate) -> Lease {
         let mut state = self.0.lock();
         let id = state.next;
         state.next += 1;
@@ -173,7 +173,7 @@ impl Leases {
         state.held.insert(id, held);
         Lease {
             leases: self.clone(),
-            gate: Arc::clone(gate),
+            gate: gate.clone(),
             id,
         }
     }
@@ -219,6 +219,11 @@ mod tests {
         CAddr::of_blob(&[n])
     }
 
+    fn gate() -> Gate {
+        let store = Arc::default();
+        Gate::new(&store, &store)
+    }
+
     fn sorted(mut addrs: Vec<CAddr>) -> Vec<CAddr> {
         addrs.sort_unstable();
         addrs
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_collection_begins_with_what_is_leased_and_hears_of_what_is_leased_later() {
-        let (leases, gate) = (Leases::default(), Arc::default());
+        let (leases, gate) = (Leases::default(), gate());
         let before = leases.hold(vec![addr(1)], &gate);
         before.note([addr(2)]);
         drop(leases.hold(vec![addr(3)], &gate));
@@ -243,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn protecting_waits_for_what_is_being_taken_away() {
         use futures::FutureExt;
-        let (leases, gate) = (Leases::default(), Arc::default());
+        let (leases, gate) = (Leases::default(), gate());
         let lease = leases.hold(Vec::new(), &gate);
         let journal = leases.journal();
         let alone = gate.write().await;

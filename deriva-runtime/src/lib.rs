@@ -21,6 +21,7 @@
 mod builder;
 pub mod cache;
 mod call;
+mod claimant;
 mod collect;
 mod costs;
 mod deriva;
@@ -45,6 +46,7 @@ mod leases;
 mod memory;
 mod needs;
 mod nesting;
+mod open_stores;
 mod plan;
 mod policy;
 mod putting;

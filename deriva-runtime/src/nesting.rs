@@ -8,11 +8,12 @@
 //! after the look at it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 
+use crate::claimant::Claimant;
 use crate::inner::Inner;
 use crate::sync::Mutex;
 
@@ -21,9 +22,10 @@ const BATCH: usize = 512;
 /// How deep requests may be nested: each level blocks a thread.
 const MAX_DEPTH: usize = 32;
 
-/// The recipes whose functions are running around a request, outermost first.
+/// The recipes whose functions are running around a request, outermost first, and the priority of the request that
+/// runs the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Nesting(Arc<[CAddr]>);
+pub(crate) struct Nesting(Arc<[CAddr]>, Option<i32>);
 
 thread_local! {
     /// Of the function that runs on this thread.
@@ -44,6 +46,16 @@ impl Nesting {
     /// Whether a function asked for this.
     pub(crate) fn is_nested(&self) -> bool {
         !self.0.is_empty()
+    }
+
+    /// The priority of the request whose function asks.
+    pub(crate) fn priority(&self) -> i32 {
+        self.1.unwrap_or(i32::MIN)
+    }
+
+    /// That of the steps of a request with this nesting and this priority.
+    pub(crate) fn of_priority(&self, priority: i32) -> Self {
+        Self(Arc::clone(&self.0), Some(priority))
     }
 
     /// That of the request for which this task executes a step.
@@ -69,7 +81,7 @@ impl Nesting {
             .with("depth", self.0.len())
             .hint("name what a function needs as an input of its recipe"));
         }
-        let inside = Self(self.0.iter().copied().chain([addr]).collect());
+        let inside = Self(self.0.iter().copied().chain([addr]).collect(), self.1);
         let before = AROUND.replace(Some(inside));
         // Functions that panic are caught inside `call`.
         let result = call();
@@ -77,15 +89,20 @@ impl Nesting {
         result
     }
 
-    /// Notes that a request with this nesting waits for `joined`, which others compute, until what is returned is
+    /// Notes that `claimant`, a request with this nesting, waits for `joined`, which others compute, until what is returned is
     /// dropped.
     ///
     /// # Errors
     /// That of [`Nesting::deadlock`] where one of those waits for what the request is nested in, and what the
     /// store says.
-    pub(crate) async fn wait(&self, inner: &Arc<Inner>, joined: Vec<CAddr>) -> Result<Waiting> {
+    pub(crate) async fn wait(
+        &self,
+        inner: &Arc<Inner>,
+        claimant: &Arc<Claimant>,
+        joined: Vec<CAddr>,
+    ) -> Result<Waiting> {
         // Noted first: of two that wait for each other, one sees the other.
-        let waiting = inner.nested.add(inner, self, &joined);
+        let waiting = inner.nested.add(inner, self, claimant, &joined);
         self.check(inner, joined).await?;
         Ok(waiting)
     }
@@ -130,8 +147,17 @@ pub(crate) struct NestedWaits(Mutex<Noted>);
 #[derive(Debug, Default)]
 struct Noted {
     next: u64,
-    /// The recipes whose functions wait, and what they wait for.
-    waits: BTreeMap<u64, (Nesting, Vec<CAddr>)>,
+    waits: BTreeMap<u64, Wait>,
+    /// The priorities that are lent to recipes whose functions run.
+    lent: HashMap<CAddr, i32, BuildAddrHasher>,
+}
+
+/// The recipes whose functions wait, the request that they wait for, and what that waits for.
+#[derive(Debug)]
+struct Wait {
+    nesting: Nesting,
+    claimant: Arc<Claimant>,
+    joined: Vec<CAddr>,
 }
 
 /// Keeps a note of what a nested request waits for.
@@ -141,11 +167,22 @@ pub(crate) struct Waiting {
 }
 
 impl NestedWaits {
-    fn add(&self, inner: &Arc<Inner>, nesting: &Nesting, joined: &[CAddr]) -> Waiting {
+    fn add(
+        &self,
+        inner: &Arc<Inner>,
+        nesting: &Nesting,
+        claimant: &Arc<Claimant>,
+        joined: &[CAddr],
+    ) -> Waiting {
         let mut noted = self.0.lock();
         let id = noted.next;
         noted.next += 1;
-        noted.waits.insert(id, (nesting.clone(), joined.to_vec()));
+        let wait = Wait {
+            nesting: nesting.clone(),
+            claimant: Arc::clone(claimant),
+            joined: joined.to_vec(),
+        };
+        noted.waits.insert(id, wait);
         Waiting {
             inner: Arc::clone(inner),
             id,
@@ -156,8 +193,37 @@ impl NestedWaits {
     fn asked_by(&self, recipes: &[CAddr]) -> Vec<CAddr> {
         let noted = self.0.lock();
         let asks = |nesting: &Nesting| nesting.0.iter().any(|addr| recipes.contains(addr));
-        let waits = noted.waits.values().filter(|(nesting, _)| asks(nesting));
-        waits.flat_map(|(_, joined)| joined).copied().collect()
+        let waits = noted.waits.values().filter(|wait| asks(&wait.nesting));
+        waits.flat_map(|wait| &wait.joined).copied().collect()
+    }
+
+    /// Lends this priority, or none any more, to a recipe whose function runs: to what it asks for, that is.
+    pub(crate) fn lend(&self, recipe: CAddr, priority: Option<i32>) {
+        let mut noted = self.0.lock();
+        let before = match priority {
+            Some(priority) => noted.lent.insert(recipe, priority),
+            None => noted.lent.remove(&recipe),
+        };
+        if before != priority {
+            let waits = noted.waits.values();
+            for wait in waits.filter(|wait| wait.nesting.0.contains(&recipe)) {
+                wait.claimant.tell(recipe);
+            }
+        }
+    }
+
+    /// The priority that is lent to the functions around a request.
+    pub(crate) fn lent(&self, nesting: &Nesting) -> Option<i32> {
+        if !nesting.is_nested() {
+            return None;
+        }
+        let noted = self.0.lock();
+        nesting
+            .0
+            .iter()
+            .filter_map(|recipe| noted.lent.get(recipe))
+            .max()
+            .copied()
     }
 }
 

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use deriva_api::{
     AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Recipe, Result,
 };
-use tokio::sync::oneshot;
 
-use crate::flights::Landing;
+use crate::claimant::Claimant;
+use crate::flights::Joined;
 use crate::inner::Inner;
 use crate::known::Known;
 
@@ -72,7 +72,7 @@ pub(crate) struct Plan {
     /// Recipes whose recorded output is reused.
     pub(crate) reused: Vec<(CAddr, Output)>,
     /// Flights of others that nodes of this plan wait for.
-    pub(crate) joins: Vec<(NodeId, oneshot::Receiver<Landing>)>,
+    pub(crate) joins: Vec<(NodeId, Joined)>,
 }
 
 impl Plan {
@@ -223,6 +223,7 @@ impl Room {
 /// either lists all that is missing, and nothing has been computed.
 pub(crate) async fn plan(
     inner: &Arc<Inner>,
+    claimant: &Arc<Claimant>,
     targets: &[CAddr],
     known: &Known,
     room: Room,
@@ -237,6 +238,7 @@ pub(crate) async fn plan(
         unknown: BTreeSet::new(),
         claims: Claims::new(inner, Vec::new()),
         bytes: 0,
+        claimant: Arc::clone(claimant),
     };
     for target in targets {
         let node = planner.meet(*target, None);
@@ -266,6 +268,7 @@ struct Planner {
     claims: Claims,
     /// How long the plan's recipes are together.
     bytes: u64,
+    claimant: Arc<Claimant>,
 }
 
 impl Planner {

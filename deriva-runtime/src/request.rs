@@ -11,6 +11,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::DerivaBuilder;
+use crate::claimant::Urgency;
 use crate::event::{Event, Materialized};
 use crate::inner::Inner;
 use crate::nesting::Nesting;
@@ -52,6 +53,17 @@ impl Options {
     pub(crate) fn cutoff_of(&self, inner: &Inner, function: &FunctionId) -> Cutoff {
         self.cutoff
             .unwrap_or_else(|| inner.policies.cutoff_of(function))
+    }
+
+    /// As urgent as it was asked for, or as the function is that asks.
+    pub(crate) fn urgency(&self) -> Urgency {
+        let until = self
+            .deadline
+            .map(|deadline| self.began.saturating_add(deadline));
+        Urgency {
+            priority: self.priority.max(self.nesting.priority()),
+            until: until.unwrap_or(Duration::MAX),
+        }
     }
 
     /// The time until the deadline.
@@ -99,6 +111,8 @@ impl Materialize {
 
     /// Gives up after this time, by the builder's clock, with [`ErrorKind::Timeout`]; any time will do, also
     /// zero. Default: none.
+    ///
+    /// Steps that other requests wait for go on, for as long as the latest of them has time.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options.deadline = Some(deadline);
         self
@@ -113,6 +127,11 @@ impl Materialize {
 
     /// Who goes first where requests compete for the executor: the one of the higher priority; among
     /// equals each gets its share. Any number; default: 0.
+    ///
+    /// A request of a lower priority gets a slot of the executor only where those of higher ones have no step
+    /// to start. What another request waits for has at least the priority of that request, with all that it
+    /// needs; and so has what a function asks for while it runs for a request. Light functions take no slot:
+    /// each request runs its own.
     pub fn priority(mut self, priority: i32) -> Self {
         self.options.priority = priority;
         self

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 use futures::TryStreamExt;
 
+use crate::claimant::Claimant;
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
 use crate::invalidations::{Moment, Watch};
@@ -36,6 +37,7 @@ const MIN_RECIPES: u64 = 1024;
 struct Stages {
     inner: Arc<Inner>,
     lease: Arc<Lease>,
+    claimant: Arc<Claimant>,
     options: Options,
     /// What is to be materialized: last what all before it waits for.
     stages: Vec<Stage>,
@@ -75,6 +77,7 @@ pub(crate) async fn materialize(
     // What was asked for, and what it needs, is kept from collection until the end.
     let lease = Arc::new(inner.lease(targets.clone()).await);
     let mut stages = Stages {
+        claimant: Claimant::new(&inner, options.urgency()),
         inner,
         lease,
         options,
@@ -109,7 +112,9 @@ impl Stages {
         };
         let planning = self.inner.clock.now();
         let more = *deferred * 2 * BATCH;
-        let (plan, claims) = match plan(&self.inner, targets, &self.known, room.more(more)).await? {
+        let (known, claimant) = (&self.known, &self.claimant);
+        let planned = plan(&self.inner, claimant, targets, known, room.more(more));
+        let (plan, claims) = match planned.await? {
             Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
                 *deferred += 1;
@@ -134,6 +139,7 @@ impl Stages {
         let guards = Guards {
             lease: Arc::clone(&self.lease),
             watch: Arc::clone(&watch),
+            claimant: Arc::clone(&self.claimant),
         };
         let mut run = Run::new(inner, options, plan, known, roots, is_stage, guards);
         // The run lands what it does not finish.
@@ -184,7 +190,8 @@ impl Stages {
             return Ok(None);
         }
         let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
-        nesting.wait(&self.inner, joined.collect()).await.map(Some)
+        let waiting = nesting.wait(&self.inner, &self.claimant, joined.collect());
+        waiting.await.map(Some)
     }
 
     /// Tells what was planned. A later plan finds what an earlier one computed: that is no reuse.

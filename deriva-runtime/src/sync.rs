@@ -6,8 +6,8 @@
 mod interleaved;
 
 #[cfg(test)]
-pub(crate) use interleaved::{AtomicU64, AtomicUsize, Mutex, explore};
+pub(crate) use interleaved::{AtomicU64, Mutex, explore};
 #[cfg(not(test))]
 pub(crate) use parking_lot::Mutex;
 #[cfg(not(test))]
-pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
+pub(crate) use std::sync::atomic::AtomicU64;

@@ -59,6 +59,8 @@ pub struct Request {
     pub cutoff: bool,
     /// Time after which the request is given up, by the clock of the setup. Default: none.
     pub deadline: Option<Duration>,
+    /// The higher goes first. Default: 0.
+    pub priority: i32,
 }
 
 impl Request {
@@ -96,6 +98,13 @@ impl Request {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets [`Request::priority`].
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
         self
     }
 }
@@ -137,7 +146,7 @@ pub trait MaterializerFixture: Debug + Send + Sync {
     async fn stores(&self) -> Result<OpenedStore>;
 
     /// A materializer over these stores, which may hold something already. Others may have been opened
-    /// over them before. It is opened inside tokio, and may be asked from outside.
+    /// over them before, and may be at work. It is opened inside tokio, and may be asked from outside.
     async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>>;
 }
 

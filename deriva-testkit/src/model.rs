@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use deriva_api::{
     Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, DagStore,
     DagUsage, Divergence, DurabilityClass, Error, ErrorKind, FunctionId, Node, OpenedStore, Output,
-    Recipe, Record, Result,
+    Recipe, Record, Result, StoreIdentity,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -101,7 +101,7 @@ fn answers<T: Send + 'static>(items: Vec<T>) -> BoxStream<'static, Result<T>> {
 #[deny(clippy::missing_trait_methods)]
 impl BlobStore for ModelStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(DurabilityClass::None)
+        Capabilities::new(DurabilityClass::None).identity(StoreIdentity::of(&self.0))
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
@@ -222,7 +222,7 @@ impl BlobWriter for ModelWriter {
 #[deny(clippy::missing_trait_methods)]
 impl DagStore for ModelStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(DurabilityClass::None)
+        Capabilities::new(DurabilityClass::None).identity(StoreIdentity::of(&self.0))
     }
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {

@@ -540,6 +540,14 @@ mutants! { $
         takes_no_notice_of_deadlines => a_deadline_ends_a_request,
         /// A request holds no lease on what it was asked for.
         leases_nothing_while_it_runs => a_collection_leaves_what_a_request_needs,
+        /// Each materializer has its own leases and its own gate.
+        knows_nothing_of_others => a_collection_leaves_what_another_materializer_needs,
+        /// Each materializer knows of its own steps alone.
+        joins_nothing_of_others => two_materializers_run_a_recipe_once,
+        /// What is in memory goes when this materializer forgets it, and no other.
+        hears_of_its_own_forgetting_alone => what_is_forgotten_through_another_is_not_served,
+        /// Who joins a step leaves it the priority that it has.
+        lends_no_priority => priority_reaches_what_is_waited_for,
         /// A collection looks what is needed, and takes a while later all that was not.
         collects_by_an_old_list => collections_run_beside_everything,
         /// A failed look-up counts as absence.

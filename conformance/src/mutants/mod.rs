@@ -143,9 +143,6 @@ fn run(suite: &Suite, kind: Kind, how: Option<Break>) -> Report {
             broken: how,
         }),
         Kind::Executor => suite.run_executor(move || ThreadsFixture(how)),
-        Kind::Materializer => suite.run_materializer(move || SmallFixture {
-            store: store(None),
-            broken: how,
-        }),
+        Kind::Materializer => suite.run_materializer(move || SmallFixture::new(store(None), how)),
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
     Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr, Capabilities,
-    DurabilityClass, OpenedStore, Result,
+    DurabilityClass, OpenedStore, Result, StoreIdentity,
 };
 use parking_lot::Mutex;
 
@@ -138,6 +138,7 @@ impl BlobStore for FileStore {
             Durability::Sync => DurabilityClass::PowerLoss,
             Durability::Buffered => DurabilityClass::ProcessCrash,
         })
+        .identity(StoreIdentity::of(&self.inner))
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {

@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deriva_api::{Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result};
+use deriva_api::{
+    Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity,
+};
 use parking_lot::Mutex;
 
 use super::commit::KvCommitter;
@@ -124,6 +126,7 @@ impl<E: Engine> KvStore<E> {
             Durability::Sync => DurabilityClass::PowerLoss,
             Durability::Buffered => E::APPLIED,
         })
+        .identity(StoreIdentity::of(&self.core))
     }
 
     pub(super) fn tell(&self, error: Error) -> Error {

@@ -63,7 +63,7 @@ impl Blobs {
 #[deny(clippy::missing_trait_methods)]
 impl BlobStore for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(DurabilityClass::None)
+        Capabilities::new(DurabilityClass::None).identity(self.identity())
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {

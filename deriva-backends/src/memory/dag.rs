@@ -15,7 +15,7 @@ use crate::paging;
 #[deny(clippy::missing_trait_methods)]
 impl DagStore for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new(DurabilityClass::None)
+        Capabilities::new(DurabilityClass::None).identity(self.identity())
     }
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deriva_api::{OpenedStore, Result, StoreFactory, StoreUri};
+use deriva_api::{OpenedStore, Result, StoreFactory, StoreIdentity, StoreUri};
 use parking_lot::RwLock;
 
 use blobs::Blobs;
@@ -26,6 +26,10 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn identity(&self) -> StoreIdentity {
+        StoreIdentity::of(&self.blobs)
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use deriva_api::{CAddr, DurabilityClass, Error, ErrorKind, Output, Result};
-use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::CollectEvent;
 use super::living::{Collector, ENTRY, Entry};
 use crate::forget::forget_outputs;
 use crate::index::{Index, Position};
 use crate::inner::Inner;
+use crate::open_stores::Alone;
 
 /// Recipes that are walked at the most while everybody waits.
 const HURRY: usize = 4096;
@@ -20,10 +20,12 @@ pub(super) type Doomed = (Position, CAddr, u64);
 impl Collector {
     /// Waits until nobody adds, with everything walked that came in before. What the walk has not met by
     /// then nobody relies on until this permission is given back.
-    pub(super) async fn alone(&mut self) -> Result<OwnedRwLockWriteGuard<()>> {
+    pub(super) async fn alone(&mut self) -> Result<Alone> {
         loop {
             self.walk(usize::MAX).await?;
-            let alone = Arc::clone(&self.inner.gate).write_owned().await;
+            let alone = self.inner.gate.write().await;
+            // Who names these blobs in another graph passes the gate too, once it is known.
+            self.inner.knows_all_graphs()?;
             // Little can have come in since; where it is much after all, the others go first.
             if self.walk(HURRY).await? {
                 return Ok(alone);
@@ -63,7 +65,7 @@ impl Collector {
     /// `Conflict` when a recipe has a dependent; then it has lost no more than its output.
     pub(super) async fn take(
         &self,
-        alone: OwnedRwLockWriteGuard<()>,
+        alone: Alone,
         recipes: Vec<CAddr>,
         blobs: &[Doomed],
         remove: bool,
@@ -108,13 +110,11 @@ async fn take(inner: &Inner, recipes: &[CAddr], blobs: &[CAddr], remove: bool) -
         if inner.dag.capabilities().durability < DurabilityClass::PowerLoss {
             inner.dag.flush().await?;
         }
-        inner.blobs.remove(blobs).await?;
-        for addr in blobs {
-            inner.cache.remove(*addr);
-        }
+        inner.remove_blobs_everywhere(blobs).await?;
+        inner.uncache(blobs);
     }
     if !remove || recipes.is_empty() {
         return Ok(0);
     }
-    inner.dag.remove(recipes).await
+    inner.remove_recipes_everywhere(recipes).await
 }

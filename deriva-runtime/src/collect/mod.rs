@@ -190,11 +190,12 @@ impl fmt::Debug for Collect {
 
 impl Deriva {
     /// Requests that what no root needs be taken away: `.await` it, after setting options. One collection
-    /// runs at a time; others wait. Puts, inserts and materializations go on beside it, and lose nothing
+    /// runs at a time, through whichever handle on the store; others wait. Puts, inserts and materializations go on beside it, and lose nothing
     /// that they rely on; see [`Deriva::lease`] for what is relied on between two of them.
     ///
     /// The request fails with `Unsupported` where a store cannot list, cannot be written to, or is shared
-    /// with other processes, which may rely on what is unreachable here (a dry run is possible there); with
+    /// with other processes, or with another handle of this process that keeps its recipes elsewhere, which may
+    /// rely on what is unreachable here (a dry run is possible there); with
     /// `Corrupt` where a recipe is damaged, as nobody knows what it needs; and with what the stores say.
     /// What was taken until then stays taken.
     pub fn collect(&self) -> Collect {
@@ -229,6 +230,10 @@ async fn perform(inner: Arc<Inner>, options: Options) -> Result<Collected> {
     for store in [inner.blobs.capabilities(), inner.dag.capabilities()] {
         possible(store, options.dry_run)?;
     }
+    if !options.dry_run {
+        inner.knows_all_graphs()?;
+    }
+    let _turn = inner.graph.turn.lock().await;
     let mut sightings = Arc::clone(&inner.sightings).lock_owned().await;
     let mut collector = Collector::list(&inner, options.clone()).await?;
     collector.walk_roots().await?;

@@ -10,8 +10,9 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, threads};
+use crate::claimant::{Claimant, Urgency};
 use crate::flights::{Flights, Landing};
-use crate::sync::explore;
+use crate::sync::{Mutex, explore};
 
 const THREADS: usize = 4;
 
@@ -39,9 +40,10 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
         let shared = (flights.clone(), owners);
         threads(THREADS, move |_| {
             let (flights, owners) = &shared;
+            let claimant = Claimant::of_handle(0, Urgency::NONE);
             let mut wanted = vec![0, 1];
             while !wanted.is_empty() {
-                let joined = flights.claim(wanted.iter().map(|i| addrs[*i]));
+                let joined = flights.claim(&claimant, wanted.iter().map(|i| addrs[*i]));
                 let places: Vec<usize> = joined.iter().map(|(place, _)| *place).collect();
                 let mut missed = Vec::new();
                 for (place, i) in wanted.iter().enumerate() {
@@ -58,13 +60,12 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
                         flights.land([(addrs[*i], ())], |()| done());
                     }
                 }
-                for (place, mut landing) in joined {
-                    match block_on(&mut landing) {
-                        Ok(Landing::Done { .. }) => {}
-                        Ok(Landing::Abandoned) => missed.push(wanted[place]),
+                for (place, landing) in joined {
+                    match block_on(landing) {
+                        Landing::Done { .. } => {}
+                        Landing::Abandoned => missed.push(wanted[place]),
                         other => panic!("heard {other:?}"),
                     }
-                    assert!(landing.try_recv().is_err(), "heard two ends");
                 }
                 wanted = missed;
             }
@@ -78,7 +79,8 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
 fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
     explore(SCHEDULES, || {
         let (flights, addr) = (Arc::new(Flights::default()), CAddr::of_blob(b"a"));
-        assert!(flights.claim([addr]).is_empty());
+        let owner = Claimant::of_handle(0, Urgency::NONE);
+        assert!(flights.claim(&owner, [addr]).is_empty());
         let shared = flights.clone();
         threads(3, move |thread| {
             if thread == 0 {
@@ -88,15 +90,58 @@ fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
                 }
                 return;
             }
-            while let Some((_, landing)) = shared.claim([addr]).pop() {
+            let claimant = Claimant::of_handle(0, Urgency::NONE);
+            while let Some((_, landing)) = shared.claim(&claimant, [addr]).pop() {
                 match block_on(landing) {
-                    Ok(Landing::Done { .. }) => return,
-                    Ok(Landing::Abandoned) => {}
+                    Landing::Done { .. } => return,
+                    Landing::Abandoned => {}
                     other => panic!("heard {other:?}"),
                 }
             }
             shared.land([(addr, ())], |()| done());
         });
         assert!(!flights.contains(addr));
+    });
+}
+
+/// The owner of a flight hears of each loan that makes a difference, and of its end.
+#[test]
+fn who_has_heard_all_knows_what_is_lent() {
+    explore(SCHEDULES, || {
+        let (flights, addr) = (Arc::new(Flights::default()), CAddr::of_blob(b"a"));
+        let urgency = |priority| Urgency {
+            priority,
+            until: Duration::MAX,
+        };
+        let owner = Claimant::of_handle(0, urgency(0));
+        assert!(flights.claim(&owner, [addr]).is_empty());
+        let known = Arc::new(Mutex::new((None, Vec::new())));
+        let shared = (flights.clone(), owner.clone(), known.clone());
+        threads(4, move |thread| {
+            let (flights, owner, known) = &shared;
+            if thread == 0 {
+                for _ in 0..3 {
+                    if !owner.take_told().is_empty() {
+                        let lent = flights.lent(addr, owner);
+                        known.lock().0 = lent;
+                    }
+                }
+                return;
+            }
+            let waiter = Claimant::of_handle(0, urgency(thread as i32));
+            let (_, joined) = flights.claim(&waiter, [addr]).remove(0);
+            match thread {
+                1 => flights.raise(joined.id(), urgency(9)),
+                2 => yield_now(),
+                // Waits on.
+                _ => return known.lock().1.push(joined),
+            }
+        });
+        let lent = flights.lent(addr, &owner);
+        if !owner.take_told().is_empty() {
+            known.lock().0 = lent;
+        }
+        assert_eq!(known.lock().0, lent);
+        assert_eq!(lent, Some(urgency(3)));
     });
 }

@@ -12,6 +12,7 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
+use crate::claimant::{Claimant, Urgency};
 use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::known::Known;
@@ -22,13 +23,14 @@ use crate::sync::explore;
 /// and lands it, and waits for what others have. Now and then it is dropped before it computes anything.
 async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
     loop {
-        let known = Known::default();
+        let (known, claimant) = (Known::default(), Claimant::new(inner, Urgency::NONE));
         let room = Room {
             recipes: 100,
             least: 100,
             bytes: u64::MAX,
         };
-        let Planned::Whole(mut plan, claims) = plan(inner, &[target], &known, room).await.unwrap()
+        let planned = plan(inner, &claimant, &[target], &known, room).await;
+        let Planned::Whole(mut plan, claims) = planned.unwrap()
         else {
             panic!("there is room");
         };
@@ -58,7 +60,7 @@ async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
             .abandon(open.iter().map(|node| plan.addr(*node)));
         let waits = !joins.is_empty();
         for (_, landing) in joins {
-            let landing = landing.await.unwrap();
+            let landing = landing.await;
             assert!(matches!(landing, Landing::Done { .. } | Landing::Abandoned));
         }
         if open.is_empty() && !waits {

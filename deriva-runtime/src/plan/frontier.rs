@@ -5,10 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use deriva_api::{CAddr, Result};
-use tokio::sync::oneshot;
 
 use super::{NodeId, Planner, Task};
-use crate::flights::Landing;
+use crate::flights::{Joined, Landing};
 use crate::inner::Inner;
 use crate::invalidations::Moment;
 use crate::known::{Known, Seen};
@@ -70,8 +69,10 @@ impl Planner {
         inner.costs.observe_lookup(addrs.len() as u64, took);
         let open = |i: &usize| known.of(&addrs[*i]).is_none() && survey.is_open(*i);
         let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
-        let joined = inner.flights.claim(open.iter().map(|i| addrs[*i]));
-        let mut joins: BTreeMap<usize, oneshot::Receiver<Landing>> = joined
+        let joined = inner
+            .flights
+            .claim(&self.claimant, open.iter().map(|i| addrs[*i]));
+        let mut joins: BTreeMap<usize, Joined> = joined
             .into_iter()
             .map(|(place, landing)| (open[place], landing))
             .collect();

@@ -124,10 +124,11 @@ impl Run {
     /// Starts to write what is there, if nothing is being written: a full batch, or with `any` also
     /// a smaller one.
     pub(super) fn commit(&mut self, any: bool) {
-        let due = !self.batch.is_empty() && (any || self.batch.is_full());
+        let due = !self.batch.is_empty() && (any || self.lent.hurry || self.batch.is_full());
         if self.committing || !due {
             return;
         }
+        self.lent.hurry = false;
         self.commit_begins(self.batch.records.len());
         let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut self.next_batch));
         let work = spawn(&self.inner, batch, &self.watch);

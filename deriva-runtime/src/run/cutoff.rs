@@ -7,7 +7,6 @@ use futures::FutureExt;
 
 use super::{Done, Run};
 use crate::event::Reuse;
-use crate::flights::Landing;
 use crate::plan::NodeId;
 
 impl Run {
@@ -25,11 +24,14 @@ impl Run {
             }
         }
         let claims = resolved.iter().map(|(_, addr)| *addr);
-        let joined = self.inner.flights.claim(claims);
+        let joined = self.inner.flights.claim(&self.claimant, claims);
         for (place, landing) in joined.into_iter().rev() {
             let (node, addr) = resolved.remove(place);
-            let landed = landing
-                .map(move |end| Done::Landed(node, Some(addr), end.unwrap_or(Landing::Abandoned)));
+            self.lent.joins.insert(node, landing.id());
+            self.inner
+                .flights
+                .raise(landing.id(), self.lent.urgency(node));
+            let landed = landing.map(move |end| Done::Landed(node, Some(addr), end));
             self.running.push(landed.boxed());
         }
         self.resolved.extend(resolved.iter().copied());

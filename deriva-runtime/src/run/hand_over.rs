@@ -53,6 +53,7 @@ impl Run {
                 handed_over.insert(node);
             } else {
                 step.task.abort();
+                self.inner.nested.lend(self.plan.addr(node), None);
             }
         }
         // From here on a task finds nobody to tell and lands its step itself.
@@ -78,7 +79,10 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
         results,
         is_root,
         ended,
+        slot,
     } = outcome;
+    drop(slot);
+    inner.nested.lend(addr, None);
     let claims = Some(addr).into_iter().chain(resolved);
     let landing = match ended {
         Ended::Executed(Ok(Executed { output, cost, .. })) => {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deriva_api::{
     Blob, BlobStat, CAddr, Error, ErrorKind, Executed, Operand, Operands, Output, Result, Step,
@@ -22,14 +23,15 @@ use crate::leases::Lease;
 use crate::nesting::Nesting;
 use crate::plan::NodeId;
 use crate::policy::StoreResults;
+use crate::request::Options;
 use crate::slots::{Slot, Ticket};
 
 /// The steps that a run has in flight.
 pub(super) struct Executing {
     ticket: Ticket,
-    /// A slot that was granted and not used yet; or that one was asked for.
-    slot: Option<Slot>,
+    /// Whether slots were asked for; and those that steps came back with.
     asked: bool,
+    returned: Vec<Slot>,
     pub(super) steps: HashMap<NodeId, InFlight>,
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     sender: mpsc::Sender<Outcome>,
@@ -52,6 +54,8 @@ pub(super) struct Outcome {
     pub(super) results: StoreResults,
     pub(super) is_root: bool,
     pub(super) ended: Ended,
+    /// The slot that it had, where that may be for the next step.
+    pub(super) slot: Option<Slot>,
 }
 
 /// How a step ended.
@@ -68,12 +72,12 @@ enum Source {
 }
 
 impl Executing {
-    pub(super) fn new(priority: i32, jobs: usize) -> Self {
-        let (sender, outcomes) = mpsc::channel(jobs);
+    pub(super) fn new(inner: &Inner, options: &Options) -> Self {
+        let (sender, outcomes) = mpsc::channel(options.jobs);
         Self {
-            ticket: Ticket::new(priority),
-            slot: None,
+            ticket: inner.slots.ticket(options.urgency().priority),
             asked: false,
+            returned: Vec::new(),
             steps: HashMap::new(),
             outcomes,
             sender,
@@ -84,34 +88,68 @@ impl Executing {
         self.steps.is_empty()
     }
 
-    pub(super) async fn next(&mut self) -> Option<Outcome> {
-        self.outcomes.recv().await
+    /// Whether something comes of itself: an outcome, or a slot.
+    pub(super) fn waits(&self) -> bool {
+        self.asked || !self.steps.is_empty()
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Done> {
+        tokio::select! {
+            biased;
+            outcome = self.outcomes.recv() => outcome.map(Done::Executed),
+            () = self.ticket.granted(), if self.asked => Some(Done::Slot),
+        }
     }
 
     pub(super) fn try_next(&mut self) -> Option<Outcome> {
         self.outcomes.try_recv().ok()
     }
 
-    pub(super) fn granted(&mut self, slot: Option<Slot>) {
-        self.asked = false;
-        self.slot = slot;
+    /// A slot, where so many could be used for steps of this priority. Where there is none now, the loop hears
+    /// when there may be.
+    fn take_slot(&mut self, count: usize, priority: i32) -> Option<Slot> {
+        self.asked = true;
+        let slot = self.ticket.take(count, priority);
+        if self.returned.is_empty() {
+            return slot;
+        }
+        // Only now that the wish stands: a lower one would have them.
+        self.returned.clear();
+        slot.or_else(|| self.ticket.take(count, priority))
+    }
+
+    /// Slots that cannot be used now are for others.
+    pub(super) fn let_go(&mut self) {
+        if std::mem::take(&mut self.asked) {
+            self.ticket.withdraw();
+        }
+        self.returned.clear();
+    }
+
+    /// No more steps are started.
+    pub(super) fn leave(&mut self) {
+        self.let_go();
+        self.ticket.leave();
+    }
+
+    /// Sets the priority of the most urgent node.
+    pub(super) fn set_top(&self, priority: i32) {
+        self.ticket.set_top(priority);
     }
 }
 
 impl Run {
     /// Hands heavy nodes to the executor, as many as may be in flight and memory allows.
     pub(super) fn start_heavy(&mut self) {
-        while self.executing.steps.len() < self.options.jobs {
-            let Some(node) = self.heavy.peek() else {
-                break;
-            };
+        while let Some((node, priority, ready)) = self.heavy.peek() {
+            let room = self.options.jobs.saturating_sub(self.executing.steps.len());
             let bytes = u64::from(self.nodes[node as usize].input_bytes);
-            if !self.executing.is_empty() && self.values.excess(bytes) > 0 {
+            if room == 0 || (!self.executing.is_empty() && self.values.excess(bytes) > 0) {
                 break;
             }
             let slot = match self.options.nesting.is_nested() {
                 true => None,
-                false => match self.take_slot() {
+                false => match self.executing.take_slot(ready.min(room), priority) {
                     None => return,
                     slot => slot,
                 },
@@ -119,24 +157,15 @@ impl Run {
             self.heavy.pop();
             self.start(node, slot);
         }
-        // A slot that cannot be used now is for others.
-        self.executing.slot = None;
+        self.executing.let_go();
     }
 
-    /// A slot of the executor. Where there is none now, the loop hears when it is there.
-    fn take_slot(&mut self) -> Option<Slot> {
-        let slot = self.executing.slot.take();
-        if slot.is_some() || self.executing.asked {
-            return slot;
+    /// The time for which somebody wants the result of a node.
+    fn wanted_for(&self, node: NodeId) -> Option<Duration> {
+        match self.lent.urgency(node).until {
+            Duration::MAX => None,
+            until => Some(until.saturating_sub(self.inner.clock.now())),
         }
-        let mut asked = self.inner.slots.ask(&self.executing.ticket);
-        if let Ok(slot) = asked.try_recv() {
-            return Some(slot);
-        }
-        self.executing.asked = true;
-        let granted = asked.map(|slot| Done::Slot(slot.ok()));
-        self.running.push(granted.boxed());
-        None
     }
 
     fn start(&mut self, node: NodeId, slot: Option<Slot>) {
@@ -154,7 +183,7 @@ impl Run {
             recipe: Arc::new(recipe.clone()),
             inputs: Vec::new(),
             fresh: false,
-            deadline: self.options.remaining(&*self.inner.clock),
+            deadline: self.wanted_for(node),
         };
         let outcome = Outcome {
             node,
@@ -164,6 +193,7 @@ impl Run {
             results: self.treatments[function as usize].results,
             is_root: self.roots.contains(&node),
             ended: Ended::Unread(Vec::new()),
+            slot: None,
         };
         let (addr, reason) = (step.addr, self.reason(node));
         debug!(%addr, function = %recipe.function(), %reason, "compute");
@@ -174,7 +204,7 @@ impl Run {
             Arc::clone(&self.lease),
             step,
             sources,
-            self.options.nesting.clone(),
+            self.options.nesting.of_priority(self.claimant.own.priority),
         );
         // Around all that a step holds: a task that panics would leave the run waiting for it.
         let work = guarded_async(ErrorKind::Internal, "the executor panicked", work);
@@ -184,8 +214,12 @@ impl Run {
         let handed_over = Arc::clone(&is_handed_over);
         let task = self.inner.tokio.spawn(async move {
             let ended = work.await;
-            drop(slot);
-            let outcome = Outcome { ended, ..outcome };
+            let slot = slot.and_then(Slot::ended);
+            let outcome = Outcome {
+                ended,
+                slot,
+                ..outcome
+            };
             if let Err(unwanted) = sender.send(outcome).await
                 && handed_over.load(Ordering::Acquire)
             {
@@ -198,12 +232,19 @@ impl Run {
             is_handed_over,
         };
         self.executing.steps.insert(node, step);
+        if self.lent.rank(node).1 {
+            self.lend_to_nested(node);
+        }
     }
 
     /// A step of this run ended.
     pub(super) async fn executed(&mut self, outcome: Outcome) {
         let node = outcome.node;
         self.executing.steps.remove(&node);
+        self.executing.returned.extend(outcome.slot);
+        if self.lent.rank(node).1 {
+            self.inner.nested.lend(outcome.addr, None);
+        }
         match outcome.ended {
             Ended::Unread(inputs) => self.lost(node, inputs).await,
             Ended::Executed(Err(error)) => self.fail(node, error),

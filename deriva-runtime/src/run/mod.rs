@@ -12,6 +12,7 @@
 //! | heavy functions on the executor | `heavy.rs` |
 //! | results, failures, flights of others | `settle.rs`, lost blobs in `lost.rs` |
 //! | writing behind | `commit.rs` |
+//! | what goes first as others wait for it | `lent.rs` |
 //! | longest remaining path first | `order.rs` |
 //! | how far it is | `progress.rs` |
 //! | what is told to a timeline | `timeline.rs` |
@@ -22,6 +23,7 @@ mod cutoff;
 mod hand_over;
 mod heavy;
 mod lanes;
+mod lent;
 mod light;
 mod load;
 mod lost;
@@ -41,6 +43,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use hashbrown::HashMap;
 
+use crate::claimant::Claimant;
 use crate::costs::Calls;
 use crate::event::{Event, Summary};
 use crate::flights::Landing;
@@ -52,12 +55,11 @@ use crate::needs::LostLeaves;
 use crate::plan::{NodeId, Plan, Task};
 use crate::policy::{Cutoff, StoreResults};
 use crate::request::Options;
-use crate::schedule::ReadyQueue;
-use crate::slots::Slot;
 
 use commit::{Batch, Committed};
 use heavy::Executing;
 use lanes::Lanes;
+use lent::{Lent, Ready};
 use light::{CHUNK_TIME, ChunkDone};
 use timeline::Slices;
 use values::Values;
@@ -78,8 +80,10 @@ enum Done {
     Committed(Committed),
     /// A flight of another ended; with an address where it is that of the resolved recipe.
     Landed(NodeId, Option<CAddr>, Landing),
-    /// A slot of the executor is free for this request.
-    Slot(Option<Slot>),
+    /// There may be a slot of the executor for this request.
+    Slot,
+    /// What others lend to this request is not what it was.
+    Told,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +129,8 @@ pub(crate) struct Guards {
     pub(crate) lease: Arc<Lease>,
     /// Hears of outputs that are forgotten.
     pub(crate) watch: Arc<Watch>,
+    /// Claims flights for the request.
+    pub(crate) claimant: Arc<Claimant>,
 }
 
 pub(crate) struct Run {
@@ -132,6 +138,7 @@ pub(crate) struct Run {
     options: Options,
     watch: Arc<Watch>,
     lease: Arc<Lease>,
+    claimant: Arc<Claimant>,
     plan: Plan,
     nodes: Vec<NodeState>,
     treatments: Vec<Treatment>,
@@ -139,7 +146,7 @@ pub(crate) struct Run {
     roots: HashSet<NodeId>,
     values: Values,
     light: VecDeque<NodeId>,
-    heavy: ReadyQueue,
+    heavy: Ready,
     /// The longest remaining path above each node, where there are heavy ones.
     priorities: Vec<u64>,
     /// Nodes to be looked up under their resolved address.
@@ -175,6 +182,7 @@ pub(crate) struct Run {
     pub(crate) summary: Summary,
     pub(crate) known: Known,
     lost_leaves: LostLeaves,
+    lent: Lent,
 }
 
 impl Run {
@@ -195,12 +203,12 @@ impl Run {
             roots,
             values: Values::new(&inner),
             light: VecDeque::new(),
-            heavy: ReadyQueue::default(),
+            heavy: Ready::default(),
             priorities: Vec::new(),
             cutoff: Vec::new(),
             resolved: HashMap::new(),
             running: FuturesUnordered::new(),
-            executing: Executing::new(options.priority, options.jobs),
+            executing: Executing::new(&inner, &options),
             lanes: Lanes::new(&inner, &plan.functions, options.jobs),
             light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
@@ -223,10 +231,12 @@ impl Run {
             },
             known,
             lost_leaves: LostLeaves::default(),
+            lent: Lent::new(guards.claimant.own),
             inner,
             options,
             watch: guards.watch,
             lease: guards.lease,
+            claimant: guards.claimant,
             plan,
         };
         run.prioritize();
@@ -237,10 +247,11 @@ impl Run {
                 run.fail(node, error);
                 continue;
             }
-            let landed =
-                landing.map(move |end| Done::Landed(node, None, end.unwrap_or(Landing::Abandoned)));
+            run.lent.joins.insert(node, landing.id());
+            let landed = landing.map(move |end| Done::Landed(node, None, end));
             run.running.push(landed.boxed());
         }
+        run.rebase();
         run
     }
 
@@ -300,6 +311,7 @@ impl Run {
     pub(crate) async fn drive(&mut self) -> Result<End> {
         let mut turns = 0u32;
         while self.failure.is_none() && !self.watch.is_refused() {
+            self.hear();
             if let Some(done) = self.poll_done() {
                 self.absorb(done).await;
                 // Where this was a failure, nothing more is waited for: others may wait for what is claimed here.
@@ -312,8 +324,9 @@ impl Run {
             self.relieve();
             // What is being written makes room: for results that wait behind it, or for values.
             let blocked = self.committing && (self.batch.is_backlog() || self.values.excess(0) > 0);
-            if !blocked {
-                self.start_heavy();
+            match blocked {
+                false => self.start_heavy(),
+                true => self.executing.let_go(),
             }
             if !blocked && !self.light.is_empty() {
                 self.run_light().await;
@@ -345,6 +358,7 @@ impl Run {
                 None => break,
             }
         }
+        self.executing.leave();
         self.finish_commits().await;
         self.report_progress(true);
         match self.failure.take() {
@@ -369,12 +383,14 @@ impl Run {
 
     /// What is done next; `None` when nothing is under way.
     async fn next_done(&mut self) -> Option<Done> {
+        let under_way = self.executing.waits() || !self.lanes.is_idle() || !self.running.is_empty();
         // A branch whose condition does not hold is not waited for.
         tokio::select! {
             biased;
-            Some(outcome) = self.executing.next(), if !self.executing.is_empty() => Some(Done::Executed(outcome)),
+            Some(done) = self.executing.next(), if self.executing.waits() => Some(done),
             Some(chunk) = self.lanes.next(), if !self.lanes.is_idle() => Some(Done::Chunk(chunk)),
             Some(done) = self.running.next(), if !self.running.is_empty() => Some(done),
+            () = self.claimant.told(), if under_way => Some(Done::Told),
             else => None,
         }
     }
@@ -386,8 +402,9 @@ impl Run {
                 self.chunk_done(chunk);
             }
             Done::Committed(committed) => self.committed(committed),
-            Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing),
-            Done::Slot(slot) => self.executing.granted(slot),
+            Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing).await,
+            // The loop looks.
+            Done::Slot | Done::Told => {}
         }
         self.report_progress(false);
         self.commit(false);
@@ -410,11 +427,14 @@ impl Run {
 
     /// Queues a node to be computed.
     fn queue(&mut self, node: NodeId, is_light: bool) {
-        if is_light {
-            self.light.push_back(node);
+        let rank = self.lent.rank(node);
+        if !is_light {
+            let path = self.priorities.get(node as usize).copied().unwrap_or(0);
+            self.heavy.push(node, rank, path);
+        } else if rank.1 {
+            self.light.push_front(node);
         } else {
-            let priority = self.priorities.get(node as usize).copied().unwrap_or(0);
-            self.heavy.push(node, priority);
+            self.light.push_back(node);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deriva_api::{Blob, Error, ErrorKind, Output, Record};
+use deriva_api::{Blob, Error, ErrorKind, Output, Record, Result};
 
 use super::{Run, State, saturated};
 use crate::event::{Event, Reuse};
@@ -79,14 +79,18 @@ impl Run {
     }
 
     /// A flight of somebody else ended, of the node itself or of its resolved recipe.
-    pub(super) fn landed(
+    pub(super) async fn landed(
         &mut self,
         node: NodeId,
         resolved: Option<deriva_api::CAddr>,
         landing: Landing,
     ) {
+        self.lent.joins.remove(&node);
         if self.nodes[node as usize].state != State::Open {
             return;
+        }
+        if let Landing::Recorded(_) = &landing {
+            self.batch.also.extend(resolved);
         }
         if let Landing::Done { stored, .. } = &landing {
             // Whoever had it may have found it under that address, too.
@@ -103,10 +107,24 @@ impl Run {
                 blob,
                 stored,
             } => self.reuse(node, output, blob, how, stored),
+            Landing::Recorded(output) => match self.is_there(output).await {
+                Ok(true) => self.reuse(node, output, None, how, true),
+                // Its layers, or its blob store, are others.
+                Ok(false) => self.replan = true,
+                Err(error) => self.fail(node, error),
+            },
             Landing::Failed(error) => self.fail(node, error),
             Landing::Abandoned if resolved.is_some() => self.cutoff.push(node),
             Landing::Abandoned => self.replan = true,
         }
+    }
+
+    /// Whether the blob of an output that another handle recorded is there for this one.
+    async fn is_there(&mut self, output: Output) -> Result<bool> {
+        self.lease.note([output.addr]);
+        let _together = self.inner.gate.read().await;
+        let stats = self.inner.blobs.stat(&[output.addr]).await?;
+        Ok(stats.iter().any(Option::is_some) && !self.known.distrusted.contains(&output.addr))
     }
 
     /// A node failed. Without `keep_going` this ends the run; with it, only what depends on the node.
@@ -193,6 +211,7 @@ impl Run {
         let addr = self.plan.addr(node);
         let at = node as usize;
         self.nodes[at].state = State::Done;
+        self.loan_ended(node);
         self.nodes[at].is_kept = record || blob.is_none();
         self.known.distrusted.remove(&output.addr);
         let lands = self.plan.recipe(node).is_some();
@@ -246,6 +265,7 @@ impl Run {
 
     pub(super) fn give_up(&mut self, node: NodeId, error: &Error) {
         self.nodes[node as usize].state = State::Failed;
+        self.loan_ended(node);
         self.failures.insert(node, error.clone());
         self.release_inputs(node);
         let own = self.plan.recipe(node).map(|_| self.plan.addr(node));

@@ -79,4 +79,3 @@ macro_rules! atomic {
 }
 
 atomic!(AtomicU64, u64);
-atomic!(AtomicUsize, usize);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deriva_api::{Blob, DagStoreExt, ErrorKind, Result};
+use deriva_api::{Blob, BlobStoreExt, DagStoreExt, ErrorKind, Result};
 
 use super::materializer_support::{Calls, Gate, Works, begin, concat, ended, in_time, pause};
 use super::support::{kind, recipe};
@@ -153,6 +153,30 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         assert!(works.dag.contains(top).await?, "{top} was asked for");
         gate.open();
         assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("leafother").stat());
+        Ok(())
+    }
+
+    /// R2: two materializers on the same stores are as safe as one: a collection through one takes nothing that is
+    /// leased through the other, or needed by a request through it.
+    async fn a_collection_leaves_what_another_materializer_needs(trial) {
+        let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
+        let works = Works::open(trial, concat()?.into_iter().chain([gate.concat("wait/1", &calls)?])).await?;
+        let other = works.again().await?;
+        let (leaf, late, leased) = (works.leaf("leaf").await?, works.leaf("late").await?, works.leaf("leased").await?);
+        let lease = works.materializer.lease(&[leased]).await?;
+        let held = works.recipe("wait/1", &[leaf]).await?;
+        let top = works.recipe("concat/1", &[held, late]).await?;
+        let request = begin(&works.materializer, Request::new(&[top]));
+        calls.reach(1).await?;
+        in_time(other.collect()).await?;
+        for blob in [leaf, late, leased] {
+            assert!(works.blobs.contains(blob).await?, "{blob} is needed");
+        }
+        gate.open();
+        assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("leaflate").stat());
+        drop(lease);
+        in_time(other.collect()).await?;
+        assert!(!works.dag.contains(top).await? && !works.blobs.contains(leased).await?, "nobody needs it");
         Ok(())
     }
 

@@ -22,6 +22,9 @@ fn stay(meeting: &Arc<Meeting>, millis: u64) -> Result<Arc<dyn ComputeFunction>>
     })
 }
 
+/// Steps of a priority between that of a request which waits and that of the one it waits for.
+const CROWD: usize = 100;
+
 /// A function that asks the materializer that will be in the slot for the first input's recipe.
 type Slot = Arc<OnceLock<(Arc<dyn Materializer>, deriva_api::CAddr)>>;
 
@@ -222,6 +225,81 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         for ask in asks {
             ended(ask).await?;
         }
+        Ok(())
+    }
+
+    /// R2: of two materializers on the same stores, neither serves what was forgotten through the other.
+    async fn what_is_forgotten_through_another_is_not_served(trial) {
+        let calls = Calls::default();
+        let counted = calls.clone();
+        let count = function("count/1", move |_, _| Ok(counted.add().to_string().into()))?;
+        let works = Works::open(trial, [count]).await?;
+        let other = works.again().await?;
+        let top = works.recipe("count/1", &[]).await?;
+        let both = [&works.materializer, &other];
+        for (round, [asks, forgets]) in [[0, 1], [1, 0], [0, 1]].into_iter().enumerate() {
+            for _ in 0..3 {
+                assert_eq!(both[asks].get(top).await?, round.to_string());
+            }
+            in_time(both[forgets].forget(top)).await?;
+            assert_eq!(both[asks].get(top).await?, (round + 1).to_string(), "it was forgotten");
+        }
+        Ok(())
+    }
+
+    /// R2: a recipe that two materializers on the same stores are asked for runs once.
+    async fn two_materializers_run_a_recipe_once(trial) {
+        let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
+        let works = Works::open(trial, [gate.concat("wait/1", &calls)?]).await?;
+        let other = works.again().await?;
+        let leaf = works.leaf("once").await?;
+        let top = works.recipe("wait/1", &[leaf, leaf]).await?;
+        let leader = begin(&works.materializer, Request::new(&[top]));
+        calls.reach(1).await?;
+        let joiner = begin(&other, Request::new(&[top]));
+        // It would come to it now.
+        pause(30).await;
+        gate.open();
+        for request in [leader, joiner] {
+            assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("onceonce").stat());
+        }
+        assert_eq!(calls.count(), 1);
+        Ok(())
+    }
+
+    /// R3: what a request waits for, as another has begun it, has the priority of the request that waits.
+    async fn priority_reaches_what_is_waited_for(trial) {
+        let (calls, gate, log) = (Calls::default(), Arc::new(Gate::default()), Arc::new(Mutex::new(Vec::new())));
+        let logged = log.clone();
+        let note = function("note/1", move |inputs, _| {
+            logged.lock().push(inputs[0].clone());
+            Ok(inputs.concat().into())
+        })?;
+        let works = Works::open_with(trial, [note, gate.concat("wait/1", &calls)?], |setup| setup.jobs = 1).await?;
+        let begin = |targets: &[deriva_api::CAddr], priority| {
+            // More than there is room for: a step of each always waits.
+            begin(&works.materializer, Request::new(targets).jobs(4).priority(priority))
+        };
+        let blocker = works.recipe("wait/1", &[works.leaf("blocker").await?]).await?;
+        let mut requests = vec![begin(&[blocker], 1000)];
+        calls.reach(1).await?;
+        let wanted = works.recipe("note/1", &[works.leaf("wanted").await?]).await?;
+        let mut crowd = Vec::new();
+        for i in 0..CROWD {
+            let leaf = works.leaf(&format!("crowd {i}")).await?;
+            crowd.push(works.recipe("note/1", &[leaf]).await?);
+        }
+        // Each has begun to wait for the one slot when the next one comes.
+        for (targets, priority) in [(&[wanted][..], -10), (&crowd, 0), (&[wanted], 100)] {
+            requests.push(begin(targets, priority));
+            pause(30).await;
+        }
+        gate.open();
+        for request in requests {
+            ended(request).await?;
+        }
+        let before = log.lock().iter().position(|text| text == "wanted").unwrap_or(CROWD);
+        assert!(before < CROWD / 2, "{before} of {CROWD} of a lower priority ran before");
         Ok(())
     }
 

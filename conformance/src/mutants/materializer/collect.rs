@@ -13,7 +13,7 @@ pub(super) struct Lease(Small, u64);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.0.leases.lock().remove(&self.1);
+        self.0.0.stores.leases.lock().remove(&self.1);
     }
 }
 
@@ -21,19 +21,19 @@ impl Small {
     pub(super) async fn hold(&self, addrs: &[CAddr]) -> Lease {
         let lease = self.note(addrs);
         // What a collection is taking now is gone when this returns.
-        drop(self.0.gate.read().await);
+        drop(self.0.stores.gate.read().await);
         lease
     }
 
     /// As `hold`, for what somebody holds already.
     pub(super) fn note(&self, addrs: &[CAddr]) -> Lease {
         let number = self.number();
-        self.0.leases.lock().insert(number, addrs.to_vec());
+        self.0.stores.leases.lock().insert(number, addrs.to_vec());
         Lease(self.clone(), number)
     }
 
     pub(super) async fn take_output(&self, addr: CAddr) -> Result<()> {
-        let _alone = self.0.gate.write().await;
+        let _alone = self.0.stores.gate.write().await;
         let Some(node) = self.0.dag.get_one(addr).await? else {
             let unknown = Error::new(ErrorKind::NotFound, "nothing is known of the address");
             let known =
@@ -87,7 +87,7 @@ impl Small {
         if early.is_some() {
             dawdle();
         }
-        let _alone = self.0.gate.write().await;
+        let _alone = self.0.stores.gate.write().await;
         let needed = match early {
             Some(needed) => needed,
             None => self.needed().await?,
@@ -115,7 +115,7 @@ impl Small {
         let roots: Vec<(String, CAddr)> = self.0.dag.roots(None).try_collect().await?;
         let mut stack: Vec<CAddr> = roots.into_iter().map(|(_, addr)| addr).collect();
         if !self.broken(Break::collects_what_is_leased) {
-            stack.extend(self.0.leases.lock().values().flatten());
+            stack.extend(self.0.stores.leases.lock().values().flatten());
         }
         let mut needed = HashSet::new();
         let mut walked = HashSet::new();

@@ -7,6 +7,7 @@
 mod collect;
 mod plan;
 mod run;
+mod slots;
 mod step;
 
 use std::collections::HashMap;
@@ -22,8 +23,9 @@ use deriva_api::{
 use deriva_testkit::{Materialized, Materializer, MaterializerFixture, Request, Setup};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::RwLock;
 
+use self::slots::{Priority, Slots};
 use self::step::Flight;
 use super::fixture::StoreFixture;
 use super::list::Break;
@@ -39,20 +41,34 @@ struct Shared {
     clock: Arc<dyn Clock>,
     tokio: Handle,
     jobs: usize,
-    slots: Arc<Semaphore>,
-    gate: RwLock<()>,
-    /// The steps that run, each with its number.
-    flights: Mutex<HashMap<CAddr, (u64, Flight)>>,
-    leases: Mutex<HashMap<u64, Vec<CAddr>>>,
-    numbers: Mutex<u64>,
+    slots: Arc<Slots>,
+    stores: Arc<Stores>,
+    flights: Arc<Flights>,
     /// For breaks alone: answers and failures of before, and which request is to run what.
     answers: Mutex<HashMap<CAddr, Bytes>>,
     failures: Mutex<HashMap<CAddr, Error>>,
     claims: Mutex<HashMap<CAddr, u64>>,
 }
 
+/// The steps that run, each with its number and its priority.
+type Flights = Mutex<HashMap<CAddr, (u64, Flight, Priority)>>;
+
+/// What all materializers over the same stores share.
+#[derive(Default)]
+struct Stores {
+    gate: RwLock<()>,
+    flights: Arc<Flights>,
+    leases: Mutex<HashMap<u64, Vec<CAddr>>>,
+    numbers: Mutex<u64>,
+}
+
 impl Small {
-    fn open(stores: OpenedStore, setup: Setup, broken: Option<Break>) -> Result<Self> {
+    fn open(
+        stores: OpenedStore,
+        setup: Setup,
+        broken: Option<Break>,
+        shared: Arc<Stores>,
+    ) -> Result<Self> {
         let absent = || Error::new(ErrorKind::Invalid, "a store is missing");
         Ok(Self(Arc::new(Shared {
             broken,
@@ -62,11 +78,12 @@ impl Small {
             clock: setup.clock,
             tokio: Handle::current(),
             jobs: setup.jobs,
-            slots: Arc::new(Semaphore::new(setup.jobs)),
-            gate: RwLock::default(),
-            flights: Mutex::default(),
-            leases: Mutex::default(),
-            numbers: Mutex::default(),
+            slots: Slots::new(setup.jobs),
+            flights: match broken {
+                Some(Break::joins_nothing_of_others) => Arc::default(),
+                _ => Arc::clone(&shared.flights),
+            },
+            stores: shared,
             answers: Mutex::default(),
             failures: Mutex::default(),
             claims: Mutex::default(),
@@ -84,7 +101,7 @@ impl Small {
 
     /// A number that nobody else gets.
     fn number(&self) -> u64 {
-        let mut numbers = self.0.numbers.lock();
+        let mut numbers = self.0.stores.numbers.lock();
         *numbers += 1;
         *numbers
     }
@@ -107,12 +124,12 @@ impl Small {
 #[async_trait]
 impl Materializer for Small {
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
-        let _together = self.0.gate.read().await;
+        let _together = self.0.stores.gate.read().await;
         self.0.blobs.put(blobs).await
     }
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<()> {
-        let _together = self.0.gate.read().await;
+        let _together = self.0.stores.gate.read().await;
         self.0.dag.insert(recipes).await.map(drop)
     }
 
@@ -158,13 +175,18 @@ impl Materializer for Small {
             true => (self.0.blobs.get(stat.addr).await?).map_or(Bytes::new(), Blob::into_bytes),
             false => self.0.blobs.read_all(stat.addr).await?,
         };
-        if self.broken(Break::serves_what_was_forgotten) {
+        if self.broken(Break::serves_what_was_forgotten)
+            || self.broken(Break::hears_of_its_own_forgetting_alone)
+        {
             self.0.answers.lock().insert(addr, bytes.clone());
         }
         Ok(bytes)
     }
 
     async fn forget(&self, addr: CAddr) -> Result<()> {
+        if self.broken(Break::hears_of_its_own_forgetting_alone) {
+            self.0.answers.lock().remove(&addr);
+        }
         self.take_output(addr).await
     }
 
@@ -184,10 +206,27 @@ impl fmt::Debug for Small {
 }
 
 /// The materializer, with or without a break, over a store that is whole.
-#[derive(Debug)]
 pub(super) struct SmallFixture {
     pub(super) store: StoreFixture,
     pub(super) broken: Option<Break>,
+    shared: Arc<Stores>,
+}
+
+impl SmallFixture {
+    pub(super) fn new(store: StoreFixture, broken: Option<Break>) -> Self {
+        let shared = Arc::default();
+        Self {
+            store,
+            broken,
+            shared,
+        }
+    }
+}
+
+impl fmt::Debug for SmallFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SmallFixture({:?})", self.broken)
+    }
 }
 
 #[async_trait]
@@ -197,6 +236,10 @@ impl MaterializerFixture for SmallFixture {
     }
 
     async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>> {
-        Ok(Arc::new(Small::open(stores, setup, self.broken)?))
+        let shared = match self.broken {
+            Some(Break::knows_nothing_of_others) => Arc::default(),
+            _ => Arc::clone(&self.shared),
+        };
+        Ok(Arc::new(Small::open(stores, setup, self.broken, shared)?))
     }
 }

@@ -1,6 +1,8 @@
 //! A request at work: ready steps begin, what waits for them follows.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
 
 use deriva_api::{Blob, BlobStat, CAddr, Error, ErrorKind, Result};
 use deriva_testkit::{Materialized, Request};
@@ -200,6 +202,7 @@ impl Run {
             around: Vec::new(),
             times: self.plan.dependents.get(&addr).map_or(1, Vec::len),
             is_target: request.targets.contains(&addr),
+            priority: Arc::new(AtomicI32::new(request.priority)),
         })
     }
 

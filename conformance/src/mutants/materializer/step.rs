@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use futures::channel::oneshot;
 use futures::future::{BoxFuture, Shared};
 
 use super::plan::Todo;
+use super::slots::{Priority, Slot};
 use super::{Break, Small};
 
 pub(super) type Flight = Shared<BoxFuture<'static, Result<Landed>>>;
@@ -53,6 +55,7 @@ pub(super) struct Work {
     /// How often the function runs: more than once for a break alone.
     pub(super) times: usize,
     pub(super) is_target: bool,
+    pub(super) priority: Priority,
 }
 
 impl Small {
@@ -65,8 +68,12 @@ impl Small {
             Some(Break::joins_targets_alone) => work.is_target,
             _ => true,
         };
-        if let Some((_, flight)) = flights.get(&addr).filter(|_| joins) {
+        if let Some((_, flight, priority)) = flights.get(&addr).filter(|_| joins) {
             let flight = flight.clone();
+            if !self.broken(Break::lends_no_priority) {
+                let own = work.priority.load(Ordering::SeqCst);
+                priority.fetch_max(own, Ordering::SeqCst);
+            }
             if self.broken(Break::loses_patience) {
                 let own = self.clone();
                 return (
@@ -88,7 +95,8 @@ impl Small {
             }
         };
         let flight: Flight = flight.boxed().shared();
-        flights.insert(addr, (number, flight.clone()));
+        let priority = work.priority.clone();
+        flights.insert(addr, (number, flight.clone(), priority));
         let stays = self.broken(Break::dropped_requests_stay_in_flight);
         // It may outlive the request, and what that one holds.
         let (own, lease) = (self.clone(), self.note(&[addr]));
@@ -109,7 +117,7 @@ impl Small {
     /// Takes a flight away, where it is this one still.
     fn land(&self, addr: CAddr, number: u64) {
         let mut flights = self.0.flights.lock();
-        if flights.get(&addr).is_some_and(|(own, _)| *own == number) {
+        if flights.get(&addr).is_some_and(|(own, ..)| *own == number) {
             flights.remove(&addr);
         }
     }
@@ -137,7 +145,7 @@ impl Small {
         }
         let resolved = self.resolve(recipe, &work.inputs)?;
         if work.cutoff || self.broken(Break::cuts_off_unasked) {
-            let _together = self.0.gate.read().await;
+            let _together = self.0.stores.gate.read().await;
             if let Some(output) = self.found(resolved).await? {
                 if !self.broken(Break::records_nothing_that_it_cuts_off) {
                     self.record(addr, resolved, output).await?;
@@ -167,7 +175,7 @@ impl Small {
             let message = "a lost output came out different";
             return Err(Error::new(ErrorKind::Nondeterministic, message));
         }
-        let _together = self.0.gate.read().await;
+        let _together = self.0.stores.gate.read().await;
         if self.broken(Break::records_before_it_stores) {
             self.record(addr, resolved, output).await?;
         }
@@ -178,7 +186,7 @@ impl Small {
             .flights
             .lock()
             .get(&addr)
-            .is_some_and(|(own, _)| *own == number);
+            .is_some_and(|(own, ..)| *own == number);
         if own || self.broken(Break::records_what_was_forgotten_meanwhile) {
             let recorded = self.record(addr, resolved, output).await;
             if !self.broken(Break::acknowledges_what_was_not_recorded) {
@@ -245,8 +253,8 @@ impl Small {
     async fn call(&self, work: &Work) -> Result<(Bytes, Duration)> {
         let slot = match self.0.broken {
             Some(Break::has_no_slots) => None,
-            Some(Break::callbacks_wait_for_a_slot) => Some(self.slot().await?),
-            _ if work.around.is_empty() => Some(self.slot().await?),
+            Some(Break::callbacks_wait_for_a_slot) => Some(self.slot(work).await?),
+            _ if work.around.is_empty() => Some(self.slot(work).await?),
             _ => None,
         };
         let mut inputs = self.read(&work.inputs).await?;
@@ -286,11 +294,10 @@ impl Small {
         }
     }
 
-    async fn slot(&self) -> Result<tokio::sync::OwnedSemaphorePermit> {
-        let slots = Arc::clone(&self.0.slots);
+    async fn slot(&self, work: &Work) -> Result<Slot> {
         let closed =
             |closed| Error::new(ErrorKind::Internal, "there are no slots").caused_by(closed);
-        slots.acquire_owned().await.map_err(closed)
+        self.0.slots.ask(&work.priority).await.map_err(closed)
     }
 
     async fn read(&self, inputs: &[BlobStat]) -> Result<Vec<Bytes>> {
