@@ -94,3 +94,47 @@ fn a_sync_that_is_taken_out_is_missed(#[case] store: &str, #[case] needed: &[Syn
         );
     }
 }
+
+#[test]
+fn the_command_prints_a_line_for_each_store_model_and_scenario() {
+    let run = |more: &[&str]| {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.args(["power", "--stores", "files", "--states", "12", "--json"]);
+        let output = command
+            .args(["--scenarios", "creation"])
+            .args(more)
+            .output();
+        let output = output.expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output, said)
+    };
+    let (output, said) = run(&[]);
+    if said.contains("NOT CHECKED") {
+        writeln!(std::io::stderr(), "{said}").expect("stderr is there");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let lines = String::from_utf8(output.stdout).expect("JSON is text");
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+        let number = |key: &str| {
+            line[key]
+                .as_u64()
+                .unwrap_or_else(|| panic!("no {key}: {line}"))
+        };
+        assert_eq!(line["store"], "files");
+        assert_eq!(line["scenario"], "creation");
+        assert!(["strict", "ext4-like"].contains(&line["model"].as_str().expect("a model")));
+        let sum: u64 = ["ok", "refused", "lost", "wrong", "hung"]
+            .into_iter()
+            .map(number)
+            .sum();
+        assert_eq!(sum, number("states"), "{line}");
+        number("acknowledged");
+    }
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let wrong = std::process::Command::new(PROGRAM)
+        .args(["power", "--stores", "sleds"])
+        .output();
+    assert_eq!(wrong.expect("the command runs").status.code(), Some(2));
+}

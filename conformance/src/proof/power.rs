@@ -162,7 +162,7 @@ fn json_lines(report: &PowerReport) -> String {
             "states": tally.states,
             "acknowledged": tally.acknowledged,
             "torn": tally.torn,
-            "replayed": report.replayed(*model).to_string(),
+            "replayed": report.replayed(*model),
         });
         for verdict in Verdict::ALL {
             line[verdict.name()] = tally.of(verdict).into();

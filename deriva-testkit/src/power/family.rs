@@ -139,7 +139,7 @@ impl Disk {
             Family::Names => {
                 let length = |n: usize| matches!(change(&pending[n]).what, What::Resize { .. });
                 let short = gap == Gap::Short;
-                (of(&|n| !is_write(n) && !(short && length(n))), gap)
+                (of(&|n| !(is_write(n) || short && length(n))), gap)
             }
             Family::Bytes => {
                 let name = |n: usize| matches!(change(&pending[n]).what, What::Names { .. });
@@ -196,9 +196,9 @@ impl Disk {
     ) {
         let change = |at: usize| &self.timeline.changes[pending[at]];
         // Only writes are torn.
-        for at in 0..fates.len() {
-            if change(at).is_journalled() && fates[at] != Fate::Kept {
-                fates[at] = Fate::Lost;
+        for (at, fate) in fates.iter_mut().enumerate() {
+            if change(at).is_journalled() && *fate != Fate::Kept {
+                *fate = Fate::Lost;
             }
         }
         let journal: Vec<usize> = (0..pending.len())

@@ -72,7 +72,7 @@ impl Recording {
 
 enum Watched {
     /// With the moment from which on power may be lost.
-    Seen(Watch, usize),
+    Seen(Box<Watch>, usize),
     /// Tracing is not possible, or shows what cannot be followed.
     NotHere(String),
     /// The trace does not say what happened.
@@ -108,7 +108,7 @@ fn watch(prover: &Prover, scenario: Scenario, root: &Path) -> Result<Watched, Br
             )));
         }
     }
-    Ok(Watched::Seen(watch, from))
+    Ok(Watched::Seen(Box::new(watch), from))
 }
 
 /// What strace printed of a phase.

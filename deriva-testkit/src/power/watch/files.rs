@@ -82,9 +82,8 @@ impl Watch {
             "truncate" => self.find(&self.path(None, call.arg(0))?),
             _ => self.node(call.arg(0))?,
         };
-        match file {
-            Some(file) => self.resize(call, file, call.number(1).ok_or(ODD)?),
-            None => {}
+        if let Some(file) = file {
+            self.resize(call, file, call.number(1).ok_or(ODD)?);
         }
         Ok(())
     }
