@@ -15,6 +15,7 @@ use crate::costs::Costs;
 use crate::executor::PoolExecutor;
 use crate::flights::Flights;
 use crate::functions::FunctionRegistry;
+use crate::in_use::Tallies;
 use crate::inner::Inner;
 use crate::invalidations::Invalidations;
 use crate::layers::Layers;
@@ -274,6 +275,7 @@ impl DerivaBuilder {
             leases: Leases::default(),
             sightings: Arc::default(),
             invalidations: Invalidations::default(),
+            tallies: Tallies::default(),
             jobs,
         }))
     }

@@ -16,6 +16,7 @@ use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::needs::name_needs;
+use crate::planted::{Fault, hidden, planted};
 use crate::reader::BlobReader;
 use crate::recipe_builder::RecipeBuilder;
 use crate::request::Materialize;
@@ -90,8 +91,10 @@ impl Deriva {
     pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
         self.whole(&addrs).await?;
-        let _adding = self.inner.adding(addrs).await;
-        self.inner.blobs.put(blobs).await
+        let leased = if planted(Fault::put_leases_nothing) { Vec::new() } else { addrs };
+        let _adding = self.inner.adding(leased).await;
+        let put = self.inner.blobs.put(blobs).await;
+        put.or_else(|error| hidden(Fault::put_hides_the_error, error))
     }
 
     /// Tells of each blob whether it is stored and undamaged. A damaged copy is removed, so that the blob
@@ -143,7 +146,9 @@ impl Deriva {
             if piece.is_empty() {
                 let adding = self.inner.adding(Vec::new()).await;
                 let stat = writer.finish().await?;
-                adding.note(stat.addr);
+                if !planted(Fault::put_reader_notes_nothing) {
+                    adding.note(stat.addr);
+                }
                 return Ok(stat);
             }
             writer.write(piece.freeze()).await?;
@@ -164,11 +169,14 @@ impl Deriva {
     pub async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
         recipes.iter().try_for_each(|recipe| self.check(recipe))?;
         // The inputs too: what is there when a recipe that needs it is inserted stays there.
+        let owns = |addr| recipes.iter().any(|recipe| recipe.addr() == addr);
         let named = recipes
             .iter()
-            .flat_map(|recipe| recipe.inputs().chain([recipe.addr()]));
+            .flat_map(|recipe| recipe.inputs().chain([recipe.addr()]))
+            .filter(|addr| !planted(Fault::insert_leases_no_inputs) || owns(*addr));
         let _adding = self.inner.adding(named.collect()).await;
-        self.inner.dag.insert(recipes).await
+        let inserted = self.inner.dag.insert(recipes).await;
+        inserted.or_else(|error| hidden(Fault::insert_hides_the_error, error))
     }
 
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<()> {
@@ -229,7 +237,8 @@ impl Deriva {
     }
 
     async fn compute(&self, addr: CAddr) -> Result<Blob> {
-        let _lease = self.inner.hold(vec![addr]);
+        let leased = (!planted(Fault::get_leases_nothing)).then_some(addr);
+        let _lease = self.inner.hold(leased.into_iter().collect());
         let mut done = self.materialize(addr).await?;
         let stat = only(done.results)?;
         match done.held.pop().flatten() {
@@ -266,6 +275,7 @@ impl Deriva {
             other => drop(other?),
         }
         lease.note([stat.addr]);
+        let lease = if planted(Fault::a_reader_leases_nothing) { self.lease() } else { lease };
         Ok(BlobReader::new(Arc::clone(&self.inner), stat, lease))
     }
 
@@ -386,9 +396,11 @@ impl Deriva {
     /// `Invalid` for a name that is empty or longer than 512 bytes; `NotFound` when nothing is stored
     /// under the address; and what the store says.
     pub async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
-        let _adding = self.inner.adding(vec![addr]).await;
+        let leases = !planted(Fault::set_root_leases_nothing);
+        let _adding = self.inner.adding(leases.then_some(addr).into_iter().collect()).await;
         self.show(addr).await?;
-        self.inner.dag.set_root(name, addr).await
+        let set = self.inner.dag.set_root(name, addr).await;
+        set.or_else(|error| hidden(Fault::set_root_hides_the_error, error))
     }
 
     /// Removes a root's name; answers whether it was there.
@@ -413,6 +425,9 @@ impl Deriva {
     /// What the stores say.
     pub async fn flush(&self) -> Result<()> {
         self.inner.blobs.flush().await?;
+        if planted(Fault::flushes_blobs_alone) {
+            return Ok(());
+        }
         self.inner.dag.flush().await
     }
 

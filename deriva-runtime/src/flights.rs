@@ -102,6 +102,11 @@ impl Flights {
         self.land(ended, |()| Landing::Abandoned);
     }
 
+    /// How many flights have not landed.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.table.lock().len() as u64
+    }
+
     /// Whether somebody is computing the address now.
     pub(crate) fn contains(&self, addr: CAddr) -> bool {
         self.table.lock().contains_key(&addr)

@@ -33,6 +33,7 @@ mod flights;
 mod forecast;
 mod forget;
 pub mod functions;
+mod in_use;
 mod index;
 mod inner;
 #[cfg(test)]
@@ -46,6 +47,8 @@ mod memory;
 mod needs;
 mod nesting;
 mod plan;
+#[doc(hidden)]
+pub mod planted;
 mod policy;
 mod reader;
 mod recipe_builder;
@@ -72,6 +75,8 @@ pub use executor::{InlineExecutor, PoolExecutor};
 pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use forecast::{Forecast, ForecastBytes, FunctionForecast};
 pub use functions::FunctionRegistry;
+#[doc(hidden)]
+pub use in_use::InUse;
 pub use invalidate::{Invalidate, Invalidated};
 pub use leases::Lease;
 pub use needs::Needs;

@@ -19,6 +19,7 @@ pub(crate) struct Slots {
 
 #[derive(Debug)]
 struct State {
+    count: usize,
     free: usize,
     /// In the order of arrival.
     waiting: Vec<Waiting>,
@@ -57,10 +58,19 @@ impl Slots {
     pub(crate) fn new(count: usize) -> Self {
         Self {
             state: Mutex::new(State {
+                count: count.max(1),
                 free: count.max(1),
                 waiting: Vec::new(),
             }),
         }
+    }
+
+    /// How many slots are held, and how many wishes somebody still has.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        let wishes = state.waiting.iter();
+        let wishes = wishes.filter(|waiting| !waiting.granted.is_closed());
+        ((state.count - state.free) as u64, wishes.count() as u64)
     }
 
     /// Asks for a slot. Dropping the receiver withdraws the wish.

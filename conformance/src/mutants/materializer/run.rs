@@ -200,6 +200,7 @@ impl Run {
             around: Vec::new(),
             times: self.plan.dependents.get(&addr).map_or(1, Vec::len),
             is_target: request.targets.contains(&addr),
+            deadline: request.deadline,
         })
     }
 
