@@ -134,6 +134,28 @@ async fn what_the_leader_does_not_store_the_joiner_does() {
     works.is_idle().await;
 }
 
+/// The same where the leader found the result under another name, stored, and did not record it under this one.
+#[tokio::test]
+async fn what_the_leader_cuts_off_and_does_not_record_the_joiner_does() {
+    let works = Works::new().await;
+    let (leaf, empty) = (works.leaf("leaf").await, works.leaf("").await);
+    let (one, two) = (works.recipe("light", &[leaf]).await, works.recipe("concat", &[leaf, empty]).await);
+    let (known, top) = (works.recipe("big", &[one]).await, works.recipe("big", &[two]).await);
+    works.deriva.materialize(known).cutoff(Cutoff::Always).await.unwrap();
+    works.steps.hold(true);
+    let leader = works.deriva.materialize(top).cutoff(Cutoff::Always).store_results(StoreResults::None);
+    let leader = tokio::spawn(leader.into_future());
+    works.steps.reach(2).await;
+    let joiner = tokio::spawn(works.deriva.materialize(top).into_future());
+    settle().await;
+    works.steps.hold(false);
+    assert_eq!(in_time("the leader", leader).await.unwrap().unwrap().summary.cutoff, 1);
+    let done = in_time("the joiner", joiner).await.unwrap().unwrap();
+    assert_eq!((done.summary.joined, works.steps.begun()), (1, 2));
+    assert_eq!(works.output(top).await, Some(true), "acknowledged and not recorded");
+    works.is_idle().await;
+}
+
 /// A request that begins after an invalidation is not answered from what another computed of a forgotten output,
 /// whether that is recorded or not. The other has `two` of `one` at work while `one` is forgotten.
 #[tokio::test]

@@ -233,6 +233,8 @@ impl Client {
 
     async fn request(&mut self) -> (Asked, Materialize) {
         let targets: Vec<CAddr> = (0..1 + self.random.below(3)).map(|_| self.any()).collect();
+        let named: Vec<_> = targets.iter().map(CAddr::short).collect();
+        self.note(&format!("asks for {}", named.join(", ")));
         let mut request = self.world.deriva.materialize_many(targets.clone());
         let mut asked = Asked::new(&self.world, targets).await;
         let random = &mut self.random;

@@ -33,7 +33,9 @@ pub(crate) fn simulate(seed: u64) -> Vec<String> {
             .map_err(|panic| (panic, world.trace()))
     });
     ended.unwrap_or_else(|(panic, trace)| {
-        let from = trace.len().saturating_sub(SHOWN);
+        // One that is repeated shows all.
+        let shown = std::env::var("DERIVA_SEED").map_or(SHOWN, |_| usize::MAX);
+        let from = trace.len().saturating_sub(shown);
         eprintln!("{}", trace[from..].join("\n"));
         eprintln!("seed {seed} failed: DERIVA_SEED={seed} repeats it");
         resume_unwind(panic)

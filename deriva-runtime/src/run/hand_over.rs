@@ -111,7 +111,7 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
             }
             Landing::Done {
                 output: output_row,
-                stored: blob.is_none(),
+                stored: false,
                 blob,
             }
         }

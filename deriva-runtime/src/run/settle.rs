@@ -217,10 +217,11 @@ impl Run {
             };
             self.batch.add(node, record, blob.clone(), lands);
         } else {
+            // Not recorded, though its blob may be in the store: found by cutoff, or left there by the executor.
             let landing = Landing::Done {
                 output,
                 blob: blob.clone(),
-                stored: blob.is_none(),
+                stored: false,
             };
             let landed = lands.then_some(addr).into_iter().chain(resolved);
             let landed = landed.map(|addr| (addr, landing.clone()));
