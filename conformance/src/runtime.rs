@@ -95,4 +95,8 @@ impl Materializer for Runtime {
         let policy = CollectPolicy::default().unreferenced_blobs(true);
         self.0.collect().policy(policy).await.map(drop)
     }
+
+    fn in_use(&self) -> Vec<(&'static str, u64)> {
+        self.0.in_use().counts().to_vec()
+    }
 }

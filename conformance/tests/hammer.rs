@@ -51,6 +51,8 @@ const ASKED: usize = 3;
 const ROOTED: usize = 5;
 /// Requests after which there is a new graph.
 const REQUESTS: u64 = 120;
+/// How long what was given up may take to end.
+const GIVEN_BACK: Duration = Duration::from_secs(PATIENCE as u64);
 /// Seconds without progress after which the process ends.
 const PATIENCE: u32 = 20;
 
@@ -75,7 +77,9 @@ fn answers_are_right_and_executions_accounted_for(
     let hammer = Arc::new(hammer);
     let (stop, watchdog) = watch(Arc::clone(&hammer));
     tokio.block_on(hammer.run());
-    // What dropped requests left behind ends.
+    // R1: what dropped requests left behind ends, and everything is given back.
+    let left = tokio.block_on(hammer.deriva.given_back(GIVEN_BACK));
+    assert!(left.is_zero(), "not given back: {left:?}");
     drop(tokio);
     stop.send(()).unwrap();
     watchdog.join().unwrap();

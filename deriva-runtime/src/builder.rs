@@ -14,6 +14,7 @@ use crate::cache::BlobCache;
 use crate::costs::Costs;
 use crate::executor::PoolExecutor;
 use crate::functions::FunctionRegistry;
+use crate::in_use::Tallies;
 use crate::inner::Inner;
 use crate::layers::Layers;
 use crate::memory::{Memory, default_limit};
@@ -316,6 +317,7 @@ impl DerivaBuilder {
             invalidations: Arc::clone(&graph.invalidations),
             graph,
             contents,
+            tallies: Tallies::default(),
             jobs,
         }))
     }

@@ -17,6 +17,7 @@ use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::needs::name_needs;
+use crate::planted::{Fault, hidden, planted};
 use crate::reader::BlobReader;
 use crate::recipe_builder::RecipeBuilder;
 use crate::request::Materialize;
@@ -91,8 +92,14 @@ impl Deriva {
     pub async fn put_many(&self, blobs: &[Blob]) -> Result<()> {
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
         self.inner.make_way(addrs.iter().copied()).await?;
-        let _adding = self.inner.adding(addrs).await;
-        self.inner.blobs.put(blobs).await
+        let leased = if planted(Fault::put_leases_nothing) {
+            Vec::new()
+        } else {
+            addrs
+        };
+        let _adding = self.inner.adding(leased).await;
+        let put = self.inner.blobs.put(blobs).await;
+        put.or_else(|error| hidden(Fault::put_hides_the_error, error))
     }
 
     /// Tells of each blob whether it is stored and undamaged. A damaged copy is removed, so that the blob
@@ -127,7 +134,11 @@ impl Deriva {
             if piece.is_empty() {
                 let addr = hasher.finish().addr;
                 self.inner.make_way([addr]).await?;
-                let _adding = self.inner.adding(vec![addr]).await;
+                let notes = !planted(Fault::put_reader_notes_nothing);
+                let _adding = self
+                    .inner
+                    .adding(notes.then_some(addr).into_iter().collect())
+                    .await;
                 return writer.finish().await;
             }
             hasher.update(&piece);
@@ -149,11 +160,14 @@ impl Deriva {
     pub async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
         recipes.iter().try_for_each(|recipe| self.check(recipe))?;
         // The inputs too: what is there when a recipe that needs it is inserted stays there.
+        let owns = |addr| recipes.iter().any(|recipe| recipe.addr() == addr);
         let named = recipes
             .iter()
-            .flat_map(|recipe| recipe.inputs().chain([recipe.addr()]));
+            .flat_map(|recipe| recipe.inputs().chain([recipe.addr()]))
+            .filter(|addr| !planted(Fault::insert_leases_no_inputs) || owns(*addr));
         let _adding = self.inner.adding(named.collect()).await;
-        self.inner.dag.insert(recipes).await
+        let inserted = self.inner.dag.insert(recipes).await;
+        inserted.or_else(|error| hidden(Fault::insert_hides_the_error, error))
     }
 
     pub(crate) fn check(&self, recipe: &Recipe) -> Result<()> {
@@ -217,7 +231,8 @@ impl Deriva {
     }
 
     async fn compute(&self, addr: CAddr) -> Result<Blob> {
-        let _lease = self.inner.hold(vec![addr]);
+        let leased = (!planted(Fault::get_leases_nothing)).then_some(addr);
+        let _lease = self.inner.hold(leased.into_iter().collect());
         let mut done = self.materialize(addr).await?;
         let stat = only(done.results)?;
         match done.held.pop().flatten() {
@@ -254,6 +269,11 @@ impl Deriva {
             other => drop(other?),
         }
         lease.note([stat.addr]);
+        let lease = if planted(Fault::a_reader_leases_nothing) {
+            self.lease()
+        } else {
+            lease
+        };
         Ok(BlobReader::new(Arc::clone(&self.inner), stat, lease))
     }
 
@@ -374,9 +394,14 @@ impl Deriva {
     /// `Invalid` for a name that is empty or longer than 256 bytes; `NotFound` when nothing is stored
     /// under the address; and what the store says.
     pub async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
-        let _adding = self.inner.adding(vec![addr]).await;
+        let leases = !planted(Fault::set_root_leases_nothing);
+        let _adding = self
+            .inner
+            .adding(leases.then_some(addr).into_iter().collect())
+            .await;
         self.show(addr).await?;
-        self.inner.dag.set_root(name, addr).await
+        let set = self.inner.dag.set_root(name, addr).await;
+        set.or_else(|error| hidden(Fault::set_root_hides_the_error, error))
     }
 
     /// Removes a root's name; answers whether it was there: never, for a name that no root can have.
@@ -401,6 +426,9 @@ impl Deriva {
     /// What the stores say.
     pub async fn flush(&self) -> Result<()> {
         self.inner.blobs.flush().await?;
+        if planted(Fault::flushes_blobs_alone) {
+            return Ok(());
+        }
         self.inner.dag.flush().await
     }
 

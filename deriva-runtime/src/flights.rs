@@ -282,6 +282,11 @@ impl Flights {
         }
     }
 
+    /// How many flights have not landed.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.table.lock().len() as u64
+    }
+
     /// Whether somebody is computing the address now.
     pub(crate) fn contains(&self, addr: CAddr) -> bool {
         self.table.lock().contains_key(&addr)

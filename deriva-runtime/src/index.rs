@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use tempfile::SpooledTempFile;
 use tokio::runtime::Handle;
 
+use crate::in_use::Counted;
+
 /// Entries in a block.
 const BLOCK: usize = 128;
 /// Bytes that stay in memory.
@@ -34,6 +36,12 @@ impl<const N: usize> Shelf<N> {
             index: Arc::new(Mutex::new(Index::new())),
             tokio: tokio.clone(),
         }
+    }
+
+    /// Counts the index as long as anybody has it.
+    pub(crate) fn counted(self, counted: Counted) -> Self {
+        self.index.lock().counted = Some(counted);
+        self
     }
 
     /// Works on the index: a batch at a time, not more.
@@ -88,6 +96,7 @@ pub(crate) struct Index<const N: usize> {
     block: Vec<(CAddr, [u8; N])>,
     at: u64,
     dirty: bool,
+    counted: Option<Counted>,
 }
 
 impl<const N: usize> Index<N> {
@@ -101,6 +110,7 @@ impl<const N: usize> Index<N> {
             block: Vec::new(),
             at: 0,
             dirty: false,
+            counted: None,
         }
     }
 

@@ -8,11 +8,13 @@ use crate::cache::{BlobCache, Epoch};
 use crate::costs::Costs;
 use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
+use crate::in_use::Tallies;
 use crate::invalidations::{Invalidations, Moment};
 use crate::leases::Leases;
 use crate::memory::Memory;
 use crate::nesting::NestedWaits;
 use crate::open_stores::{Gate, OpenStore};
+use crate::planted::{Fault, planted};
 use crate::policy::Policies;
 use crate::sightings::Sightings;
 use crate::slots::Slots;
@@ -45,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) costs: Costs,
     pub(crate) policies: Policies,
     pub(crate) slots: Arc<Slots>,
+    pub(crate) tallies: Tallies,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }
@@ -65,6 +68,7 @@ impl Inner {
         landings: impl IntoIterator<Item = (CAddr, Landing)>,
     ) {
         self.invalidations.with_moved(since, |moved| {
+            let moved = moved && !planted(Fault::hands_on_what_was_forgotten);
             let how = |landing| if moved { Landing::Abandoned } else { landing };
             self.flights.land(landings, how);
         });

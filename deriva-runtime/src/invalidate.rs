@@ -20,6 +20,7 @@ use crate::deriva::unknown;
 use crate::forget::{Forgotten, forget_barred, resolve};
 use crate::inner::Inner;
 use crate::invalidations::Barred;
+use crate::planted::{Fault, planted};
 
 /// Outputs that are counted or forgotten at a time.
 const BATCH: usize = 512;
@@ -145,10 +146,13 @@ async fn perform(request: Invalidate) -> Result<Invalidated> {
     let given = reach.given as u64;
     let (order, depth) = reach.order(reached)?;
     let mut total = Forgotten::default();
-    if !request.dry_run {
+    if !request.dry_run && !planted(Fault::forgets_before_writes_are_through) {
         inner.drain_writes().await;
     }
-    for batch in order.rchunks(BATCH) {
+    for (nth, batch) in order.rchunks(BATCH).enumerate() {
+        if (nth + 1) * BATCH >= order.len() && planted(Fault::forgets_all_but_the_last_batch) {
+            break;
+        }
         let addrs: Vec<CAddr> = {
             let barred = barred.read();
             let addrs = batch.iter().rev();

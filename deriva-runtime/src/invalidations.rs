@@ -25,6 +25,7 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use crate::inner::Inner;
+use crate::planted::{Fault, planted};
 
 /// Addresses in the order in which they were met.
 pub(crate) type Barred = Arc<RwLock<IndexSet<CAddr, BuildAddrHasher>>>;
@@ -72,6 +73,9 @@ impl State {
     }
 
     fn prune(&mut self) {
+        if planted(Fault::keeps_invalidations) {
+            return;
+        }
         let oldest = self.watches.keys().next().copied();
         self.entries
             .retain(|_, entry| oldest.map_or(entry.ended.is_none(), |since| entry.concerns(since)));
@@ -82,6 +86,13 @@ impl Invalidations {
     /// The moment now.
     pub(crate) fn now(&self) -> Moment {
         Moment(self.state.read().moment)
+    }
+
+    /// How many watches there are, and how many invalidations are held.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
+        let state = self.state.read();
+        let watches: usize = state.watches.values().sum();
+        (watches as u64, state.entries.len() as u64)
     }
 
     /// Begins an invalidation: what is in `barred`, now or later, is barred until the answer is dropped.
@@ -233,7 +244,7 @@ impl Drop for Watch {
         let mut state = self.inner.invalidations.state.write();
         if let Some(count) = state.watches.get_mut(&self.since.0) {
             *count -= 1;
-            if *count == 0 {
+            if *count == 0 && !planted(Fault::keeps_watches) {
                 state.watches.remove(&self.since.0);
                 state.prune();
             }

@@ -17,6 +17,7 @@ use deriva_api::{BuildAddrHasher, CAddr};
 use crate::Deriva;
 use crate::inner::Inner;
 use crate::open_stores::{Gate, Together};
+use crate::planted::{Fault, planted};
 use crate::sync::Mutex;
 
 /// Keeps addresses, with everything that they need, from collection while it lives; see
@@ -60,7 +61,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leases.0.lock().held.remove(&self.id);
+        if !planted(Fault::keeps_dropped_leases) {
+            self.leases.0.lock().held.remove(&self.id);
+        }
     }
 }
 
@@ -178,6 +181,15 @@ impl Leases {
         }
     }
 
+    /// How many leases are held, and how many journals.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
+        let state = self.0.lock();
+        (
+            state.held.len() as u64,
+            u64::from(state.journal.0.is_some()),
+        )
+    }
+
     /// Begins the journal of a collection with everything that is leased. One at a time: it belongs to
     /// whoever has the turn to collect.
     pub(crate) fn journal(&self) -> Journal {
@@ -207,7 +219,9 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.0.0.lock().journal.0 = None;
+        if !planted(Fault::keeps_the_journal) {
+            self.0.0.lock().journal.0 = None;
+        }
     }
 }
 

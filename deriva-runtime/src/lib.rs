@@ -34,6 +34,7 @@ mod flights;
 mod forecast;
 mod forget;
 pub mod functions;
+mod in_use;
 mod index;
 mod inner;
 #[cfg(test)]
@@ -48,6 +49,8 @@ mod needs;
 mod nesting;
 mod open_stores;
 mod plan;
+#[doc(hidden)]
+pub mod planted;
 mod policy;
 mod putting;
 mod reader;
@@ -76,6 +79,8 @@ pub use executor::{InlineExecutor, PoolExecutor};
 pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use forecast::{Forecast, ForecastBytes, FunctionForecast};
 pub use functions::FunctionRegistry;
+#[doc(hidden)]
+pub use in_use::InUse;
 pub use invalidate::{Invalidate, Invalidated};
 pub use leases::Lease;
 pub use needs::Needs;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::inner::Inner;
+use crate::planted::{Fault, planted};
 
 /// How far an account may be off before it is settled: a node of a few bytes touches nothing shared.
 const SLACK: i64 = 64 << 10;
@@ -57,10 +58,18 @@ impl Account {
         self.change(bytes as i64);
     }
 
+    /// Bytes that are on the account.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
     pub(crate) fn give_back(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.held, "more is given back than was held");
         self.held = self.held.saturating_sub(bytes);
         self.change(-(bytes as i64));
+        if planted(Fault::pays_back_twice) {
+            self.change(-(bytes as i64));
+        }
     }
 
     /// Bytes by which the budget is exceeded with `more` bytes. The cache has yielded before.
@@ -98,6 +107,9 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let held = std::mem::take(&mut self.held);
+        if planted(Fault::keeps_the_bytes_of_accounts) {
+            return self.settle();
+        }
         self.unsettled -= held as i64;
         self.settle();
     }

@@ -15,6 +15,7 @@ use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 
 use crate::claimant::Claimant;
 use crate::inner::Inner;
+use crate::planted::{Fault, planted};
 use crate::sync::Mutex;
 
 /// Recipes looked up at a time.
@@ -189,6 +190,11 @@ impl NestedWaits {
         }
     }
 
+    /// How many waits are noted.
+    pub(crate) fn in_use(&self) -> u64 {
+        self.0.lock().waits.len() as u64
+    }
+
     /// What the functions of these recipes have asked for and not been given.
     fn asked_by(&self, recipes: &[CAddr]) -> Vec<CAddr> {
         let noted = self.0.lock();
@@ -229,6 +235,8 @@ impl NestedWaits {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.inner.nested.0.lock().waits.remove(&self.id);
+        if !planted(Fault::keeps_nested_waits) {
+            self.inner.nested.0.lock().waits.remove(&self.id);
+        }
     }
 }

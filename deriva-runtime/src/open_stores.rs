@@ -255,6 +255,14 @@ impl Gate {
         }
     }
 
+    /// Whether somebody has passed and not come back.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let mut both = [Some(&self.first), self.second.as_ref()]
+            .into_iter()
+            .flatten();
+        both.any(|store| store.gate.try_write().is_err())
+    }
+
     /// Passes alone.
     pub(crate) async fn write(&self) -> Alone {
         Alone {

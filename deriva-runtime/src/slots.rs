@@ -131,11 +131,11 @@ impl Slots {
         }
     }
 
-    /// Slots that somebody has.
-    #[allow(dead_code, reason = "for those who count what is given back")]
-    pub(crate) fn in_use(&self) -> usize {
+    /// How many slots are held, and how many are wished for.
+    pub(crate) fn in_use(&self) -> (u64, u64) {
         let state = self.state.lock();
-        state.count - state.free
+        let wishes = state.parties.iter().map(|party| party.wanted as u64);
+        ((state.count - state.free) as u64, wishes.sum())
     }
 }
 
@@ -245,7 +245,7 @@ mod tests {
         assert!(busy.take(1, 0).is_none());
         drop((other, first));
         assert!(busy.take(1, 0).is_some());
-        assert_eq!(slots.in_use(), 0);
+        assert_eq!(slots.in_use().0, 0);
     }
 
     #[test]
@@ -293,8 +293,8 @@ mod tests {
         assert!(two.take(1, 0).is_none());
         drop(one);
         assert!(two.take(1, 0).is_some());
-        assert_eq!(slots.in_use(), 1);
+        assert_eq!(slots.in_use().0, 1);
         assert!(slot.ended().is_none());
-        assert_eq!(slots.in_use(), 0);
+        assert_eq!(slots.in_use().0, 0);
     }
 }

@@ -21,6 +21,7 @@ use crate::known::Known;
 use crate::leases::Lease;
 use crate::nesting::Waiting;
 use crate::plan::{BATCH, NodeId, Plan, Planned, Room, plan};
+use crate::planted::{Fault, planted};
 use crate::request::Options;
 use crate::run::{End, Guards, Run};
 use crate::timeline::Work;
@@ -75,7 +76,9 @@ pub(crate) async fn materialize(
     options: Options,
 ) -> Result<Materialized> {
     // What was asked for, and what it needs, is kept from collection until the end.
-    let lease = Arc::new(inner.lease(targets.clone()).await);
+    let leased = targets.iter().copied();
+    let leased = leased.filter(|_| !planted(Fault::a_request_leases_nothing));
+    let lease = Arc::new(inner.lease(leased.collect()).await);
     let mut stages = Stages {
         claimant: Claimant::new(&inner, options.urgency()),
         inner,
@@ -103,7 +106,8 @@ impl Stages {
         // What is carried over may have been made from what was forgotten since.
         if let Some(before) = self.watched.replace(watch.since()) {
             let known = &mut self.known;
-            let drop_if = |moved: bool| moved.then(|| known.drop_results());
+            let keeps = planted(Fault::carries_over_what_was_forgotten);
+            let drop_if = |moved: bool| (moved && !keeps).then(|| known.drop_results());
             self.inner.invalidations.with_moved(before, drop_if);
         }
         let room = room(&self.inner);

@@ -43,6 +43,13 @@ pub trait Materializer: Debug + Send + Sync + 'static {
 
     /// Takes away what no root and no lease needs: recipes, their outputs, and blobs.
     async fn collect(&self) -> Result<()>;
+
+    /// How much is in use of what calls hold and give back in the end, each sort by its name: leases, flights,
+    /// slots, bytes of a budget. Zero once all calls have ended, and what they left behind is done. A materializer
+    /// that counts nothing tells nothing, which is the default.
+    fn in_use(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 /// What [`Materializer::materialize`] is asked for.

@@ -550,6 +550,16 @@ mutants! { $
         lends_no_priority => priority_reaches_what_is_waited_for,
         /// A collection looks what is needed, and takes a while later all that was not.
         collects_by_an_old_list => collections_run_beside_everything,
+        /// A request that fails keeps a lease.
+        keeps_a_lease_where_a_request_fails => all_is_given_back_however_a_request_ends,
+        /// A request that is dropped keeps a lease.
+        keeps_a_lease_where_a_request_is_dropped => all_is_given_back_where_requests_are_dropped,
+        /// A request keeps a lease where the store fails.
+        keeps_a_lease_where_the_store_fails => all_is_given_back_where_the_store_fails,
+        /// Who joins a request that has a deadline has it, too.
+        hands_its_deadline_on => a_deadline_is_nobody_elses,
+        /// A request is answered while its last outputs are written.
+        answers_before_the_last_write => an_answer_comes_after_the_last_write,
         /// A failed look-up counts as absence.
         takes_store_failures_for_absence => every_call_of_a_request_can_fail,
         /// That an output could not be recorded is no failure.

@@ -6,13 +6,16 @@ use deriva::{BlobStat, BlobStore, CAddr, CollectPolicy, DagStore, Node};
 use deriva_testkit::give_way;
 use futures::TryStreamExt;
 
-use crate::world::World;
+use super::world::World;
+
+/// Turns after which what is in use is taken to be so for ever.
+const TURNS: u64 = 20_000;
 
 pub(crate) async fn run(world: &World) {
     world.faults.clear();
     world.chance.calm();
-    // What dropped requests left behind is finished.
-    give_way(500).await;
+    quiet(world).await;
+    world.check_left().await;
     consistent(world).await;
     let (deriva, graph) = (&world.deriva, &world.graph);
     deriva.put_many(&graph.leaves).await.unwrap();
@@ -29,15 +32,26 @@ pub(crate) async fn run(world: &World) {
     consistent(world).await;
     keeps_what_roots_need(world).await;
     keeps_nothing_else(world).await;
+    quiet(world).await;
     if let Some(broken) = world.chance.broken() {
         panic!("{broken}");
     }
 }
 
+/// R1: what dropped requests left behind is finished, and then nothing is in use any more.
+async fn quiet(world: &World) {
+    for _ in 0..TURNS {
+        if world.deriva.in_use().is_zero() {
+            return;
+        }
+        give_way(1).await;
+    }
+    panic!("not given back: {:?}", world.deriva.in_use());
+}
+
 /// No output without its blob, or with another than it should have; edges are those of the recipes.
 ///
-/// A blob that vanished below the store may be missing, so this is asked of outputs only when all was
-/// materialized since; an output that is recorded is always the right one.
+/// A blob that vanished below the runtime may be missing; an output that is recorded is always the right one.
 async fn consistent(world: &World) {
     let nodes: Vec<(CAddr, Node)> = DagStore::list(&world.raw, None)
         .try_collect()
@@ -47,6 +61,10 @@ async fn consistent(world: &World) {
     for (addr, node) in &nodes {
         if let Some(output) = node.output {
             assert_eq!(output.stat(), world.graph.expected[addr].stat(), "{addr}");
+            assert!(
+                world.has(output.addr).await,
+                "{addr} has an output without its blob"
+            );
         }
         edges.extend(node.recipe.inputs().map(|input| (input, *addr)));
     }

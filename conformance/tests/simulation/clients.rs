@@ -3,6 +3,7 @@
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use deriva::{
@@ -12,7 +13,8 @@ use deriva::{
 use deriva_testkit::{SplitMix64, give_way};
 use futures::future::{Either, join_all, select};
 
-use crate::world::World;
+use super::acknowledged::Asked;
+use super::world::{PLANNED, World};
 
 pub(crate) async fn run(world: &Arc<World>) {
     let count = 2 + world.seed % 5;
@@ -56,17 +58,14 @@ impl Client {
             6..=7 => self.materialize_and_drop().await,
             8..=9 => {
                 let addr = self.any();
-                let got = deriva.get(addr).await;
-                if let Ok(bytes) = &got {
-                    assert_eq!(bytes, world.graph.expected[&addr].bytes(), "{addr}");
-                }
-                self.told("get", &got);
+                self.read(addr).await;
             }
             10..=11 => self.fill().await,
             12..=13 => {
                 let addr = self.any();
                 let outputs = world.raw.outputs(&[addr]).await.unwrap();
                 for output in outputs.into_iter().flatten() {
+                    world.vanished.lock().insert(output.addr);
                     BlobStore::remove(&world.raw, &[output.addr]).await.unwrap();
                 }
                 self.note("a blob vanishes");
@@ -77,22 +76,51 @@ impl Client {
                 if self.random.below(2) == 0 {
                     request = request.cascade();
                 }
-                let done = request.await;
-                self.told("invalidate", &done);
+                let undoing = world.undoing.begin();
+                if let Some(done) = self.in_patience(request.into_future()).await {
+                    drop(undoing);
+                    if done.is_ok() {
+                        world.check_forgotten(addr).await;
+                    }
+                    self.told("invalidate", &done);
+                } else {
+                    // For all that is known it goes on.
+                    std::mem::forget(undoing);
+                }
             }
             15 => {
                 let unreferenced = self.random.below(2) == 0;
                 let policy = CollectPolicy::default().unreferenced_blobs(unreferenced);
-                let done = deriva.collect().policy(policy).await;
-                self.told("collect", &done);
+                let request = deriva.collect().policy(policy);
+                let undoing = world.undoing.begin();
+                match self.in_patience(request.into_future()).await {
+                    Some(done) => {
+                        drop(undoing);
+                        self.told("collect", &done);
+                    }
+                    None => std::mem::forget(undoing),
+                }
             }
             16 => {
                 let (name, addr) = (self.name(), self.any());
+                let since = world.rooting.now();
+                let rooting = world.rooting.begin();
                 let done = deriva.set_root(&name, addr).await;
+                drop(rooting);
+                if done.is_ok() {
+                    world.check_root(since.but_me(), &name, Some(addr)).await;
+                }
                 self.told("set_root", &done);
             }
             17 => {
-                let done = deriva.remove_root(&self.name()).await;
+                let name = self.name();
+                let since = world.rooting.now();
+                let rooting = world.rooting.begin();
+                let done = deriva.remove_root(&name).await;
+                drop(rooting);
+                if done.is_ok() {
+                    world.check_root(since.but_me(), &name, None).await;
+                }
                 self.told("remove_root", &done);
             }
             18 => {
@@ -108,38 +136,114 @@ impl Client {
         }
     }
 
-    async fn fill(&self) {
-        let World { deriva, graph, .. } = &*self.world;
-        let put = deriva.put_many(&graph.leaves).await;
-        self.told("put", &put);
-        let inserted = deriva.insert(&graph.recipes).await;
-        self.told("insert", &inserted);
-    }
-
-    async fn materialize(&mut self) {
-        let (targets, request) = self.request();
-        let done = request.await;
-        self.check(&targets, done);
-    }
-
-    async fn materialize_and_drop(&mut self) {
-        let (targets, request) = self.request();
-        let patience = give_way(self.random.below(80));
-        match select(pin!(request.into_future()), pin!(patience)).await {
-            Either::Left((done, _)) => self.check(&targets, done),
-            Either::Right(_) => self.note("drops"),
+    /// What `work` answers, or nothing where it is dropped before: one in eight is.
+    async fn in_patience<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        if self.random.below(8) > 0 {
+            return Some(work.await);
+        }
+        let patience = give_way(self.random.below(60));
+        match select(pin!(work), pin!(patience)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => {
+                self.note("drops it");
+                None
+            }
         }
     }
 
-    fn request(&mut self) -> (Vec<CAddr>, Materialize) {
+    async fn fill(&mut self) {
+        let world = Arc::clone(&self.world);
+        let World { deriva, graph, .. } = &*world;
+        let since = world.undoing.now();
+        let put = match self.random.below(3) {
+            0 => self.stream().await,
+            _ => deriva.put_many(&graph.leaves).await,
+        };
+        if put.is_ok() {
+            world.check_added(since, &graph.leaves, &[]).await;
+        }
+        self.told("put", &put);
+        let since = world.undoing.now();
+        let inserted = deriva.insert(&graph.recipes).await;
+        if inserted.is_ok() {
+            world.check_added(since, &[], &graph.recipes).await;
+        }
+        self.told("insert", &inserted);
+    }
+
+    /// Puts all leaves from readers; some are begun and given up.
+    async fn stream(&mut self) -> Result<()> {
+        let world = Arc::clone(&self.world);
+        for leaf in &world.graph.leaves {
+            let read = || world.deriva.put_reader(leaf.bytes().as_ref());
+            match self.in_patience(read()).await {
+                Some(stat) => assert_eq!(stat?, leaf.stat()),
+                None => drop(read().await?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads in one of the ways there are, and checks what was read.
+    async fn read(&mut self, addr: CAddr) {
+        let world = Arc::clone(&self.world);
+        let deriva = &world.deriva;
+        let (name, got) = match self.random.below(3) {
+            0 => ("get", deriva.get(addr).await),
+            1 => ("pin", self.pinned(addr).await),
+            _ => ("open", self.opened(addr).await),
+        };
+        if let Ok(bytes) = &got {
+            assert_eq!(bytes, world.graph.expected[&addr].bytes(), "{addr}");
+        }
+        self.told(name, &got);
+    }
+
+    async fn pinned(&mut self, addr: CAddr) -> Result<bytes::Bytes> {
+        let pinned = self.world.deriva.pin(addr).await?;
+        give_way(self.random.below(20)).await;
+        Ok(pinned.bytes().clone())
+    }
+
+    async fn opened(&mut self, addr: CAddr) -> Result<bytes::Bytes> {
+        let mut reader = self.world.deriva.open(addr).await?;
+        // Whatever is collected meanwhile.
+        give_way(self.random.below(60)).await;
+        let chunk = reader.next_chunk().await?;
+        Ok(chunk.unwrap_or_default())
+    }
+
+    async fn materialize(&mut self) {
+        let (asked, request) = self.request().await;
+        let done = request.await;
+        self.check(&asked, done).await;
+    }
+
+    async fn materialize_and_drop(&mut self) {
+        let (asked, request) = self.request().await;
+        let patience = give_way(self.random.below(80));
+        match select(pin!(request.into_future()), pin!(patience)).await {
+            Either::Left((done, _)) => self.check(&asked, done).await,
+            Either::Right(_) => {
+                self.note("drops");
+                asked.leave(&self.world);
+            }
+        }
+    }
+
+    async fn request(&mut self) -> (Asked, Materialize) {
         let targets: Vec<CAddr> = (0..1 + self.random.below(3)).map(|_| self.any()).collect();
+        let named: Vec<_> = targets.iter().map(CAddr::short).collect();
+        self.note(&format!("asks for {}", named.join(", ")));
         let mut request = self.world.deriva.materialize_many(targets.clone());
+        let mut asked = Asked::new(&self.world, targets).await;
         let random = &mut self.random;
         if random.below(3) == 0 {
             request = request.keep_going();
         }
         if random.below(6) == 0 {
             request = request.deadline(Duration::from_millis(random.below(60)));
+            asked.has_deadline = true;
         }
         if random.below(3) == 0 {
             request = request.jobs(1 + random.below(4) as usize);
@@ -148,10 +252,11 @@ impl Client {
             request = request.priority(random.below(3) as i32);
         }
         match random.below(6) {
-            0 => request = request.store_results(StoreResults::None),
-            1 => request = request.store_results(StoreResults::Roots),
+            0 => asked.results = StoreResults::None,
+            1 => asked.results = StoreResults::Roots,
             _ => {}
         }
+        request = request.store_results(asked.results);
         if !self.world.cutoff_forced {
             match random.below(6) {
                 0 => request = request.cutoff(Cutoff::Always),
@@ -159,26 +264,41 @@ impl Client {
                 _ => {}
             }
         }
+        if self.random.below(20) == 0 {
+            asked.is_doomed = true;
+            let left = AtomicU64::new(self.random.below(8));
+            // The last event that it tells.
+            request = request.progress(move |_| {
+                let is_last = left.fetch_sub(1, Relaxed) == 0;
+                assert!(!is_last, "{PLANNED}");
+            });
+        }
         let (world, id) = (Arc::clone(&self.world), self.id);
+        let seen = Arc::clone(&asked.seen);
         let request = request.progress(move |event| {
             if let Some(line) = line(event) {
                 world.note(format!("{id}   {line}"));
             }
+            if let Event::Computed { addr, .. } | Event::Reused { addr, .. } = event {
+                seen.lock().push(*addr);
+            }
         });
-        (targets, request)
+        (asked, request)
     }
 
     /// A right answer, or an error that somebody caused.
-    fn check(&self, targets: &[CAddr], done: Result<Materialized>) {
+    async fn check(&self, asked: &Asked, done: Result<Materialized>) {
+        asked.check(&self.world, &done).await;
+        let excuses = |kind| asked.excuses(&self.world, kind);
         if let Ok(done) = &done {
-            for (addr, result) in targets.iter().zip(&done.results) {
+            for (addr, result) in asked.targets.iter().zip(&done.results) {
                 match result {
                     Ok(stat) => assert_eq!(*stat, self.world.graph.expected[addr].stat(), "{addr}"),
-                    Err(_) => self.told("  of these", result),
+                    Err(_) => self.told_unless("  of these", result, excuses),
                 }
             }
         }
-        self.told("materialize", &done);
+        self.told_unless("materialize", &done, excuses);
     }
 
     fn any(&mut self) -> CAddr {
@@ -195,20 +315,26 @@ impl Client {
     }
 
     fn told<T>(&self, call: &str, result: &Result<T>) {
+        self.told_unless(call, result, |kind| {
+            kind != ErrorKind::Timeout && kind != ErrorKind::Internal
+        });
+    }
+
+    /// Notes an answer, which may be an error that somebody caused; `excuses` knows of more.
+    fn told_unless<T>(&self, call: &str, result: &Result<T>, excuses: impl Fn(ErrorKind) -> bool) {
         match result {
             Ok(_) => self.note(&format!("{call}: done")),
             Err(error) => {
-                assert!(
-                    matches!(
-                        error.kind(),
-                        ErrorKind::Unavailable
-                            | ErrorKind::Full
-                            | ErrorKind::Function
-                            | ErrorKind::Timeout
-                            | ErrorKind::NotFound
-                    ),
-                    "{call}: {error:?}"
+                let caused = matches!(
+                    error.kind(),
+                    ErrorKind::Unavailable
+                        | ErrorKind::Full
+                        | ErrorKind::Function
+                        | ErrorKind::Timeout
+                        | ErrorKind::NotFound
+                        | ErrorKind::Internal
                 );
+                assert!(caused && excuses(error.kind()), "{call}: {error:?}");
                 self.note(&format!("{call}: {:?}", error.kind()));
             }
         }

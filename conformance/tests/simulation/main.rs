@@ -7,52 +7,24 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
-mod audit;
-mod clients;
-mod graph;
-mod world;
+// Its parts lie beside it, as another test runs it, too.
+#[path = "run.rs"]
+mod run;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::panic::{catch_unwind, resume_unwind};
 
-use world::World;
+use run::{silence_planned_panics, simulate};
 
 /// Seeds that are tried unless the environment says otherwise.
 const SEEDS: u64 = 2000;
-/// Lines of the trace that a failure shows.
-const SHOWN: usize = 60;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// Runs one seed; answers with its trace.
-fn simulate(seed: u64) -> Vec<String> {
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let ended = tokio.block_on(async {
-        let world = Arc::new(World::new(seed).await);
-        let ended = AssertUnwindSafe(world.in_time(async {
-            clients::run(&world).await;
-            audit::run(&world).await;
-        }));
-        let ended = futures::FutureExt::catch_unwind(ended).await;
-        ended
-            .map(|()| world.trace())
-            .map_err(|panic| (panic, world.trace()))
-    });
-    ended.unwrap_or_else(|(panic, trace)| {
-        let from = trace.len().saturating_sub(SHOWN);
-        eprintln!("{}", trace[from..].join("\n"));
-        eprintln!("seed {seed} failed: DERIVA_SEED={seed} repeats it");
-        resume_unwind(panic)
-    })
-}
-
 #[test]
 fn every_answer_is_right_and_nothing_is_left_over() {
-    world::silence_planned_panics();
+    silence_planned_panics();
     if let Some(seed) = number("DERIVA_SEED") {
         println!("{}", simulate(seed).join("\n"));
         return;
@@ -77,7 +49,7 @@ fn every_answer_is_right_and_nothing_is_left_over() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    world::silence_planned_panics();
+    silence_planned_panics();
     let first = number("DERIVA_FIRST_SEED").unwrap_or(0);
     let seeds = number("DERIVA_SEEDS").unwrap_or(SEEDS) / 10;
     let mut before = Vec::new();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deriva::{
-    BlobLayer, CAddr, Cutoff, DagLayer, Deriva, Error, ErrorKind, Executed, Executor, FunctionId,
-    FunctionRegistry, InlineExecutor, Operands, Result, Step, Weight,
+    BlobLayer, CAddr, Clock, Cutoff, DagLayer, Deriva, Error, ErrorKind, Executed, Executor,
+    FunctionId, FunctionRegistry, InlineExecutor, Operands, Result, Step, Weight,
 };
 use deriva_testkit::{
     FaultLayer, Faults, ManualClock, ModelStore, SplitMix64, YieldLayer, give_way,
@@ -18,10 +18,11 @@ use deriva_testkit::{
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 
-use crate::graph::{FUNCTIONS, Graph};
+use super::acknowledged::{Left, Undoing};
+use super::graph::{FUNCTIONS, Graph};
 
 /// What a planned panic says.
-const PLANNED: &str = "a planned panic";
+pub(crate) const PLANNED: &str = "a planned panic";
 /// Turns of the clock after which a seed is taken to hang.
 const TURNS: u64 = 100_000;
 
@@ -35,6 +36,14 @@ pub(crate) struct World {
     /// Every request looks for resolved recipes.
     pub(crate) cutoff_forced: bool,
     pub(crate) chance: Arc<Chance>,
+    /// Those who take away what was acknowledged.
+    pub(crate) undoing: Undoing,
+    /// Those who set and remove roots.
+    pub(crate) rooting: Undoing,
+    /// Contents that were removed below the runtime.
+    pub(crate) vanished: Mutex<BTreeSet<CAddr>>,
+    /// What requests computed that were given up.
+    pub(crate) left: Mutex<Vec<Left>>,
     trace: Mutex<Vec<String>>,
 }
 
@@ -50,6 +59,7 @@ impl World {
         let clock_of_executor = Arc::new(clock.clone());
         let executor = Slow {
             inner: InlineExecutor::new(Arc::new(functions.clone()), clock_of_executor),
+            clock: clock.clone(),
             chance: Arc::clone(&chance),
             width: 1 + random.below(3) as usize,
             all_resolved: cutoff_forced,
@@ -69,6 +79,8 @@ impl World {
             .executor(Arc::new(executor))
             .jobs(1 + random.below(4) as usize)
             .cache_bytes(random.below(2) * (1 << 20))
+            // Hardly enough for a value or two, or much more than is needed.
+            .memory(1 << [9, 10, 30][random.below(3) as usize])
             .cutoff(match cutoff_forced {
                 true => Cutoff::Always,
                 false => Cutoff::Auto,
@@ -82,6 +94,10 @@ impl World {
             clock,
             cutoff_forced,
             chance,
+            undoing: Undoing::default(),
+            rooting: Undoing::default(),
+            vanished: Mutex::default(),
+            left: Mutex::default(),
             trace: Mutex::default(),
         }
     }
@@ -182,6 +198,7 @@ pub(crate) fn silence_planned_panics() {
 #[derive(Debug)]
 struct Slow {
     inner: InlineExecutor,
+    clock: ManualClock,
     chance: Arc<Chance>,
     width: usize,
     all_resolved: bool,
@@ -241,7 +258,12 @@ impl Executor for Slow {
 
     async fn execute(&self, step: Step) -> Result<Executed> {
         let _busy = self.begin(&step);
+        let late = step.deadline.map(|deadline| self.clock.now() + deadline);
         give_way(self.chance.below(12)).await;
+        if late.is_some_and(|late| self.clock.now() >= late) {
+            let what = "the step was not done by its deadline";
+            return Err(Error::new(ErrorKind::Timeout, what));
+        }
         let executed = self.inner.execute(step).await;
         give_way(self.chance.below(12)).await;
         executed

@@ -10,6 +10,7 @@ use crate::forget::forget_outputs;
 use crate::index::{Index, Position};
 use crate::inner::Inner;
 use crate::open_stores::Alone;
+use crate::planted::{Fault, planted};
 
 /// Recipes that are walked at the most while everybody waits.
 const HURRY: usize = 4096;
@@ -27,7 +28,7 @@ impl Collector {
             // Who names these blobs in another graph passes the gate too, once it is known.
             self.inner.knows_all_graphs()?;
             // Little can have come in since; where it is much after all, the others go first.
-            if self.walk(HURRY).await? {
+            if planted(Fault::does_not_look_again) || self.walk(HURRY).await? {
                 return Ok(alone);
             }
         }
@@ -77,6 +78,9 @@ impl Collector {
             drop(alone);
             taken
         });
+        if planted(Fault::counts_a_batch_before_it_is_taken) {
+            return Ok(0);
+        }
         taking.await.unwrap_or_else(|source| {
             let what = "taking a batch away was interrupted";
             Err(Error::new(ErrorKind::Cancelled, what).caused_by(source))
@@ -104,10 +108,14 @@ impl Collector {
 /// Outputs go before their blobs, so that a kill leaves no output without its blob; recipes go last, so
 /// that what is left of a batch is found again.
 async fn take(inner: &Inner, recipes: &[CAddr], blobs: &[CAddr], remove: bool) -> Result<u64> {
+    if planted(Fault::removes_blobs_before_their_outputs) {
+        inner.blobs.remove(blobs).await?;
+    }
     forget_outputs(inner, recipes).await?;
     if !blobs.is_empty() {
         // A store that acknowledges before it is durable could bring the outputs back.
-        if inner.dag.capabilities().durability < DurabilityClass::PowerLoss {
+        let flushes = !planted(Fault::removes_blobs_without_a_flush);
+        if flushes && inner.dag.capabilities().durability < DurabilityClass::PowerLoss {
             inner.dag.flush().await?;
         }
         inner.remove_blobs_everywhere(blobs).await?;

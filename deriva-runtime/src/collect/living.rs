@@ -75,9 +75,11 @@ impl Collector {
     /// Lists everything. From before the first look on, what is leased is journaled.
     pub(super) async fn list(inner: &Arc<Inner>, options: Options) -> Result<Self> {
         let journal = inner.leases.journal();
-        let (recipes, blobs) = (Shelf::new(&inner.tokio), Shelf::new(&inner.tokio));
+        let spools = &inner.tallies.spools;
+        let recipes = Shelf::new(&inner.tokio).counted(spools.begin());
+        let blobs = Shelf::new(&inner.tokio).counted(spools.begin());
         // Without an index nothing can be looked up: what comes in now waits.
-        let mut journaled = Log::new();
+        let mut journaled = Log::new(spools.begin());
         let mut bytes = 0;
         let mut pages = inner.blobs.list(None).chunks(BATCH);
         while let Some(page) = pages.next().await {

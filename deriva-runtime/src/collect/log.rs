@@ -6,6 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use deriva_api::{CAddr, Error, Result};
 use tempfile::SpooledTempFile;
 
+use crate::in_use::Counted;
+
 /// Bytes that stay in memory.
 const IN_MEMORY: usize = 32 << 20;
 
@@ -15,14 +17,16 @@ pub(super) struct Log {
     file: SpooledTempFile,
     len: u64,
     read: u64,
+    _counted: Counted,
 }
 
 impl Log {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(counted: Counted) -> Self {
         Self {
             file: SpooledTempFile::new(IN_MEMORY),
             len: 0,
             read: 0,
+            _counted: counted,
         }
     }
 
@@ -72,7 +76,7 @@ mod tests {
     #[test]
     fn what_was_set_aside_comes_back_in_order() {
         let addrs: Vec<CAddr> = (0..100u8).map(|n| CAddr::of_blob(&[n])).collect();
-        let mut log = Log::new();
+        let mut log = Log::new(Counted::default());
         log.append(&addrs[..30]).unwrap();
         assert_eq!(log.next(20).unwrap(), addrs[..20]);
         log.append(&addrs[30..]).unwrap();

@@ -30,8 +30,7 @@ async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
             bytes: u64::MAX,
         };
         let planned = plan(inner, &claimant, &[target], &known, room).await;
-        let Planned::Whole(mut plan, claims) = planned.unwrap()
-        else {
+        let Planned::Whole(mut plan, claims) = planned.unwrap() else {
             panic!("there is room");
         };
         if plan.computes() > 0 && shuttle::rand::thread_rng().gen_bool(0.2) {

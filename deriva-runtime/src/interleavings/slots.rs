@@ -50,6 +50,6 @@ fn slots_are_never_more_than_there_are_and_none_is_lost() {
                 returned = slot.ended();
             }
         });
-        assert_eq!(slots.in_use(), 0);
+        assert_eq!(slots.in_use().0, 0);
     });
 }

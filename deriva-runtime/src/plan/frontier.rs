@@ -11,6 +11,7 @@ use crate::flights::{Joined, Landing};
 use crate::inner::Inner;
 use crate::invalidations::Moment;
 use crate::known::{Known, Seen};
+use crate::planted::{Fault, planted};
 use crate::survey::{Found, survey};
 
 /// Claims that nobody looks after yet; those still here when it is dropped are abandoned.
@@ -36,7 +37,9 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        self.inner.flights.abandon(self.addrs.drain(..));
+        if !planted(Fault::keeps_the_claims_of_a_failed_plan) {
+            self.inner.flights.abandon(self.addrs.drain(..));
+        }
     }
 }
 

@@ -8,9 +8,11 @@ use tokio::task::JoinHandle;
 
 use super::{Done, Run};
 use crate::flights::Landing;
+use crate::in_use::Counted;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
 use crate::plan::NodeId;
+use crate::planted::{Fault, hidden, planted};
 
 /// Records that are worth a commit while there is other work to do.
 const FULL_RECORDS: usize = 1024;
@@ -56,6 +58,7 @@ pub(super) enum Written {
 }
 
 /// What came of recording a batch.
+#[derive(Default)]
 pub(super) struct Recorded {
     divergences: Vec<Divergence>,
     /// Contents that were taken away before their records were written; these were left out.
@@ -171,6 +174,9 @@ impl Run {
     /// Writes everything that was computed, also after a failure: it need not be computed again.
     pub(super) async fn finish_commits(&mut self) {
         loop {
+            if planted(Fault::acknowledges_before_the_last_batch) {
+                return;
+            }
             self.commit(true);
             if !self.committing {
                 return;
@@ -179,7 +185,7 @@ impl Run {
                 Some(Done::Committed(committed)) => {
                     let failed = committed.result.is_err();
                     self.committed(committed);
-                    if failed {
+                    if failed || planted(Fault::acknowledges_after_the_first_batch) {
                         return;
                     }
                 }
@@ -194,6 +200,7 @@ impl Run {
 struct Flying {
     inner: Arc<Inner>,
     batch: Batch,
+    _counted: Counted,
 }
 
 impl Drop for Flying {
@@ -210,6 +217,7 @@ impl Drop for Flying {
 pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> JoinHandle<Committed> {
     // Made before the task, which may never run when the async runtime shuts down.
     let mut flying = Flying {
+        _counted: inner.tallies.commits.begin(),
         inner: Arc::clone(inner),
         batch,
     };
@@ -217,6 +225,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     // Until they are written, where the request that leases them may end before.
     let recorded = flying.batch.records.iter();
     let recorded = recorded.flat_map(|record| [record.addr, record.output.addr]);
+    let recorded = recorded.filter(|_| !planted(Fault::leases_nothing_that_it_records));
     let lease = inner.hold(recorded.collect());
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
@@ -231,18 +240,29 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
             strict,
             ..
         } = &flying.batch;
+        if planted(Fault::lands_before_it_writes) {
+            inner.flights.land(flying.batch.landing(), done);
+        }
         let refused = match way {
             Ok(()) => watch.refuses(records, also, *strict).await,
             Err(error) => Err(error),
         };
         let result = match refused {
             Ok(false) => write(&inner, &flying.batch).await.map(Written::Recorded),
-            Ok(true) => Ok(Written::Refused),
+            Ok(true) if !planted(Fault::refuses_nothing) => Ok(Written::Refused),
+            Ok(true) => write(&inner, &flying.batch).await.map(Written::Recorded),
             Err(error) => Err(error.during("commit")),
+        };
+        let result = match result {
+            Err(_) if planted(Fault::takes_a_failed_batch_for_written) => {
+                Ok(Written::Recorded(Recorded::default()))
+            }
+            result => result,
         };
         let mut batch = std::mem::take(&mut flying.batch);
         let landing = |record: &Record| match &result {
             Err(error) => Landing::Failed(error.clone()),
+            Ok(Written::Refused) if planted(Fault::hands_a_refused_batch_on) => done(record),
             Ok(Written::Refused) => Landing::Abandoned,
             Ok(Written::Recorded(recorded)) if recorded.gone.contains(&record.output.addr) => {
                 Landing::Abandoned
@@ -253,11 +273,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
                 };
                 match divergences.iter().find(of_it) {
                     Some(other) => Landing::Failed(divergent(other)),
-                    None => Landing::Done {
-                        output: record.output,
-                        blob: None,
-                        stored: true,
-                    },
+                    None => done(record),
                 }
             }
         };
@@ -268,10 +284,23 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     })
 }
 
+/// How a flight ends whose record is written.
+fn done(record: &Record) -> Landing {
+    Landing::Done {
+        output: record.output,
+        blob: None,
+        stored: true,
+    }
+}
+
 async fn write(inner: &Inner, batch: &Batch) -> Result<Recorded> {
     let written = async {
+        if planted(Fault::records_before_it_stores) {
+            inner.dag.record(&batch.records).await?;
+        }
         if !batch.blobs.is_empty() {
-            inner.blobs.put(&batch.blobs).await?;
+            let put = inner.blobs.put(&batch.blobs).await;
+            put.or_else(|error| hidden(Fault::takes_a_failed_put_for_done, error))?;
         }
         let gone = absent(inner, &batch.found).await?;
         let began = inner.clock.now();

@@ -15,12 +15,13 @@ use super::{Run, State};
 use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::plan::NodeId;
+use crate::planted::{Fault, planted};
 
 impl Drop for Run {
     fn drop(&mut self) {
         self.share_costs();
         let mut batch = std::mem::take(&mut self.batch);
-        if !batch.is_empty() {
+        if !batch.is_empty() && !planted(Fault::writes_nothing_of_a_dropped_request) {
             // The batch before may still be refused, so this one is not judged by itself.
             batch.strict = true;
             commit::spawn(&self.inner, batch, &self.watch);
@@ -33,6 +34,8 @@ impl Drop for Run {
         });
         let open = open.map(|node| self.plan.addr(node));
         let resolved = self.resolved.iter().filter(|(node, _)| left(node));
+        let open = open.filter(|_| !planted(Fault::keeps_the_flights_of_a_dropped_request));
+        let resolved = resolved.filter(|_| !planted(Fault::keeps_resolved_flights));
         let abandoned = open.chain(resolved.map(|(_, addr)| *addr));
         self.inner.flights.abandon(abandoned);
     }
@@ -51,7 +54,7 @@ impl Run {
             {
                 step.is_handed_over.store(true, Ordering::Release);
                 handed_over.insert(node);
-            } else {
+            } else if !planted(Fault::lets_steps_run_on) {
                 step.task.abort();
                 self.inner.nested.lend(self.plan.addr(node), None);
             }
@@ -112,12 +115,13 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
             }
             Landing::Done {
                 output: output_row,
-                stored: blob.is_none(),
+                stored: false,
                 blob,
             }
         }
         Ended::Executed(Err(error))
-            if !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled) =>
+            if !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled)
+                || planted(Fault::hands_the_timeout_of_a_step_on) =>
         {
             Landing::Failed(error)
         }

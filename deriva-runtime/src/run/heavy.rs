@@ -22,6 +22,7 @@ use crate::invalidations::Watch;
 use crate::leases::Lease;
 use crate::nesting::Nesting;
 use crate::plan::NodeId;
+use crate::planted::{Fault, planted};
 use crate::policy::StoreResults;
 use crate::request::Options;
 use crate::slots::{Slot, Ticket};
@@ -212,9 +213,18 @@ impl Run {
         let work = self.sliced(node, work);
         let (inner, sender) = (Arc::clone(&self.inner), self.executing.sender.clone());
         let handed_over = Arc::clone(&is_handed_over);
+        let counted = self.inner.tallies.steps.begin();
         let task = self.inner.tokio.spawn(async move {
             let ended = work.await;
-            let slot = slot.and_then(Slot::ended);
+            let slot = match planted(Fault::keeps_the_slot_of_a_failed_step)
+                && matches!(ended, Ended::Executed(Err(_)))
+            {
+                true => {
+                    std::mem::forget(slot);
+                    None
+                }
+                false => slot.and_then(Slot::ended),
+            };
             let outcome = Outcome {
                 ended,
                 slot,
@@ -222,9 +232,11 @@ impl Run {
             };
             if let Err(unwanted) = sender.send(outcome).await
                 && handed_over.load(Ordering::Acquire)
+                && !planted(Fault::lands_nothing_that_was_handed_over)
             {
                 hand_over::land(&inner, unwanted.0).await;
             }
+            drop(counted);
         });
         let task = task.abort_handle();
         let step = InFlight {

@@ -451,6 +451,10 @@ impl Run {
             )
             .with("addr", self.plan.addr(*target)));
         }
+        debug_assert!(
+            self.holds_targets_alone(),
+            "values are held that nobody needs, or bytes for no value"
+        );
         let unknown = || Error::new(ErrorKind::Internal, "a request ended without a result");
         let result = |target: &NodeId| match self.finished.get(target) {
             Some(stat) => (Ok(*stat), self.value(*target).cloned()),

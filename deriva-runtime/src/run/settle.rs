@@ -8,6 +8,7 @@ use super::{Run, State, saturated};
 use crate::event::{Event, Reuse};
 use crate::flights::Landing;
 use crate::plan::NodeId;
+use crate::planted::{Fault, planted};
 use crate::why::Reason;
 
 impl Run {
@@ -19,7 +20,9 @@ impl Run {
             cost,
         };
         if self.count_computed(node, output) {
-            self.settle(node, output, Some(blob), self.keeps(node, output));
+            let lost = self.plan.expected.contains_key(&node);
+            let record = !(lost && planted(Fault::stores_nothing_that_it_healed));
+            self.settle(node, output, Some(blob), record && self.keeps(node, output));
         }
     }
 
@@ -54,7 +57,8 @@ impl Run {
             how,
         });
         // What another request recorded under this very address is recorded.
-        let record = self.keeps(node, output) && !(stored && how == Reuse::Joined);
+        let theirs = stored || planted(Fault::stores_nothing_that_it_joined);
+        let record = self.keeps(node, output) && !(theirs && how == Reuse::Joined);
         self.settle(node, output, blob.filter(|_| !stored), record);
     }
 
@@ -114,6 +118,10 @@ impl Run {
                 Err(error) => self.fail(node, error),
             },
             Landing::Failed(error) => self.fail(node, error),
+            Landing::Abandoned if planted(Fault::fails_with_the_leader) => {
+                let what = "the request that computed it gave up";
+                self.fail(node, Error::new(ErrorKind::Cancelled, what));
+            }
             Landing::Abandoned if resolved.is_some() => self.cutoff.push(node),
             Landing::Abandoned => self.replan = true,
         }
@@ -228,16 +236,19 @@ impl Run {
             };
             self.batch.add(node, record, blob.clone(), lands);
         } else {
+            // Not recorded, though its blob may be in the store: found by cutoff, or left there by the executor.
             let landing = Landing::Done {
                 output,
                 blob: blob.clone(),
-                stored: blob.is_none(),
+                stored: false,
             };
             let landed = lands.then_some(addr).into_iter().chain(resolved);
             let landed = landed.map(|addr| (addr, landing.clone()));
             self.inner.land_unrecorded(self.watch.since(), landed);
         }
-        self.release_inputs(node);
+        if !planted(Fault::keeps_the_inputs_of_what_is_done) {
+            self.release_inputs(node);
+        }
         if self.nodes[at].is_target {
             self.finished.insert(node, output.stat());
         }
@@ -267,12 +278,19 @@ impl Run {
         self.nodes[node as usize].state = State::Failed;
         self.loan_ended(node);
         self.failures.insert(node, error.clone());
-        self.release_inputs(node);
+        if !planted(Fault::keeps_the_inputs_of_what_it_gives_up) {
+            self.release_inputs(node);
+        }
         let own = self.plan.recipe(node).map(|_| self.plan.addr(node));
-        let ended = own.into_iter().chain(self.resolved.remove(&node));
+        let resolved = self.resolved.remove(&node);
+        let resolved = resolved.filter(|_| !planted(Fault::keeps_the_resolved_flight_of_a_failure));
+        let own = own.filter(|_| !planted(Fault::tells_nobody_of_failures));
+        let ended = own.into_iter().chain(resolved);
         // That this request ran out of time is no failure for those who wait with it.
         let landing = match error.kind() {
-            ErrorKind::Timeout | ErrorKind::Cancelled => Landing::Abandoned,
+            ErrorKind::Timeout | ErrorKind::Cancelled if !planted(Fault::hands_a_timeout_on) => {
+                Landing::Abandoned
+            }
             _ => Landing::Failed(error.clone()),
         };
         let ended = ended.map(|addr| (addr, landing.clone()));

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use deriva_api::{Blob, Output, Record};
 
-use super::Run;
+use super::{NodeState, Run};
 use crate::inner::Inner;
 use crate::memory::Account;
 use crate::plan::{NodeId, Task};
+use crate::planted::{Fault, planted};
 
 /// What holding a value costs beside its bytes: its place in the pool and the header of its bytes.
 const OVERHEAD: u64 = 128;
@@ -71,6 +72,13 @@ impl Values {
         self.pool.get(place.0 as usize)?.as_ref()
     }
 
+    /// Whether the account has what the values take, no more and no less.
+    fn are_accounted_for(&self) -> bool {
+        let held = self.pool.iter().flatten();
+        let sizes = held.map(|held| held.blob.len() + OVERHEAD);
+        self.account.held() == sizes.sum::<u64>()
+    }
+
     /// Bytes beyond the budget, were there `more`.
     pub(super) fn excess(&mut self, more: u64) -> u64 {
         self.account.excess(more)
@@ -93,7 +101,9 @@ impl Values {
     fn take(&mut self, place: Place) -> Option<Held> {
         let held = self.pool.get_mut(place.0 as usize)?.take()?;
         self.free.push(place.0);
-        self.account.give_back(held.blob.len() + OVERHEAD);
+        if !planted(Fault::keeps_the_bytes_of_values) {
+            self.account.give_back(held.blob.len() + OVERHEAD);
+        }
         Some(held)
     }
 }
@@ -124,6 +134,12 @@ impl Run {
         if at.consumers == 0 {
             self.values.take(std::mem::take(&mut at.value));
         }
+    }
+
+    /// Whether nothing is held beside the values of targets, as it must be when all is finished.
+    pub(super) fn holds_targets_alone(&self) -> bool {
+        let is_right = |at: &NodeState| at.is_target || self.values.get(at.value).is_none();
+        self.values.are_accounted_for() && self.nodes.iter().all(is_right)
     }
 
     /// The store has the values of these nodes: they may go when memory is short.

@@ -34,6 +34,7 @@ mod executor_support;
 mod materializer_cancellation;
 mod materializer_collection;
 mod materializer_concurrency;
+mod materializer_ends;
 mod materializer_failures;
 mod materializer_faults;
 mod materializer_outputs;
@@ -76,5 +77,6 @@ files! { $
     each_materializer_case: materializer_requests as each_materializer_requests_case,
         materializer_outputs as each_materializer_outputs_case, materializer_failures as each_materializer_failures_case,
         materializer_collection as each_materializer_collection_case, materializer_concurrency as each_materializer_concurrency_case,
-        materializer_cancellation as each_materializer_cancellation_case, materializer_faults as each_materializer_faults_case;
+        materializer_cancellation as each_materializer_cancellation_case, materializer_ends as each_materializer_ends_case,
+        materializer_faults as each_materializer_faults_case;
 }

@@ -12,6 +12,7 @@ mod step;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use deriva_api::{
     FunctionId, OpenedStore, Recipe, Result,
 };
 use deriva_testkit::{Materialized, Materializer, MaterializerFixture, Request, Setup};
+use futures::TryFutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::RwLock;
@@ -116,8 +118,21 @@ impl Small {
             true => self.hold(&[]).await,
             false => self.hold(&request.targets).await,
         };
-        let plan = self.plan(&request.targets).await?;
-        self.run(plan, &request).await
+        // What stays where it is not taken out again: for breaks alone.
+        let dropped = self.broken(Break::keeps_a_lease_where_a_request_is_dropped);
+        let kept = dropped.then(|| ManuallyDrop::new(self.note(&request.targets)));
+        let plan = self.plan(&request.targets);
+        let done = plan.and_then(|plan| self.run(plan, &request)).await;
+        drop(kept.map(ManuallyDrop::into_inner));
+        let keeps = match done.as_ref().err().map(Error::kind) {
+            None => false,
+            Some(ErrorKind::Full) => self.broken(Break::keeps_a_lease_where_the_store_fails),
+            Some(_) => self.broken(Break::keeps_a_lease_where_a_request_fails),
+        };
+        if keeps {
+            std::mem::forget(self.note(&request.targets));
+        }
+        done
     }
 }
 
@@ -138,12 +153,7 @@ impl Materializer for Small {
             true => None,
             false => request.deadline,
         };
-        let late = async {
-            match deadline {
-                None => std::future::pending().await,
-                Some(deadline) => self.0.clock.sleep(deadline).await,
-            }
-        };
+        let late = self.late(deadline);
         if self.broken(Break::goes_on_when_nobody_asks) {
             let own = self.clone();
             let task = self.0.tokio.spawn(async move { own.fulfil(request).await });
@@ -154,7 +164,7 @@ impl Materializer for Small {
         tokio::select! {
             biased;
             done = self.fulfil(request) => done,
-            () = late => Err(Error::new(ErrorKind::Timeout, "it took too long")),
+            error = late => Err(error),
         }
     }
 
@@ -196,6 +206,17 @@ impl Materializer for Small {
 
     async fn collect(&self) -> Result<()> {
         self.take_what_nobody_needs().await
+    }
+
+    fn in_use(&self) -> Vec<(&'static str, u64)> {
+        let flights = self.0.flights.lock().len() as u64;
+        let leases = self.0.stores.leases.lock().len() as u64;
+        let slots = self.0.jobs - self.0.slots.free();
+        vec![
+            ("flights", flights),
+            ("leases", leases),
+            ("slots", slots as u64),
+        ]
     }
 }
 

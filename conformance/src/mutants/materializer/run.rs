@@ -203,6 +203,7 @@ impl Run {
             times: self.plan.dependents.get(&addr).map_or(1, Vec::len),
             is_target: request.targets.contains(&addr),
             priority: Arc::new(AtomicI32::new(request.priority)),
+            deadline: request.deadline,
         })
     }
 

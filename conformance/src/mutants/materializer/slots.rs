@@ -26,6 +26,10 @@ impl Slots {
         Arc::new(Self(Mutex::new(State { free, waiting })))
     }
 
+    pub(super) fn free(&self) -> usize {
+        self.0.lock().free
+    }
+
     pub(super) fn ask(self: &Arc<Self>, priority: &Priority) -> oneshot::Receiver<Slot> {
         let (sender, receiver) = oneshot::channel();
         self.0.lock().waiting.push((priority.clone(), sender));
