@@ -167,7 +167,8 @@ async fn a_collection_is_done_when_it_says_so() {
 async fn what_a_scrub_healed_is_stored() {
     for results in [StoreResults::All, StoreResults::None] {
         let works = Works::with(|builder| builder.store_results(results)).await;
-        let top = works.recipe("concat", &[works.leaf("leaf").await]).await;
+        let leaf = works.leaf("leaf").await;
+        let top = works.recipe("concat", &[leaf, leaf]).await;
         let request = works
             .deriva
             .materialize(top)

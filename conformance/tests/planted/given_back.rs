@@ -1,15 +1,17 @@
 //! R1: whatever becomes of it, who is at work gives back what it held; and what is held is told.
 
 use std::future::IntoFuture;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use conformance::UriFixture;
 use conformance::runtime::DerivaFixture;
 use deriva::{CAddr, Deriva, ErrorKind, Event, InUse, StoreResults};
 use deriva_testkit::{Operation, Subject, Suite, give_way};
+use futures::executor::block_on;
+use parking_lot::Mutex;
 
-use crate::steps::{Works, in_time, settle, until};
+use crate::steps::{LONG, Works, in_time, settle, until};
 
 const KIB: u64 = 1 << 10;
 
@@ -265,4 +267,39 @@ impl tokio::io::AsyncRead for Broken {
         self.left -= some;
         Poll::Ready(Ok(()))
     }
+}
+
+/// What a nested request waits for, as somebody else computes it, is noted while it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nested_wait_is_noted_while_it_lasts() {
+    let asked: Arc<OnceLock<(Deriva, CAddr)>> = Arc::default();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (gone, known) = (Mutex::new(gone), Arc::clone(&asked));
+    let deriva = deriva::builder()
+        .store("memory:")
+        .jobs(4)
+        .function("slow", "1", move |_, _| {
+            gone.lock().recv().ok();
+            Ok("slow".into())
+        })
+        .function("ask", "1", move |_, _| {
+            let (deriva, addr) = known.get().unwrap();
+            block_on(deriva.get(*addr))
+        })
+        .build()
+        .await
+        .unwrap();
+    let slow = deriva.recipe("slow", "1").insert().await.unwrap();
+    let ask = deriva.recipe("ask", "1").insert().await.unwrap();
+    asked.set((deriva.clone(), slow)).ok();
+    let first = tokio::spawn(deriva.materialize(slow).into_future());
+    until("the step that is waited for", || deriva.in_use().steps > 0).await;
+    let second = tokio::spawn(deriva.materialize(ask).into_future());
+    until("the nested wait", || deriva.in_use().nested_waits > 0).await;
+    go.send(()).unwrap();
+    for request in [first, second] {
+        request.await.unwrap().unwrap();
+    }
+    let left = deriva.given_back(LONG).await;
+    assert!(left.is_zero(), "not given back: {left:?}");
 }

@@ -51,7 +51,7 @@ noticed! {
         keeps_the_flights_of_a_dropped_request, keeps_resolved_flights, keeps_the_resolved_flight_of_a_failure,
         forgets_what_it_claimed, keeps_the_claims_of_a_failed_plan, keeps_watches, keeps_invalidations, keeps_pins,
         keeps_a_permit, tells_nobody_of_failures, fails_with_the_leader, records_before_it_stores;
-    given_back::the_cases_of_r1: keeps_nested_waits;
+    given_back::a_nested_wait_is_noted_while_it_lasts: keeps_nested_waits;
     joined::a_step_ends_with_the_last_who_waits_for_it: lets_steps_run_on;
     joined::a_timeout_of_the_leader_is_not_that_of_who_joined: hands_a_timeout_on;
     joined::a_timeout_of_a_step_that_was_handed_over_is_not_that_of_who_joined: hands_the_timeout_of_a_step_on;
@@ -61,7 +61,7 @@ noticed! {
         hands_on_what_was_forgotten, refuses_nothing;
     joined::what_is_carried_over_goes_where_something_was_forgotten: carries_over_what_was_forgotten;
     collected::what_is_put_again_stays: put_leases_nothing, put_reader_notes_nothing;
-    collected::what_is_inserted_and_what_it_needs_stays: insert_leases_no_inputs;
+    collected::what_an_insert_under_way_needs_stays: insert_leases_no_inputs;
     collected::what_is_rooted_or_leased_stays: set_root_leases_nothing, takes_what_was_met_since;
     collected::what_is_leased_at_the_last_moment_stays: does_not_look_again;
     collected::what_a_request_needs_stays: a_request_leases_nothing;
