@@ -99,6 +99,14 @@ impl Deriva {
         }
     }
 
+    /// For each request that waits for slots of the executor: the priority that it has by now, with what is lent to
+    /// it, and for how many it waits.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn wishes(&self) -> Vec<(i32, usize)> {
+        self.inner.slots.wishes()
+    }
+
     /// Waits until nothing is in use, `patience` at the most; answers with what is in use then.
     #[doc(hidden)]
     pub async fn given_back(&self, patience: Duration) -> InUse {

@@ -139,6 +139,15 @@ impl Slots {
     }
 }
 
+impl Slots {
+    /// For each request that wishes for slots: at what level, and for how many.
+    pub(crate) fn wishes(&self) -> Vec<(i32, usize)> {
+        let state = self.state.lock();
+        let wishing = state.parties.iter().filter(|party| party.wanted > 0);
+        wishing.map(|party| (party.level, party.wanted)).collect()
+    }
+}
+
 impl Ticket {
     /// Wishes for `count` slots in all that are not taken yet, in place of what was wished before, and takes one
     /// that is granted.
