@@ -11,7 +11,7 @@ use deriva_testkit::{Operation, Subject, Suite, give_way};
 use futures::executor::block_on;
 use parking_lot::Mutex;
 
-use crate::steps::{LONG, Works, in_time, settle, until};
+use crate::steps::{Works, in_time, patience, settle, until};
 
 const KIB: u64 = 1 << 10;
 
@@ -300,6 +300,6 @@ async fn a_nested_wait_is_noted_while_it_lasts() {
     for request in [first, second] {
         request.await.unwrap().unwrap();
     }
-    let left = deriva.given_back(LONG).await;
+    let left = deriva.given_back(patience()).await;
     assert!(left.is_zero(), "not given back: {left:?}");
 }

@@ -15,8 +15,11 @@ use deriva_testkit::{FaultLayer, ModelStore};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// Longer than anything takes that does not hang.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+/// Longer than anything takes that does not hang; where a fault is planted that may hang, not so long.
+pub(crate) fn patience() -> Duration {
+    let is_planted = std::env::var_os(deriva_runtime::planted::SWITCH).is_some();
+    Duration::from_secs(if is_planted { 5 } else { 60 })
+}
 
 /// A runtime over the model store, the faults of that store, and the hand on its heavy steps.
 pub(crate) struct Works {
@@ -118,7 +121,7 @@ impl Works {
 
     /// R1: all is given back.
     pub(crate) async fn is_idle(&self) {
-        let left = self.deriva.given_back(LONG).await;
+        let left = self.deriva.given_back(patience()).await;
         assert!(left.is_zero(), "not given back: {left:?}");
     }
 }
@@ -135,7 +138,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// What `work` gives. It fails where that takes much too long.
 pub(crate) async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(LONG, work).await;
+    let done = tokio::time::timeout(patience(), work).await;
     done.unwrap_or_else(|_| panic!("it hangs: {what}"))
 }
 

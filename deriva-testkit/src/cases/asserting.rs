@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_not_so_is_quoted() {
-        let some = vec![1];
+        let some = [1];
         let (told, line) = (told(|| assert!(some.is_empty(), "it has {}", 1)), line!());
         let expected = format!("{}:{line}: not so: some.is_empty(): it has 1", file!());
         std::assert_eq!(told, expected);
