@@ -1,6 +1,6 @@
 //! Faults of the runtime itself, planted on purpose: each is a line that is wrong while its switch is on.
 //!
-//! They exist with the feature `planted` only; without it [`planted`] is `false` at compile time. A test switches
+//! They exist with the feature `planted` only; without it `planted` is `false` at compile time. A test switches
 //! one on by the environment variable [`SWITCH`] of a process of its own, and holds that the process fails: a
 //! fault that nothing notices is a hole in the suite. `conformance/tests/planted/` names who must notice each.
 
