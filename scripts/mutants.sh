@@ -3,7 +3,7 @@
 # of this repository, runs the unit tests of deriva-runtime, and tells which changes nobody noticed. What those tests
 # miss may be held by the simulation and by `conformance/tests/planted/`, so each miss is looked at by hand.
 #
-#   scripts/mutants.sh [SHARD]    SHARD is K/N: the K-th of N parts, from 0; default 0/1, which is all
+#   scripts/mutants.sh [SHARD]    SHARD is K/N: every N-th change from the K-th on; default 0/1, which is all of them
 #
 # MUTANTS_FILES names other files (space between), MUTANTS_SECONDS another limit for one run of the tests, and
 # MUTANTS_OUT where `mutants.out/` with the lists goes (default: the folder for temporary files).
@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 shard="${1:-0/1}"
 seconds="${MUTANTS_SECONDS:-120}"
 out="${MUTANTS_OUT:-${TMPDIR:-/tmp}}"
-default='leases slots memory flights invalidations nesting known'
+default='leases slots memory flights invalidations nesting known claimant'
 read -r -a names <<<"${MUTANTS_FILES:-$default}"
 
 command -v cargo-mutants >/dev/null || {
@@ -28,8 +28,8 @@ done
 
 # A mutant that is missed is what this is for, and no failure of the script: 2 is missed, 3 is timed out.
 status=0
-cargo mutants --package deriva-runtime "${files[@]}" --shard "$shard" --jobs 1 --timeout "$seconds" --output "$out" \
-    --no-shuffle --baseline run -- --lib || status=$?
+cargo mutants --package deriva-runtime "${files[@]}" --shard "$shard" --sharding round-robin --jobs 1 --timeout "$seconds" --output "$out" \
+    --no-shuffle --baseline run --cargo-arg=--lib || status=$?
 case "$status" in 0 | 2 | 3) ;; *) exit "$status" ;; esac
 
 count() { wc -l <"$out/mutants.out/$1.txt"; }

@@ -27,6 +27,8 @@ pub struct InUse {
     pub pinned: u64,
     /// Slots of the executor.
     pub slots: u64,
+    /// Requests that may ask for slots.
+    pub tickets: u64,
     /// Wishes for a slot that somebody still has.
     pub wishes: u64,
     /// Flights that have not landed.
@@ -52,7 +54,7 @@ impl InUse {
 
     /// Each number by its name.
     #[must_use]
-    pub fn counts(&self) -> [(&'static str, u64); 14] {
+    pub fn counts(&self) -> [(&'static str, u64); 15] {
         [
             ("leases", self.leases),
             ("journals", self.journals),
@@ -61,6 +63,7 @@ impl InUse {
             ("memory", self.memory),
             ("pinned", self.pinned),
             ("slots", self.slots),
+            ("tickets", self.tickets),
             ("wishes", self.wishes),
             ("flights", self.flights),
             ("steps", self.steps),
@@ -78,7 +81,7 @@ impl Deriva {
     #[must_use]
     pub fn in_use(&self) -> InUse {
         let inner = &self.inner;
-        let (slots, wishes) = inner.slots.in_use();
+        let (slots, tickets, wishes) = inner.slots.in_use();
         let (leases, journals) = inner.leases.in_use();
         let (watches, invalidations) = inner.invalidations.in_use();
         InUse {
@@ -89,6 +92,7 @@ impl Deriva {
             memory: inner.memory.held(),
             pinned: inner.cache.stats().pinned_bytes,
             slots,
+            tickets,
             wishes,
             flights: inner.flights.in_use(),
             steps: inner.tallies.steps.count(),

@@ -92,6 +92,8 @@ faults! {
     keeps_the_bytes_of_accounts,
     /// A value that is taken back from the budget is added again.
     pays_back_twice,
+    /// A request that ends goes on to be one that may ask for slots.
+    keeps_tickets,
     /// A step that fails keeps its slot.
     keeps_the_slot_of_a_failed_step,
     /// A request that is dropped keeps its flights.
@@ -134,6 +136,8 @@ faults! {
     hands_on_what_was_forgotten,
     /// Results that are carried over to a new plan stay although something was forgotten.
     carries_over_what_was_forgotten,
+    /// What is forgotten stays in the memory cache.
+    serves_what_was_forgotten,
     /// What relies on a forgotten output is recorded.
     refuses_nothing,
 
@@ -156,6 +160,10 @@ faults! {
     does_not_look_again,
     /// A collection takes what was met since it was found.
     takes_what_was_met_since,
+    /// A collection takes a blob that was named since it was found unreferenced.
+    takes_blobs_that_were_named_since,
+    /// A quota drops what was leased since it was chosen.
+    drops_what_was_leased_since,
 }
 
 /// Whether this fault is on.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::planted::{Fault, planted};
 use crate::sync::Mutex;
 
 /// All slots of an executor.
@@ -132,10 +133,11 @@ impl Slots {
     }
 
     /// How many slots are held, and how many are wished for.
-    pub(crate) fn in_use(&self) -> (u64, u64) {
+    pub(crate) fn in_use(&self) -> (u64, u64, u64) {
         let state = self.state.lock();
         let wishes = state.parties.iter().map(|party| party.wanted as u64);
-        ((state.count - state.free) as u64, wishes.sum())
+        let slots = state.count - state.free;
+        (slots as u64, state.parties.len() as u64, wishes.sum())
     }
 }
 
@@ -207,7 +209,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.leave();
+        if !planted(Fault::keeps_tickets) {
+            self.leave();
+        }
     }
 }
 

@@ -97,6 +97,21 @@ async fn an_invalidation_is_done_when_it_says_so() {
     works.is_idle().await;
 }
 
+/// What is forgotten is served from nowhere, not even from memory.
+#[tokio::test]
+async fn what_is_forgotten_is_served_from_nowhere() {
+    let works = Works::new().await;
+    let one = works.recipe("version", &[]).await;
+    for version in ["1", "2", "3"] {
+        works.version.store(version.parse().unwrap(), SeqCst);
+        works.deriva.invalidate(one).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(works.deriva.get(one).await.unwrap(), version);
+        }
+    }
+    works.is_idle().await;
+}
+
 /// A collection takes no blob of an output whose loss it could not make durable: after a crash the output would
 /// be there without its blob.
 #[tokio::test]

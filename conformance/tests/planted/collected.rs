@@ -160,6 +160,70 @@ async fn what_is_leased_at_the_last_moment_stays() {
     works.is_idle().await;
 }
 
+/// So does a blob that is rooted at that moment.
+#[tokio::test]
+async fn a_blob_that_is_rooted_at_the_last_moment_stays() {
+    let works = Works::new().await;
+    let leaf = works.leaf("leaf").await;
+    works.faults.faults().hang(Operation::BlobPut);
+    let deriva = works.deriva.clone();
+    let putting = tokio::spawn(async move { deriva.put("it holds the batch up").await });
+    settle().await;
+    let collecting = begin(&works);
+    settle().await;
+    let deriva = works.deriva.clone();
+    let rooting = tokio::spawn(async move { deriva.set_root("leaf", leaf).await });
+    settle().await;
+    assert!(!collecting.is_finished() && !rooting.is_finished());
+    works.faults.faults().clear();
+    putting.await.unwrap().unwrap();
+    rooting.await.unwrap().unwrap();
+    let collected = in_time("the collection", collecting).await.unwrap();
+    assert_eq!(collected.unwrap().blobs, 0);
+    assert!(works.has_blob(leaf).await);
+    works.is_idle().await;
+}
+
+/// So does an output that a quota is about to drop.
+#[tokio::test]
+async fn what_is_leased_before_a_quota_drops_it_stays() {
+    for is_leased in [false, true] {
+        let works = Works::new().await;
+        let below = works.recipe("big", &[works.leaf("leaf").await]).await;
+        let top = works.recipe("big", &[below]).await;
+        works.deriva.materialize(top).await.unwrap();
+        works.deriva.set_root("top", top).await.unwrap();
+        works.faults.faults().hang(Operation::BlobPut);
+        let deriva = works.deriva.clone();
+        let putting = tokio::spawn(async move { deriva.put("it holds the batch up").await });
+        settle().await;
+        let policy = CollectPolicy::default().derived_bytes_at_most(0);
+        let collecting = works.deriva.collect().policy(policy);
+        let collecting = tokio::spawn(collecting.into_future());
+        settle().await;
+        assert!(!collecting.is_finished());
+        let lease = works.deriva.lease();
+        let leasing = async {
+            if is_leased {
+                lease.protect(below).await;
+            }
+        };
+        let going_on = async {
+            settle().await;
+            works.faults.faults().clear();
+        };
+        futures::join!(leasing, going_on);
+        putting.await.unwrap().unwrap();
+        in_time("the collection", collecting)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(works.output(below).await.is_some(), is_leased);
+        drop(lease);
+        works.is_idle().await;
+    }
+}
+
 /// So does what a request needs from its first step to its last, though nothing names it.
 #[tokio::test]
 async fn what_a_request_needs_stays() {

@@ -40,6 +40,7 @@ noticed! {
     acknowledged::a_dropped_request_stores_what_it_computed: writes_nothing_of_a_dropped_request;
     acknowledged::an_invalidation_forgets_what_was_on_its_way: forgets_before_writes_are_through;
     acknowledged::an_invalidation_is_done_when_it_says_so: forgets_all_but_the_last_batch;
+    acknowledged::what_is_forgotten_is_served_from_nowhere: serves_what_was_forgotten;
     acknowledged::a_collection_is_done_when_it_says_so: counts_a_batch_before_it_is_taken;
     acknowledged::a_collection_removes_no_blob_before_the_graph_is_flushed: removes_blobs_without_a_flush;
     acknowledged::a_collection_removes_no_blob_before_its_output_is_forgotten: removes_blobs_before_their_outputs;
@@ -48,7 +49,7 @@ noticed! {
         lands_before_it_writes, takes_a_failed_put_for_done, stores_nothing_that_it_healed, keeps_dropped_leases,
         keeps_the_journal, keeps_an_index, keeps_the_inputs_of_what_it_gives_up, keeps_the_inputs_of_what_is_done,
         keeps_the_bytes_of_values, keeps_the_bytes_of_accounts, pays_back_twice, keeps_the_slot_of_a_failed_step,
-        keeps_the_flights_of_a_dropped_request, keeps_resolved_flights, keeps_the_resolved_flight_of_a_failure,
+        keeps_tickets, keeps_the_flights_of_a_dropped_request, keeps_resolved_flights, keeps_the_resolved_flight_of_a_failure,
         forgets_what_it_claimed, keeps_the_claims_of_a_failed_plan, keeps_watches, keeps_invalidations, keeps_pins,
         keeps_a_permit, tells_nobody_of_failures, fails_with_the_leader, records_before_it_stores;
     given_back::a_nested_wait_is_noted_while_it_lasts: keeps_nested_waits;
@@ -64,6 +65,8 @@ noticed! {
     collected::what_an_insert_under_way_needs_stays: insert_leases_no_inputs;
     collected::what_is_rooted_or_leased_stays: set_root_leases_nothing, takes_what_was_met_since;
     collected::what_is_leased_at_the_last_moment_stays: does_not_look_again;
+    collected::a_blob_that_is_rooted_at_the_last_moment_stays: takes_blobs_that_were_named_since;
+    collected::what_is_leased_before_a_quota_drops_it_stays: drops_what_was_leased_since;
     collected::what_a_request_needs_stays: a_request_leases_nothing;
     collected::what_is_being_recorded_stays: leases_nothing_that_it_records;
     collected::what_is_got_stays_until_it_is_read: get_leases_nothing;
