@@ -13,7 +13,9 @@
 //!   <= 1`. Where cutoff is forced, a blob that vanished may also be made through a recipe that has no output
 //!   yet, which is no healing: there each client may once more take what somebody removed. And of two recipes that
 //!   do the same work, in a graph that roots keep no more, one may be collected with its output before the other
-//!   is computed, for a graph that stands on it: what is taken of such a graph counts apart.
+//!   is computed, for a graph that stands on it: the output under the resolved address goes with the first that is
+//!   collected (`deriva-runtime/src/forget.rs`). What is taken of such a graph counts apart; of the recipe itself it
+//!   still holds.
 //!
 //! So all executions are distinct addresses, heals, failures, and steps of requests that ended early.
 //!
@@ -404,6 +406,15 @@ impl Hammer {
         }
     }
 
+    /// How often more a result may be taken as its blob was removed, beside heals.
+    fn removed(&self, tally: &Tally) -> u64 {
+        if self.cutoff_forced {
+            tally.vanished * CLIENTS
+        } else {
+            0
+        }
+    }
+
     /// The accounts.
     fn check(&self) {
         let mut all: HashMap<CAddr, Tally> = HashMap::new();
@@ -429,6 +440,15 @@ impl Hammer {
             tally.healed += heard.healed;
             tally.late += heard.late;
         }
+        // What is late excuses one that does the same work. A recipe itself is collected when nobody can need it any
+        // more, so that none is taken twice.
+        for (addr, heard) in self.taken.lock().iter() {
+            let removed = self.removed(&all[&keys[addr]]);
+            assert!(
+                heard.taken <= 1 + removed + heard.healed,
+                "{addr} itself was computed again: {heard:?}"
+            );
+        }
         let (mut calls, mut failed, mut taken, mut healed, mut left) = (0, 0, 0, 0, 0);
         for (key, tally) in &all {
             let worked = tally.calls - tally.failed;
@@ -440,13 +460,8 @@ impl Hammer {
                 worked <= tally.taken + tally.left,
                 "{key} was computed for nobody: {tally:?}"
             );
-            let removed = if self.cutoff_forced {
-                tally.vanished * CLIENTS
-            } else {
-                0
-            };
             assert!(
-                tally.taken <= 1 + removed + tally.healed + tally.late,
+                tally.taken <= 1 + self.removed(tally) + tally.healed + tally.late,
                 "{key} was computed again: {tally:?}"
             );
             calls += tally.calls;
