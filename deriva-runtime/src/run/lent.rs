@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use deriva_api::{AddrTable, BuildAddrHasher, CAddr};
+use deriva_api::{AddrTable, CAddr};
 
+use super::wanted::Wanted;
 use super::{Run, State};
 use crate::claimant::Urgency;
 use crate::flights::JoinId;
@@ -21,8 +22,8 @@ pub(super) struct Lent {
     base: Urgency,
     /// Where each address stands in the plan.
     places: AddrTable,
-    /// What is lent for claims of this run: of nodes, or of their resolved addresses.
-    wanted: HashMap<CAddr, (NodeId, Urgency), BuildAddrHasher>,
+    /// What is lent for claims of this run.
+    wanted: Wanted,
     /// For each node, what is lent to it and to what needs it; empty where nothing is.
     raised: Vec<Urgency>,
     /// What nodes of this run wait for in others.
@@ -65,7 +66,7 @@ impl Lent {
         Self {
             base,
             places: AddrTable::new(),
-            wanted: HashMap::default(),
+            wanted: Wanted::default(),
             raised: Vec::new(),
             joins: HashMap::new(),
             hurry: false,
@@ -94,8 +95,9 @@ impl Lent {
 
     /// The highest priority of a node of the run.
     fn top(&self) -> i32 {
-        let lent = self.wanted.values().map(|(_, urgency)| urgency.priority);
-        lent.fold(self.base.priority, i32::max)
+        self.base
+            .priority
+            .max(self.wanted.top().unwrap_or(i32::MIN))
     }
 }
 
@@ -115,11 +117,8 @@ impl Run {
                 continue;
             };
             let lent = self.inner.flights.lent(addr, &self.claimant);
-            let before = match lent {
-                Some(lent) => self.lent.wanted.insert(addr, (node, lent)),
-                None => self.lent.wanted.remove(&addr),
-            };
-            let before = before.map_or(Urgency::NONE, |(_, before)| before);
+            let before = self.lent.wanted.set(node, addr, lent);
+            let before = before.unwrap_or(Urgency::NONE);
             let lent = lent.unwrap_or(Urgency::NONE);
             anew |= before.and(lent) != lent;
             grown.push((node, lent));
@@ -170,10 +169,7 @@ impl Run {
 
     fn raise_anew(&mut self) {
         self.lent.raised.clear();
-        self.lent
-            .wanted
-            .retain(|_, (node, _)| self.nodes[*node as usize].state == State::Open);
-        let wanted: Vec<(NodeId, Urgency)> = self.lent.wanted.values().copied().collect();
+        let wanted: Vec<(NodeId, Urgency)> = self.lent.wanted.iter().collect();
         for (node, lent) in wanted {
             self.raise(node, lent);
         }
@@ -233,12 +229,7 @@ impl Run {
 
     /// A node is finished, or failed: nobody waits for it any more.
     pub(super) fn loan_ended(&mut self, node: NodeId) {
-        if self.lent.wanted.is_empty() {
-            return;
-        }
-        let before = self.lent.wanted.len();
-        self.lent.wanted.retain(|_, (of, _)| *of != node);
-        if self.lent.wanted.len() < before {
+        if !self.lent.wanted.is_empty() && self.lent.wanted.end_of(node) {
             self.lent.hurry = true;
             self.executing.set_top(self.lent.top());
         }

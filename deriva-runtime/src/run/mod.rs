@@ -12,7 +12,7 @@
 //! | heavy functions on the executor | `heavy.rs` |
 //! | results, failures, flights of others | `settle.rs`, lost blobs in `lost.rs` |
 //! | writing behind | `commit.rs` |
-//! | what goes first as others wait for it | `lent.rs` |
+//! | what goes first as others wait for it | `lent.rs`, over `wanted.rs` |
 //! | longest remaining path first | `order.rs` |
 //! | how far it is | `progress.rs` |
 //! | what is told to a timeline | `timeline.rs` |
@@ -32,6 +32,7 @@ mod progress;
 mod settle;
 mod timeline;
 mod values;
+mod wanted;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
