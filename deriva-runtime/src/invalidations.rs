@@ -313,6 +313,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_that_refuses_on_its_own_does_so_only_where_something_was_forgotten() {
+        let inner = inner().await;
+        let early = Watch::new(&inner);
+        assert!(!early.refuse_if_moved() && !early.is_refused());
+        drop(inner.invalidations.begin(&barring(&[addr(1)])));
+        let late = Watch::new(&inner);
+        assert!(!late.refuse_if_moved() && !late.is_refused());
+        assert!(early.refuse_if_moved() && early.is_refused());
+        assert!(early.refuses(&[record(2)], &[], false).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn an_invalidation_is_held_no_longer_than_somebody_may_ask_for_it() {
         let inner = inner().await;
         let held = || inner.invalidations.state.read().entries.len();

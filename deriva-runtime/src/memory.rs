@@ -138,7 +138,44 @@ fn field(file: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use deriva_api::{Blob, BlobStore, DagStore};
+    use deriva_testkit::ModelStore;
+
     use super::*;
+    use crate::DerivaBuilder;
+
+    async fn inner(memory: u64) -> Arc<Inner> {
+        let store = ModelStore::new();
+        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
+            (Arc::new(store.clone()), Arc::new(store));
+        let builder = DerivaBuilder::new().blobs(blobs).dag(dag).memory(memory);
+        builder.build().await.unwrap().inner
+    }
+
+    #[tokio::test]
+    async fn an_excess_is_what_the_cache_could_not_yield() {
+        const LIMIT: u64 = 1 << 20;
+        let inner = inner(LIMIT).await;
+        assert_eq!(inner.memory.limit(), LIMIT);
+        let (mut one, mut other) = (Account::new(&inner), Account::new(&inner));
+        one.add(LIMIT / 2);
+        other.add(LIMIT / 4);
+        assert_eq!(one.excess(LIMIT / 4), 0);
+        assert_eq!(one.excess(LIMIT / 4 + 7), 7);
+        assert_eq!(one.excess(LIMIT), LIMIT * 3 / 4);
+        let blob = Blob::new(vec![1; 1000]);
+        inner.cache.insert(blob.stat().addr, &blob, Duration::ZERO);
+        assert!(inner.cache.bytes() > 0);
+        assert_eq!(one.excess(LIMIT / 4), 0);
+        assert_eq!(inner.cache.bytes(), 0);
+        drop(other);
+        assert_eq!(one.excess(LIMIT / 2), 0);
+        one.give_back(LIMIT / 2);
+        assert_eq!(one.excess(LIMIT), 0);
+        assert_eq!((one.held(), inner.memory.held()), (0, 0));
+    }
 
     #[test]
     fn the_default_is_a_share_of_this_machine() {

@@ -240,3 +240,32 @@ impl Drop for Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_around_a_request_know_its_priority_and_what_is_lent_to_them() {
+        let [outer, inner, other] = [1, 2, 3].map(|n| CAddr::of_blob(&[n]));
+        let waits = NestedWaits::default();
+        let here = Nesting::here();
+        assert!(!here.is_nested());
+        assert_eq!((here.priority(), waits.lent(&here)), (i32::MIN, None));
+        let nested = here.of_priority(5).enter(outer, || {
+            Nesting::here()
+                .of_priority(7)
+                .enter(inner, || Ok(Nesting::here()))
+        });
+        let nested = nested.unwrap();
+        assert!(nested.is_nested() && !Nesting::here().is_nested());
+        assert_eq!((nested.priority(), waits.lent(&nested)), (7, None));
+        waits.lend(other, Some(9));
+        assert_eq!(waits.lent(&nested), None);
+        waits.lend(outer, Some(3));
+        waits.lend(inner, Some(2));
+        assert_eq!(waits.lent(&nested), Some(3));
+        waits.lend(outer, None);
+        assert_eq!(waits.lent(&nested), Some(2));
+    }
+}

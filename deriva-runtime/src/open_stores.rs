@@ -255,14 +255,6 @@ impl Gate {
         }
     }
 
-    /// Whether somebody has passed and not come back.
-    pub(crate) fn is_in_use(&self) -> bool {
-        let mut both = [Some(&self.first), self.second.as_ref()]
-            .into_iter()
-            .flatten();
-        both.any(|store| store.gate.try_write().is_err())
-    }
-
     /// Passes alone.
     pub(crate) async fn write(&self) -> Alone {
         Alone {
@@ -272,5 +264,13 @@ impl Gate {
                 None => None,
             },
         }
+    }
+
+    /// Whether somebody has passed and not come back.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let mut both = [Some(&self.first), self.second.as_ref()]
+            .into_iter()
+            .flatten();
+        both.any(|store| store.gate.try_write().is_err())
     }
 }

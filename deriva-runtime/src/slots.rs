@@ -262,6 +262,24 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_keeps_its_place_until_it_is_withdrawn() {
+        let slots = Arc::new(Slots::new(1));
+        let [busy, one, two] = [0; 3].map(|level| slots.ticket(level));
+        let held = busy.take(1, 0).unwrap();
+        assert!(one.take(1, 0).is_none() && two.take(1, 0).is_none());
+        // Said again, which is no new wish.
+        assert!(one.take(2, 0).is_none());
+        drop(held);
+        let held = one.take(1, 0).unwrap();
+        assert!(busy.take(1, 0).is_none());
+        two.withdraw();
+        assert!(two.take(1, 0).is_none());
+        drop(held);
+        assert!(two.take(1, 0).is_none());
+        assert!(busy.take(1, 0).is_some());
+    }
+
+    #[test]
     fn a_wish_that_was_withdrawn_takes_no_slot() {
         let slots = Arc::new(Slots::new(1));
         let (one, two) = (slots.ticket(0), slots.ticket(0));

@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 
-use deriva::{CollectPolicy, Collected, ErrorKind, Result};
+use deriva::{CAddr, CollectPolicy, Collected, ErrorKind, Result};
 use deriva_testkit::Operation;
 use tokio::task::JoinHandle;
 
@@ -129,57 +129,43 @@ async fn what_is_rooted_or_leased_stays() {
     }
 }
 
-/// So does what is leased while a batch waits until nobody adds: it is the last moment.
-#[tokio::test]
-async fn what_is_leased_at_the_last_moment_stays() {
-    let works = Works::new().await;
-    let top = works.recipe("concat", &[works.leaf("leaf").await]).await;
-    works.deriva.get(top).await.unwrap();
+/// Collects everything that nobody needs, and roots `addr` while the first batch waits until nobody adds: that is the
+/// last moment.
+async fn rooted_at_the_last_moment(works: &Works, addr: CAddr) -> Collected {
     works.faults.faults().hang(Operation::BlobPut);
     let deriva = works.deriva.clone();
     let putting = tokio::spawn(async move { deriva.put("it holds the batch up").await });
     settle().await;
-    let collecting = begin(&works);
+    let collecting = begin(works);
     settle().await;
     let deriva = works.deriva.clone();
-    let rooting = tokio::spawn(async move { deriva.set_root("top", top).await });
-    settle().await;
-    assert!(!collecting.is_finished() && !rooting.is_finished());
-    works.faults.faults().clear();
-    putting.await.unwrap().unwrap();
-    rooting.await.unwrap().unwrap();
-    assert_eq!(
-        in_time("the collection", collecting)
-            .await
-            .unwrap()
-            .unwrap()
-            .recipes,
-        0
-    );
-    assert_eq!(works.output(top).await, Some(true));
-    works.is_idle().await;
-}
-
-/// So does a blob that is rooted at that moment.
-#[tokio::test]
-async fn a_blob_that_is_rooted_at_the_last_moment_stays() {
-    let works = Works::new().await;
-    let leaf = works.leaf("leaf").await;
-    works.faults.faults().hang(Operation::BlobPut);
-    let deriva = works.deriva.clone();
-    let putting = tokio::spawn(async move { deriva.put("it holds the batch up").await });
-    settle().await;
-    let collecting = begin(&works);
-    settle().await;
-    let deriva = works.deriva.clone();
-    let rooting = tokio::spawn(async move { deriva.set_root("leaf", leaf).await });
+    let rooting = tokio::spawn(async move { deriva.set_root("root", addr).await });
     settle().await;
     assert!(!collecting.is_finished() && !rooting.is_finished());
     works.faults.faults().clear();
     putting.await.unwrap().unwrap();
     rooting.await.unwrap().unwrap();
     let collected = in_time("the collection", collecting).await.unwrap();
-    assert_eq!(collected.unwrap().blobs, 0);
+    collected.unwrap()
+}
+
+/// So does what is rooted at the last moment.
+#[tokio::test]
+async fn what_is_leased_at_the_last_moment_stays() {
+    let works = Works::new().await;
+    let top = works.recipe("concat", &[works.leaf("leaf").await]).await;
+    works.deriva.get(top).await.unwrap();
+    assert_eq!(rooted_at_the_last_moment(&works, top).await.recipes, 0);
+    assert_eq!(works.output(top).await, Some(true));
+    works.is_idle().await;
+}
+
+/// So does a blob.
+#[tokio::test]
+async fn a_blob_that_is_rooted_at_the_last_moment_stays() {
+    let works = Works::new().await;
+    let leaf = works.leaf("leaf").await;
+    assert_eq!(rooted_at_the_last_moment(&works, leaf).await.blobs, 0);
     assert!(works.has_blob(leaf).await);
     works.is_idle().await;
 }

@@ -28,6 +28,11 @@ pub(super) struct Progress {
 pub(super) struct Progresses(pub(super) BTreeMap<(usize, usize), Progress>);
 
 impl Progresses {
+    /// How far a thread of a phase had come.
+    pub(super) fn of(&self, thread: (usize, usize)) -> Progress {
+        self.0.get(&thread).copied().unwrap_or_default()
+    }
+
     /// At a moment, by what the processes had said.
     pub(super) fn at(moment: usize, said: &[Said]) -> Self {
         let mut threads: BTreeMap<(usize, usize), Progress> = BTreeMap::new();
@@ -170,7 +175,7 @@ pub(super) fn histories(
         DurabilityClass::PowerLoss
     };
     for (thread, at, act) in script.acts() {
-        let progress = progresses.0.get(&thread).copied().unwrap_or_default();
+        let progress = progresses.of(thread);
         let Act::Make(step, items) = act else {
             continue;
         };

@@ -72,6 +72,13 @@ pub(super) async fn look(
     })
 }
 
+/// The calls that had begun.
+fn begun<'a>(script: &'a Script, question: &'a Question) -> impl Iterator<Item = &'a Act> {
+    let acts = script.acts();
+    let begun = acts.filter(|(thread, at, _)| *at < question.progresses.of(*thread).begun);
+    begun.map(|(.., act)| act)
+}
+
 async fn open(store: &dyn Provable, place: &Path) -> Result<Stores, Answer> {
     let refused = |why| Answer::of(Verdict::Refused, why);
     if !store.makes_folder() {
@@ -173,19 +180,10 @@ impl Look<'_> {
 
     /// What was under way as one batch is there for all of its items or for none.
     fn whole_batches(&self, script: &Script, question: &Question) -> Result<(), Answer> {
-        for (thread, at, act) in script.acts() {
-            let progress = question
-                .progresses
-                .0
-                .get(&thread)
-                .copied()
-                .unwrap_or_default();
+        for act in begun(script, question) {
             let Act::Make(step, items) = act else {
                 continue;
             };
-            if at >= progress.begun {
-                continue;
-            }
             let part = |n: &u64| match step {
                 Step::Insert | Step::Remove => self.found[n].recipes,
                 Step::Record | Step::Forget => self.found[n].output,
@@ -224,19 +222,10 @@ impl Look<'_> {
             );
         }
         let mut passed: BTreeMap<u64, usize> = BTreeMap::new();
-        for (thread, at, act) in script.acts() {
-            let progress = question
-                .progresses
-                .0
-                .get(&thread)
-                .copied()
-                .unwrap_or_default();
+        for act in begun(script, question) {
             let Act::Make(step, items) = act else {
                 continue;
             };
-            if at >= progress.begun {
-                continue;
-            }
             let mut missing = false;
             for n in items {
                 let place = passed.entry(*n).or_default();
