@@ -11,9 +11,7 @@ use crate::inner::Inner;
 impl Inner {
     /// Removes damaged copies of these blobs, so that a put stores them. Called before the gate is passed.
     pub(crate) async fn make_way(&self, addrs: impl IntoIterator<Item = CAddr>) -> Result<()> {
-        let mut addrs: Vec<CAddr> = addrs.into_iter().collect();
-        addrs.sort_unstable();
-        addrs.dedup();
+        let addrs: Vec<CAddr> = addrs.into_iter().collect();
         self.whole(&addrs).await.map(drop)
     }
 

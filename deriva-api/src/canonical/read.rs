@@ -81,18 +81,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str> {
-        match self.item()? {
-            Item::Text(text) => Ok(text),
-            _ => Err(corrupt("a text was expected", self.at)),
-        }
+        let (at, len) = (self.at, self.head(TEXT, "a text was expected")?);
+        self.text_of(len, at)
     }
 
     /// The head of an array: how many items follow.
     pub(super) fn array(&mut self) -> Result<u64> {
-        match self.item()? {
-            Item::List(len) => Ok(len),
-            _ => Err(corrupt("an array was expected", self.at)),
-        }
+        self.head(ARRAY, "an array was expected")
     }
 
     fn check_end(&self) -> Result<()> {
@@ -162,10 +157,7 @@ impl<'a> Reader<'a> {
 
     /// The head of a map: how many entries follow.
     fn map(&mut self) -> Result<u64> {
-        match self.item()? {
-            Item::Map(len) => Ok(len),
-            _ => Err(corrupt("a map was expected", self.at)),
-        }
+        self.head(MAP, "a map was expected")
     }
 
     /// A key, which comes behind the last one: shorter ones first, and those of one length by their bytes.
@@ -176,6 +168,22 @@ impl<'a> Reader<'a> {
             true => Ok(key),
             false => Err(corrupt("the keys of a map are not in order", self.at)),
         }
+    }
+
+    /// The number in the head of an item that is of this major type.
+    fn head(&mut self, major: u8, expected: &'static str) -> Result<u64> {
+        let at = self.at;
+        let [first] = self.array_of()?;
+        match first >> 5 == major {
+            true => self.argument(first & 0x1f, at),
+            false => Err(corrupt(expected, at)),
+        }
+    }
+
+    /// A text of so many bytes; its item began at `at`.
+    fn text_of(&mut self, len: u64, at: usize) -> Result<&'a str> {
+        let text = std::str::from_utf8(self.take(len)?);
+        text.map_err(|_| corrupt("a text is not UTF-8", at))
     }
 
     fn item(&mut self) -> Result<Item<'a>> {
@@ -199,10 +207,7 @@ impl<'a> Reader<'a> {
             UNSIGNED => Item::Int(int()?),
             NEGATIVE => Item::Int(-1 - int()?),
             BYTES => Item::Bytes(self.take(argument)?),
-            TEXT => {
-                let text = std::str::from_utf8(self.take(argument)?);
-                Item::Text(text.map_err(|_| corrupt("a text is not UTF-8", at))?)
-            }
+            TEXT => Item::Text(self.text_of(argument, at)?),
             ARRAY => Item::List(argument),
             MAP => Item::Map(argument),
             _ => return Err(corrupt("a type that recipes do not have", at)),

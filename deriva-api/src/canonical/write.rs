@@ -2,7 +2,7 @@
 
 use minicbor::Encoder;
 
-use super::{MAX_DEPTH, MAX_PARAMS, MAX_VALUES, VERSION};
+use super::{INPUT_HEAD, MAX_DEPTH, MAX_PARAMS, MAX_VALUES, VERSION};
 use crate::{CAddr, Error, ErrorKind, Params, Result, Value};
 
 pub(super) struct Writer {
@@ -31,10 +31,13 @@ impl Writer {
             .and_then(|e| e.str(version))
             .and_then(|e| e.array(inputs.len() as u64))
             .map_err(internal)?;
-        inputs.iter().try_for_each(|input| {
-            let written = self.encoder.bytes(input.as_bytes());
-            written.map(drop).map_err(internal)
-        })
+        // A string of 32 bytes each, as `Layout` finds them again.
+        let bytes = self.encoder.writer_mut();
+        for input in inputs {
+            bytes.extend_from_slice(&INPUT_HEAD);
+            bytes.extend_from_slice(input.as_bytes());
+        }
+        Ok(())
     }
 
     pub(super) fn params(&mut self, params: &Params) -> Result<()> {

@@ -223,10 +223,14 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     };
     let watch = Arc::clone(watch);
     // Until they are written, where the request that leases them may end before.
-    let recorded = flying.batch.records.iter();
-    let recorded = recorded.flat_map(|record| [record.addr, record.output.addr]);
-    let recorded = recorded.filter(|_| !planted(Fault::leases_nothing_that_it_records));
-    let lease = inner.hold(recorded.collect());
+    let records = match planted(Fault::leases_nothing_that_it_records) {
+        true => &[][..],
+        false => &flying.batch.records,
+    };
+    let mut recorded = Vec::with_capacity(2 * records.len());
+    recorded.extend(records.iter().map(|record| record.addr));
+    recorded.extend(records.iter().map(|record| record.output.addr));
+    let lease = inner.hold(recorded);
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
         let way = inner
