@@ -76,7 +76,14 @@ pub(crate) struct Asked {
     since: Moment,
     injected: u64,
     /// What it computed or found.
-    pub(crate) seen: Arc<Mutex<Vec<CAddr>>>,
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+/// What a request tells of a recipe.
+pub(crate) struct Seen {
+    pub(crate) addr: CAddr,
+    /// Its output was found as that of its resolved recipe.
+    pub(crate) is_cutoff: bool,
 }
 
 impl Asked {
@@ -114,7 +121,7 @@ impl Asked {
         if self.results != StoreResults::All || !world.undoing.none_since(self.since) {
             return;
         }
-        let mut promised = self.seen.lock().clone();
+        let mut promised = self.promised(world);
         match done {
             Ok(done) => {
                 let results = self.targets.iter().zip(&done.results);
@@ -131,21 +138,25 @@ impl Asked {
     /// The request was given up: what it computed is there once all is quiet.
     pub(crate) fn leave(&self, world: &World) {
         if self.results == StoreResults::All {
-            let left = self
-                .seen
-                .lock()
-                .iter()
-                .map(|addr| (*addr, self.since))
-                .collect::<Vec<_>>();
-            world
-                .left
-                .lock()
-                .extend(left.into_iter().map(|(addr, since)| Left {
-                    addr,
-                    since,
-                    injected: self.injected,
-                }));
+            let left = self.promised(world).into_iter().map(|addr| Left {
+                addr,
+                since: self.since,
+                injected: self.injected,
+            });
+            world.left.lock().extend(left);
         }
+    }
+
+    /// What it computed or found, but for an output that was found for a recipe of the same work and whose blob
+    /// vanished before it could be recorded: the request plans anew, and may need that recipe no more.
+    fn promised(&self, world: &World) -> Vec<CAddr> {
+        let vanished = world.vanished.lock();
+        let is_gone = |seen: &&Seen| {
+            seen.is_cutoff && vanished.contains(&world.graph.expected[&seen.addr].addr())
+        };
+        let seen = self.seen.lock();
+        let promised = seen.iter().filter(|seen| !is_gone(seen));
+        promised.map(|seen| seen.addr).collect()
     }
 
     fn is_unhurt(&self, world: &World) -> bool {

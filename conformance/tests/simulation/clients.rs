@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use deriva::{
     BlobStore, CAddr, CollectPolicy, Cutoff, DagStore, ErrorKind, Event, Materialize, Materialized,
-    Result, StoreResults,
+    Result, Reuse, StoreResults,
 };
 use deriva_testkit::{SplitMix64, give_way};
 use futures::future::{Either, join_all, select};
 
-use super::acknowledged::Asked;
+use super::acknowledged::{Asked, Seen};
 use super::world::{PLANNED, World};
 
 pub(crate) async fn run(world: &Arc<World>) {
@@ -279,9 +279,12 @@ impl Client {
             if let Some(line) = line(event) {
                 world.note(format!("{id}   {line}"));
             }
-            if let Event::Computed { addr, .. } | Event::Reused { addr, .. } = event {
-                seen.lock().push(*addr);
-            }
+            let (addr, is_cutoff) = match event {
+                Event::Computed { addr, .. } => (*addr, false),
+                Event::Reused { addr, how, .. } => (*addr, *how == Reuse::Cutoff),
+                _ => return,
+            };
+            seen.lock().push(Seen { addr, is_cutoff });
         });
         (asked, request)
     }
