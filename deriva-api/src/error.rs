@@ -92,13 +92,16 @@ impl fmt::Display for ErrorKind {
 /// computation can be told the same.
 ///
 /// [`Error::kind`] says what to do next, the message what happened, the context where, and
-/// [`std::error::Error::source`] why. `Display` prints all of these but the source, on one line.
+/// [`std::error::Error::source`] why. `Display` prints all of these but the source, on one line; with
+/// `{:#}`, and in `Debug`, which is what `fn main() -> Result<()>` prints, also the causes and the advice.
 ///
 /// ```
 /// use deriva_api::{Error, ErrorKind};
 /// let error = Error::new(ErrorKind::Full, "no space left").during("put").with("store", "sled:./data");
 /// assert_eq!(error.to_string(), "full: no space left (during put; store=sled:./data)");
 /// assert!(!error.is_retryable());
+/// let error = error.hint("make room");
+/// assert_eq!(format!("{error:#}"), "full: no space left (during put; store=sled:./data); next: make room");
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Repr>);
@@ -300,7 +303,25 @@ impl fmt::Display for Error {
         if !details.is_empty() {
             write!(f, " ({})", details.join("; "))?;
         }
-        Ok(())
+        match f.alternate() {
+            true => self.why_and_next(f),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Error {
+    /// The causes, outermost first, and the advice.
+    fn why_and_next(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut source = StdError::source(self);
+        while let Some(cause) = source {
+            write!(f, "; caused by: {cause}")?;
+            source = cause.source();
+        }
+        match self.advice() {
+            Some(hint) => write!(f, "; next: {hint}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -308,12 +329,9 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
         if !self.0.path.is_empty() {
-            write!(f, " path {:?}", self.0.path)?;
+            write!(f, "; path {:?}", self.0.path)?;
         }
-        match &self.0.source {
-            Some(source) => write!(f, " caused by: {source}"),
-            None => Ok(()),
-        }
+        self.why_and_next(f)
     }
 }
 
@@ -348,6 +366,23 @@ mod tests {
             (Some("commit"), Some("inner"))
         );
         assert!(StdError::source(&error).is_some() && error.advice().is_some());
+    }
+
+    #[test]
+    fn a_program_that_ends_with_an_error_shows_causes_and_advice() {
+        let cause = Error::new(ErrorKind::NotFound, "no such folder")
+            .caused_by(std::io::Error::other("gone"))
+            .hint("unheard: the outer advice counts");
+        let error = Error::new(ErrorKind::Invalid, "unknown store scheme")
+            .with("found", "sledd")
+            .caused_by(cause)
+            .hint("use one of sled, redb");
+        let why =
+            "; caused by: not found: no such folder; caused by: gone; next: use one of sled, redb";
+        let short = "invalid: unknown store scheme (found=sledd)";
+        assert_eq!(error.to_string(), short);
+        assert_eq!(format!("{error:#}"), format!("{short}{why}"));
+        assert_eq!(format!("{error:?}"), format!("{short}{why}"));
     }
 
     #[test]

@@ -55,3 +55,41 @@ fn a_pipeline_leaves_the_same_state_on_every_store() {
         assert_eq!(*digest, digests[0].1, "{store}");
     }
 }
+
+#[test]
+fn files_of_a_store_follow_the_umask() {
+    use std::os::unix::fs::PermissionsExt;
+    for (umask, mode) in [("027", 0o640), ("077", 0o600), ("002", 0o664)] {
+        for scheme in ["sled", "redb"] {
+            let bench = Bench::new();
+            bench.file("large", vec![7; 1 << 20]);
+            let deriva = bench.command(&[]).get_program().to_owned();
+            let store = format!("{scheme}:store");
+            let status = std::process::Command::new("sh")
+                .arg("-c")
+                .arg(format!(
+                    "umask {umask} && exec \"$0\" --store \"$1\" put large"
+                ))
+                .args([deriva, store.into()])
+                .current_dir(bench.dir.path())
+                .stdout(std::process::Stdio::null())
+                .status();
+            assert!(status.unwrap().success());
+            let mut folders = vec![bench.path("store")];
+            let mut files = 0;
+            while let Some(folder) = folders.pop() {
+                for entry in std::fs::read_dir(folder).unwrap() {
+                    let entry = entry.unwrap();
+                    if entry.file_type().unwrap().is_dir() {
+                        folders.push(entry.path());
+                        continue;
+                    }
+                    let found = entry.metadata().unwrap().permissions().mode() & 0o777;
+                    assert_eq!(found, mode, "{:?} with umask {umask}", entry.path());
+                    files += 1;
+                }
+            }
+            assert!(files > 2, "{scheme} keeps a blob as a file: {files}");
+        }
+    }
+}

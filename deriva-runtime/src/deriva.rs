@@ -203,7 +203,7 @@ impl Deriva {
         }
         // What it took to make it available, with all that it needs.
         let began = self.inner.clock.now();
-        let blob = self.compute(addr).await?;
+        let blob = only(self.materialize(addr).blobs().await?)?;
         Ok((blob, self.inner.clock.now().saturating_sub(began)))
     }
 
@@ -227,23 +227,6 @@ impl Deriva {
                 Ok(None)
             }
             other => Ok(other?.map(|blob| (blob, output.cost))),
-        }
-    }
-
-    async fn compute(&self, addr: CAddr) -> Result<Blob> {
-        let leased = (!planted(Fault::get_leases_nothing)).then_some(addr);
-        let _lease = self.inner.hold(leased.into_iter().collect());
-        let mut done = self.materialize(addr).await?;
-        let stat = only(done.results)?;
-        match done.held.pop().flatten() {
-            Some(blob) => Ok(blob),
-            None => self.inner.blobs.get(stat.addr).await?.ok_or_else(|| {
-                Error::new(
-                    ErrorKind::NotFound,
-                    "the blob was removed while it was read",
-                )
-                .with("addr", stat.addr)
-            }),
         }
     }
 
@@ -451,7 +434,7 @@ impl Deriva {
     }
 }
 
-fn only(results: Vec<Result<BlobStat>>) -> Result<BlobStat> {
+pub(crate) fn only<T>(results: Vec<Result<T>>) -> Result<T> {
     let none = || {
         Err(Error::new(
             ErrorKind::Internal,

@@ -5,16 +5,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{CAddr, Clock, Error, ErrorKind, FunctionId, Result};
+use bytes::Bytes;
+use deriva_api::{Blob, CAddr, Clock, Error, ErrorKind, FunctionId, Result};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::DerivaBuilder;
 use crate::claimant::Urgency;
+use crate::deriva::only;
 use crate::event::{Event, Materialized};
 use crate::inner::Inner;
+use crate::needs::name_needs;
 use crate::nesting::Nesting;
+use crate::planted::{Fault, planted};
 use crate::policy::{Cutoff, StoreResults};
 use crate::settings::in_range;
 use crate::stages::materialize;
@@ -168,6 +172,97 @@ impl Materialize {
         self.options.timeline = Some(timeline);
         self
     }
+
+    /// Makes the request, and answers with the bytes of the one address that it is for: as
+    /// [`Deriva::get`](crate::Deriva::get), with the options of the request. Results that are not stored
+    /// ([`StoreResults::None`]) are computed once, where awaiting the request and then getting the address computes
+    /// them twice.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use deriva_api::{CAddr, Result};
+    /// # async fn example(deriva: deriva_runtime::Deriva, addr: CAddr) -> Result<()> {
+    /// let bytes = deriva.materialize(addr).deadline(Duration::from_secs(5)).bytes().await?;
+    /// # drop(bytes);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the request, what the store says when it is read, and `Invalid` where the request is for no
+    /// address or for several.
+    pub async fn bytes(self) -> Result<Bytes> {
+        if self.targets.len() != 1 {
+            let what = "a request for one address was expected";
+            return Err(Error::new(ErrorKind::Invalid, what)
+                .with("addresses", self.targets.len())
+                .hint("ask for `all_bytes`"));
+        }
+        only(self.all_bytes().await?)
+    }
+
+    /// Makes the request, and answers with the bytes of each of its addresses, in order; all of them are in memory
+    /// then. With `keep_going` a failed one is an error in its place.
+    ///
+    /// # Errors
+    /// As [`Materialize::bytes`], for any number of addresses.
+    pub async fn all_bytes(self) -> Result<Vec<Result<Bytes>>> {
+        let blobs = self.blobs().await?.into_iter();
+        Ok(blobs.map(|blob| blob.map(Blob::into_bytes)).collect())
+    }
+
+    pub(crate) async fn blobs(self) -> Result<Vec<Result<Blob>>> {
+        let leased = match planted(Fault::get_leases_nothing) {
+            true => Vec::new(),
+            false => self.targets.clone(),
+        };
+        let _lease = self.inner.hold(leased);
+        // What is damaged shows when it is read; then it is removed, and made again.
+        let again = Self {
+            inner: Arc::clone(&self.inner),
+            targets: self.targets.clone(),
+            options: self.options.clone(),
+        };
+        match self.read().await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => again.read().await,
+            done => done,
+        }
+    }
+
+    async fn read(self) -> Result<Vec<Result<Blob>>> {
+        let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
+        let targets = self.targets.clone();
+        let done = self.await?;
+        in_time(&inner, &options, async {
+            let mut blobs = Vec::with_capacity(targets.len());
+            for ((addr, result), held) in targets.into_iter().zip(done.results).zip(done.held) {
+                blobs.push(match (result, held) {
+                    (Ok(_), Some(blob)) => Ok(blob),
+                    (Ok(stat), None) => Ok(stored(&inner, addr, stat.addr).await?),
+                    (Err(error), _) => Err(error),
+                });
+            }
+            Ok(blobs)
+        })
+        .await
+    }
+}
+
+/// The blob that was made available for an address. A damaged one is removed where a recipe can make it again.
+async fn stored(inner: &Inner, addr: CAddr, content: CAddr) -> Result<Blob> {
+    match inner.blobs.get(content).await {
+        Ok(Some(blob)) => Ok(blob),
+        Ok(None) => {
+            let what = "the blob was removed while it was read";
+            Err(Error::new(ErrorKind::NotFound, what).with("addr", content))
+        }
+        Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+        Err(error) if content == addr => Err(name_needs(inner, addr, error).await),
+        Err(error) => {
+            inner.discard_damaged(&[content]).await?;
+            Err(error)
+        }
+    }
 }
 
 impl std::fmt::Debug for Materialize {
@@ -244,24 +339,32 @@ async fn perform(
     options: Options,
     span: tracing::Span,
 ) -> Result<Materialized> {
-    let clock = Arc::clone(&inner.clock);
-    let (deadline, remaining) = (options.deadline, options.remaining(&*clock));
-    let late = async move {
-        match remaining {
-            Some(remaining) => clock.sleep(remaining).await,
+    let (all, limits) = (Arc::clone(&inner), options.clone());
+    let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
+    record(&span, &done);
+    done
+}
+
+/// What `work` answers by the request's deadline.
+async fn in_time<T>(
+    inner: &Inner,
+    options: &Options,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let late = async {
+        match options.remaining(&*inner.clock) {
+            Some(remaining) => inner.clock.sleep(remaining).await,
             None => std::future::pending().await,
         }
     };
-    let done = tokio::select! {
+    tokio::select! {
         biased;
-        done = materialize(inner, targets, options) => done,
+        done = work => done,
         () = late => Err(Error::new(
             ErrorKind::Timeout,
             "the request was not done by its deadline",
         )
-        .with("deadline", format!("{:?}", deadline.unwrap_or_default()))
+        .with("deadline", format!("{:?}", options.deadline.unwrap_or_default()))
         .hint("what was computed is kept: the same request continues from there")),
-    };
-    record(&span, &done);
-    done
+    }
 }

@@ -6,15 +6,15 @@
 //! blobs that were not made durable is the subject of [`doubt`](super::doubt).
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use deriva_api::{Blob, BlobHasher, BlobStat, ByteRange, CAddr, Error, ErrorKind, Result};
 use quick_cache::sync::Cache;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{Builder, NamedTempFile, TempPath};
 
 use super::doubt::Doubt;
 use super::map;
@@ -105,7 +105,10 @@ impl Disk {
     }
 
     pub(crate) fn draft(&self) -> Result<Draft> {
-        let file = NamedTempFile::new_in(self.root.join(TMP));
+        // As any file that is created, and as those of a database: the umask takes away what it should.
+        let file = Builder::new()
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(self.root.join(TMP));
         failpoint!(FILE_DRAFTED);
         Ok(Draft {
             file: file.map_err(|source| at(&self.root, Error::io(source)))?,
