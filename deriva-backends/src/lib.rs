@@ -28,12 +28,14 @@ pub mod redb;
 pub mod rocksdb;
 #[cfg(feature = "sled")]
 pub mod sled;
+mod threads;
 
 use std::sync::Arc;
 
 #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub use kv::ReadPolicy;
 pub use options::Durability;
+pub use threads::check_threads;
 
 use deriva_api::{StoreFactory, StoreRegistry};
 

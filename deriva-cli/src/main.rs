@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use deriva::Deriva;
 use deriva::api::{Error, ErrorKind};
+use tokio::runtime::Runtime;
 
 use args::{Cli, Verb};
 use exit::{Failure, Outcome};
@@ -27,14 +28,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = Style::stderr();
     let mut out = Out::new(cli.json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(source) => {
-            Failure::from(Error::io(source).with("part", "threads")).report(style);
-            return ExitCode::FAILURE;
+        Err(error) => {
+            let failure = Failure::from(error);
+            failure.report(style);
+            return ExitCode::from(failure.code());
         }
     };
     let ended = runtime.block_on(dispatch(&cli, &mut out));
@@ -51,6 +50,18 @@ fn main() -> ExitCode {
     // Blocking reads that nobody waits for any more must not hold up the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+fn runtime() -> Result<Runtime, Error> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    // Where it cannot start its threads, tokio panics. One is for blocking calls.
+    deriva::backends::check_threads(workers + 1)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::io(source).with("part", "threads"))
 }
 
 async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {

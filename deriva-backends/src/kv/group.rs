@@ -15,6 +15,8 @@ use deriva_api::{Error, ErrorKind, Result};
 use futures::channel::oneshot;
 use parking_lot::{Condvar, Mutex};
 
+use crate::threads::not_started;
+
 /// What a group may weigh, in the unit of [`Committer::weight`]. A heavier write is a group of its own.
 const MAX_GROUP: usize = 64 << 20;
 
@@ -90,7 +92,7 @@ impl<C: Committer> GroupCommit<C> {
         });
         Ok(Self {
             queue,
-            thread: Some(thread.map_err(Error::io)?),
+            thread: Some(thread.map_err(not_started)?),
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use deriva_api::{Error, ErrorKind, Result};
 
 use super::engine::{LOG, caught, error};
+use crate::check_threads;
 use crate::folder::{at, locked, sync_folder};
 
 /// Sled moves a leaf above a quarter of this to a file of its own, never syncs that file, and does not
@@ -18,6 +19,9 @@ const SEGMENT: usize = 4 << 20;
 /// newest snapshot: it would call the database damaged for ever. What it was made from is in the log.
 const HALF_SNAPSHOT: (&str, &str) = ("snap.", ".generating");
 
+/// What sled begins with: seven for its pool, and one more. Where it cannot start them, it waits for ever.
+const THREADS: usize = 8;
+
 /// Threads of a database that was just closed may hold its file for a moment.
 const OPEN_ATTEMPTS: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(20);
@@ -25,6 +29,7 @@ const OPEN_PAUSE: Duration = Duration::from_millis(20);
 /// The database, and how large the segments of its log are.
 pub(super) fn database(folder: &Path, cache: u64) -> Result<(sled::Db, usize)> {
     settle(folder)?;
+    check_threads(THREADS).map_err(|error| at(folder, error))?;
     let segment = segment(folder);
     // The commit thread flushes.
     let config = sled::Config::new()
