@@ -32,9 +32,19 @@ impl Definition {
         settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<Function> {
+        self.version("1", settle, run)
+    }
+
+    /// As [`Definition::with`], a version after the first.
+    pub(super) fn version<S>(
+        self,
+        version: &str,
+        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<Function> {
         let settle = Arc::new(settle);
         let check = Arc::clone(&settle);
-        let id = FunctionId::new(self.name, "1")?;
+        let id = FunctionId::new(self.name, version)?;
         let mut function = FnFunction::new(id, self.weight, move |inputs, params| {
             run(inputs, settle(params)?)
         })

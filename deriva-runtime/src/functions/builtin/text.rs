@@ -8,6 +8,7 @@ use deriva_api::{Params, Result, Weight};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use regex::bytes::Regex;
+use regex_automata::util::interpolate;
 
 use super::Family;
 use super::define::{
@@ -26,7 +27,23 @@ pub(super) fn functions() -> Family {
         description,
         params,
     };
-    let (greps, replaces) = (Patterns::default(), Patterns::default());
+    let greps = Patterns::default();
+    let replace_params = || {
+        vec![
+            needed("pattern", "text", "What is searched for."),
+            needed(
+                "with",
+                "text",
+                "What takes its place; `$1` and `${name}` stand for groups of a regular expression, `$$` for a dollar.",
+            ),
+            optional(
+                "literal",
+                "bool",
+                "Whether `pattern` and `with` are plain text; default false.",
+            ),
+        ]
+    };
+    let (first, second) = (Patterns::default(), Patterns::default());
     vec![
         define("text.upper", "Turns ASCII letters into capitals.", vec![])
             .with(nothing, |inputs, ()| Ok(inputs[0].to_ascii_uppercase().into())),
@@ -76,22 +93,26 @@ pub(super) fn functions() -> Family {
         ),
         define(
             "text.replace",
-            "Replaces every match of a regular expression or a literal text; more than 1 GiB of output is refused.",
-            vec![
-                needed("pattern", "text", "What is searched for."),
-                needed(
-                    "with",
-                    "text",
-                    "What takes its place; `$1` and `${name}` stand for groups of a regular expression, `$$` for a dollar.",
-                ),
-                optional(
-                    "literal",
-                    "bool",
-                    "Whether `pattern` and `with` are plain text; default false.",
-                ),
-            ],
+            "Replaces every match of a regular expression or a literal text, groups that are not there by nothing; more than 1 GiB of output is refused.",
+            replace_params(),
         )
-        .with(move |params| replacement(params, &replaces), replace),
+        .with(move |params| replacement(params, &first), replace),
+        define(
+            "text.replace",
+            "Replaces every match of a regular expression or a literal text; groups that are not there, and more than 1 GiB of output, are refused.",
+            replace_params(),
+        )
+        .version(
+            "2",
+            move |params| {
+                let replacement = replacement(params, &second)?;
+                if !replacement.literal {
+                    check_groups(&replacement.pattern, given("with", params.text("with")?)?)?;
+                }
+                Ok(replacement)
+            },
+            replace,
+        ),
         define(
             "text.lines",
             "Takes a range of lines.",
@@ -252,6 +273,49 @@ fn replacement(params: &Params, patterns: &Patterns) -> Result<Replacement> {
         pattern,
         with,
         literal,
+    })
+}
+
+/// Whether the pattern has every group that `with` names, as the library reads it: `$2_` is the group `2_`.
+fn check_groups(pattern: &Regex, with: &str) -> Result<()> {
+    let known = |name: &str| pattern.capture_names().flatten().any(|known| known == name);
+    let (highest, mut lacking) = (pattern.captures_len() - 1, None);
+    let mut lacks = |group: String| {
+        lacking.get_or_insert(group);
+    };
+    let mut numbers = Vec::new();
+    let number = |number: usize, _: &mut String| numbers.push(number);
+    let name = |name: &str| {
+        if !known(name) {
+            lacks(name.to_owned());
+        }
+        None
+    };
+    interpolate::string(with, number, name, &mut String::new());
+    if let Some(number) = numbers.into_iter().find(|number| *number > highest) {
+        lacks(number.to_string());
+    }
+    let Some(group) = lacking else {
+        return Ok(());
+    };
+    let names: Vec<&str> = pattern.capture_names().flatten().collect();
+    let expected = match names.as_slice() {
+        [] => format!("groups of the pattern: 0 to {highest}"),
+        _ => format!(
+            "groups of the pattern: 0 to {highest}, {}",
+            names.join(", ")
+        ),
+    };
+    let error = bad_value("with", expected, format_args!("${group}"));
+    let digits = group.trim_end_matches(|c: char| !c.is_ascii_digit());
+    Err(match digits.parse::<usize>() {
+        Ok(number) if number <= highest => {
+            let rest = &group[digits.len()..];
+            error.hint(format!(
+                "for group {number} before `{rest}` write `${{{number}}}{rest}`"
+            ))
+        }
+        _ => error.hint("`$$` stands for a dollar, `${name}` keeps a name from what follows"),
     })
 }
 
