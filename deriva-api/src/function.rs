@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Params, Result};
+use crate::{CallContext, Error, ErrorKind, Params, Result};
 
 /// The name and version of a function, written `name/version`: `text.upper/1`.
 ///
@@ -174,6 +174,20 @@ pub trait ComputeFunction: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Invalid`] for params and inputs that it cannot take, [`ErrorKind::Function`] for
     /// what goes wrong in it.
     fn call(&self, inputs: &[Bytes], params: &Params) -> Result<Bytes>;
+
+    /// As [`ComputeFunction::call`], with a context that tells whether the result is still wanted. Executors call this;
+    /// light functions are called without one where they run beside the scheduler. Default: `call`.
+    ///
+    /// # Errors
+    /// Those of `call`, and those of [`CallContext::check`].
+    fn call_within(
+        &self,
+        inputs: &[Bytes],
+        params: &Params,
+        _context: &CallContext,
+    ) -> Result<Bytes> {
+        self.call(inputs, params)
+    }
 }
 
 #[cfg(test)]

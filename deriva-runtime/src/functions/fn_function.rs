@@ -5,7 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use deriva_api::{
-    ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Value, Weight,
+    CallContext, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Value,
+    Weight,
 };
 
 use super::Arity;
@@ -43,6 +44,43 @@ pub struct FnFunction<F> {
     run: F,
 }
 
+/// What a function computes: a closure, or one that is told its context.
+pub trait Body: Send + Sync + 'static {
+    /// Computes the output.
+    ///
+    /// # Errors
+    /// Those of [`ComputeFunction::call`].
+    fn run(&self, inputs: &[Bytes], params: &Params, context: &CallContext) -> Result<Bytes>;
+}
+
+impl<F> Body for F
+where
+    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+{
+    #[inline]
+    fn run(&self, inputs: &[Bytes], params: &Params, _: &CallContext) -> Result<Bytes> {
+        self(inputs, params)
+    }
+}
+
+/// A closure that is told its context; see [`FnFunction::within`].
+pub struct Within<F>(F);
+
+impl<F> Body for Within<F>
+where
+    F: Fn(&[Bytes], &Params, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
+{
+    fn run(&self, inputs: &[Bytes], params: &Params, context: &CallContext) -> Result<Bytes> {
+        (self.0)(inputs, params, context)
+    }
+}
+
+impl<F> fmt::Debug for Within<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Within")
+    }
+}
+
 type Validate = dyn Fn(&Params) -> Result<()> + Send + Sync;
 
 impl<F> FnFunction<F>
@@ -52,6 +90,24 @@ where
     /// A function that runs `run`, which must be deterministic as [`ComputeFunction`] says.
     #[must_use]
     pub fn new(id: FunctionId, weight: Weight, run: F) -> Self {
+        Self::of(id, weight, run)
+    }
+}
+
+impl<F> FnFunction<Within<F>>
+where
+    F: Fn(&[Bytes], &Params, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
+{
+    /// A function that runs `run`, which is told whether its result is still wanted. It must be deterministic all the
+    /// same: the context may end it, and must not change what it computes.
+    #[must_use]
+    pub fn within(id: FunctionId, weight: Weight, run: F) -> Self {
+        Self::of(id, weight, Within(run))
+    }
+}
+
+impl<F> FnFunction<F> {
+    fn of(id: FunctionId, weight: Weight, run: F) -> Self {
         Self {
             id,
             weight,
@@ -173,10 +229,7 @@ impl<F> FnFunction<F> {
     }
 }
 
-impl<F> ComputeFunction for FnFunction<F>
-where
-    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
-{
+impl<F: Body> ComputeFunction for FnFunction<F> {
     fn id(&self) -> &FunctionId {
         &self.id
     }
@@ -203,8 +256,19 @@ where
 
     #[inline]
     fn call(&self, inputs: &[Bytes], params: &Params) -> Result<Bytes> {
+        self.call_within(inputs, params, &CallContext::default())
+    }
+
+    #[inline]
+    fn call_within(
+        &self,
+        inputs: &[Bytes],
+        params: &Params,
+        context: &CallContext,
+    ) -> Result<Bytes> {
         self.check_declared(inputs.len(), params)?;
-        (self.run)(inputs, params).map_err(|error| error.with("function", &self.id))
+        let output = self.run.run(inputs, params, context);
+        output.map_err(|error| error.with("function", &self.id))
     }
 }
 

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, BlobStat, CAddr, Error, ErrorKind, Executed, Operand, Operands, Output, Result, Step,
+    Blob, BlobStat, CAddr, CallContext, Error, ErrorKind, Executed, Operand, Operands, Output,
+    Result, Step,
 };
 use futures::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::lost::Unread;
+use super::progress::INTERVAL;
 use super::{Done, Run, hand_over};
 use crate::call::guarded_async;
 use crate::event::Event;
@@ -36,6 +39,16 @@ pub(super) struct Executing {
     pub(super) steps: HashMap<NodeId, InFlight>,
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     sender: mpsc::Sender<Outcome>,
+    /// What functions tell of their progress. Each tells a few times a second, so few wait.
+    telling: mpsc::UnboundedSender<StepProgress>,
+    told: mpsc::UnboundedReceiver<StepProgress>,
+}
+
+/// How far a function is.
+pub(super) struct StepProgress {
+    pub(super) addr: CAddr,
+    pub(super) done: u64,
+    pub(super) of: Option<u64>,
 }
 
 /// A step in flight.
@@ -75,6 +88,7 @@ enum Source {
 impl Executing {
     pub(super) fn new(inner: &Inner, options: &Options) -> Self {
         let (sender, outcomes) = mpsc::channel(options.jobs);
+        let (telling, told) = mpsc::unbounded_channel();
         Self {
             ticket: inner.slots.ticket(options.urgency().priority),
             asked: false,
@@ -82,6 +96,8 @@ impl Executing {
             steps: HashMap::new(),
             outcomes,
             sender,
+            telling,
+            told,
         }
     }
 
@@ -99,6 +115,7 @@ impl Executing {
             biased;
             outcome = self.outcomes.recv() => outcome.map(Done::Executed),
             () = self.ticket.granted(), if self.asked => Some(Done::Slot),
+            Some(progress) = self.told.recv() => Some(Done::Progress(progress)),
         }
     }
 
@@ -169,6 +186,26 @@ impl Run {
         }
     }
 
+    /// What a function may ask and tell while it runs.
+    fn context(&self, addr: CAddr, deadline: Option<Duration>) -> CallContext {
+        let clock = &self.inner.clock;
+        let telling = self.options.progress.is_some().then(|| {
+            let (telling, clock) = (self.executing.telling.clone(), Arc::clone(clock));
+            let last = Mutex::new(None);
+            let tell = move |done, of| {
+                let (now, mut last) = (clock.now(), last.lock());
+                let due = |last: Duration| now.saturating_sub(last) >= INTERVAL || of == Some(done);
+                if last.is_none_or(due) {
+                    *last = Some(now);
+                    // Where the request is gone, nobody listens.
+                    let _gone = telling.send(StepProgress { addr, done, of });
+                }
+            };
+            Box::new(tell) as Box<dyn Fn(u64, Option<u64>) + Send + Sync>
+        });
+        CallContext::telling(Arc::clone(clock), deadline, telling)
+    }
+
     fn start(&mut self, node: NodeId, slot: Option<Slot>) {
         let Some((recipe, function)) = self.plan.recipe(node) else {
             return;
@@ -185,6 +222,7 @@ impl Run {
             inputs: Vec::new(),
             fresh: false,
             deadline: self.wanted_for(node),
+            context: self.context(recipe.addr(), self.wanted_for(node)),
         };
         let outcome = Outcome {
             node,
@@ -277,6 +315,7 @@ async fn execute(
     sources: Vec<Source>,
     nesting: Nesting,
 ) -> Ended {
+    let _over = Over(step.context.clone());
     let prepared = match inner.executor.operands() {
         Operands::Held => hold(&inner, sources).await,
         Operands::Stored => store(&inner, &lease, sources).await,
@@ -290,6 +329,15 @@ async fn execute(
         Err(Unready::Unread(inputs)) => return Ended::Unread(inputs),
     };
     Ended::Executed(executed)
+}
+
+/// Tells a function that its step is over, however it ended.
+struct Over(CallContext);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// Why a step could not begin.

@@ -7,8 +7,11 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use deriva_api::{Error, ErrorKind, Params, Result, Weight};
+#[cfg(feature = "flate2")]
 use flate2::bufread::GzDecoder;
+#[cfg(feature = "flate2")]
 use flate2::{Compression, GzBuilder};
+#[cfg(feature = "flate2")]
 use std::io::Write;
 
 use super::Family;
@@ -31,7 +34,8 @@ pub(super) fn functions() -> Family {
             "Bytes of output from which on the input is refused; 0 to 1073741824 (1 GiB, the default).",
         )]
     };
-    vec![
+    [
+        #[cfg(feature = "zstd")]
         define(
             "compress.zstd",
             "Compresses its input into one zstd frame.",
@@ -45,6 +49,7 @@ pub(super) fn functions() -> Family {
             |params| Ok(int_in(params, "level", 1..=19)?.unwrap_or(3) as i32),
             zstd,
         ),
+        #[cfg(feature = "zstd")]
         define(
             "compress.unzstd",
             "Decompresses zstd frames.",
@@ -53,6 +58,7 @@ pub(super) fn functions() -> Family {
         .with(limit, |inputs, limit| {
             decompress(&ZSTD, &inputs[0], limit, Padding::Refused)
         }),
+        #[cfg(feature = "flate2")]
         define(
             "compress.gzip",
             "Compresses its input into one gzip member without name and time.",
@@ -66,6 +72,7 @@ pub(super) fn functions() -> Family {
             |params| Ok(int_in(params, "level", 0..=9)?.unwrap_or(6) as u32),
             gzip,
         ),
+        #[cfg(feature = "flate2")]
         define(
             "compress.gunzip",
             "Decompresses gzip members; version 2 takes zeros after the last one.",
@@ -74,6 +81,7 @@ pub(super) fn functions() -> Family {
         .with(limit, |inputs, limit| {
             decompress(&GZIP, &inputs[0], limit, Padding::Refused)
         }),
+        #[cfg(feature = "flate2")]
         define(
             "compress.gunzip",
             "Decompresses gzip members, and takes zeros after the last one for padding, as gzip does.",
@@ -83,6 +91,8 @@ pub(super) fn functions() -> Family {
             decompress(&GZIP, &inputs[0], limit, Padding::Zeros)
         }),
     ]
+    .into_iter()
+    .collect()
 }
 
 fn limit(params: &Params) -> Result<usize> {
@@ -90,12 +100,14 @@ fn limit(params: &Params) -> Result<usize> {
     Ok(limit.map_or(OUTPUT_LIMIT, |limit| limit as usize))
 }
 
+#[cfg(feature = "zstd")]
 fn zstd(inputs: &[Bytes], level: i32) -> Result<Bytes> {
     zstd::bulk::compress(&inputs[0], level)
         .map(Bytes::from)
         .map_err(|error| failed("zstd", error))
 }
 
+#[cfg(feature = "flate2")]
 fn gzip(inputs: &[Bytes], level: u32) -> Result<Bytes> {
     // 255 is "unknown": which system wrote it does not matter to what it says.
     let mut encoder = GzBuilder::new()
@@ -120,6 +132,7 @@ struct Format {
     unpack: for<'a> fn(&'a [u8], &mut Vec<u8>, u64) -> io::Result<&'a [u8]>,
 }
 
+#[cfg(feature = "flate2")]
 const GZIP: Format = Format {
     name: "gzip",
     part: "member",
@@ -132,6 +145,7 @@ const GZIP: Format = Format {
     },
 };
 
+#[cfg(feature = "zstd")]
 const ZSTD: Format = Format {
     name: "zstd",
     part: "frame",
@@ -152,6 +166,7 @@ const ZSTD: Format = Format {
 #[derive(Clone, Copy, PartialEq)]
 enum Padding {
     Refused,
+    #[cfg(feature = "flate2")]
     Zeros,
 }
 
@@ -197,7 +212,7 @@ fn decompress(format: &Format, input: &[u8], limit: usize, padding: Padding) -> 
                 .with("input", input.len()));
         }
         rest = left?;
-        let is_padding = padding == Padding::Zeros && rest.iter().all(|byte| *byte == 0);
+        let is_padding = padding != Padding::Refused && rest.iter().all(|byte| *byte == 0);
         if rest.is_empty() || is_padding {
             break;
         }
