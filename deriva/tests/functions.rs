@@ -1,12 +1,13 @@
 //! Functions and who runs them: what an executor has of its own, and what a running function may ask.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use deriva::prelude::*;
 use deriva::{Executed, Operand, Operands, Step, async_trait};
+use deriva_testkit::{CountingLayer, Operation};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(120);
@@ -255,4 +256,69 @@ async fn what_a_function_tells_of_its_progress_is_heard() {
     let events = events.lock().unwrap();
     assert_eq!(events[0], (recipe, 0, Some(100_000)));
     assert!(events.len() < 10_000, "{} is no flood", events.len());
+}
+
+/// The most calls of a function that run at once when a request needs four of them, under a budget.
+async fn at_once(memory: u64, output_len: u64, meet: usize) -> usize {
+    let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let run = move |_: &[Bytes], params: &Params| {
+        seen.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // Others that may begin do meanwhile.
+        let mut turns = 0;
+        while seen.load(Ordering::SeqCst) < meet && (meet == 4 || turns < 10_000) {
+            std::thread::yield_now();
+            turns += 1;
+        }
+        inside.fetch_sub(1, Ordering::SeqCst);
+        Ok(vec![params.int("n")?.unwrap_or(0) as u8; 1000].into())
+    };
+    let grow = FnFunction::new("grow/1".parse().unwrap(), Weight::Heavy, run);
+    let grow = grow.output_len(move |_, _| output_len);
+    let deriva = Deriva::builder()
+        .store("memory:")
+        .memory(memory)
+        .jobs(4)
+        .compute(grow)
+        .build()
+        .await
+        .unwrap();
+    let mut all = deriva.recipe("bytes.concat", "1");
+    for n in 0..4 {
+        let grown = deriva.recipe("grow", "1").param("n", n);
+        all = all.input(grown.insert().await.unwrap());
+    }
+    let all = all.insert().await.unwrap();
+    assert_eq!(deriva.get(all).await.unwrap().len(), 4000);
+    most.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_run_at_once_than_there_is_room_for_what_they_make() {
+    assert_eq!(at_once(64 << 20, 60 << 20, 2).await, 1);
+    assert_eq!(at_once(64 << 20, u64::MAX, 2).await, 1);
+    assert_eq!(at_once(64 << 20, 8 << 20, 4).await, 4);
+}
+
+#[tokio::test]
+async fn a_slice_of_a_stored_blob_reads_that_range_alone() {
+    let counting = CountingLayer::new();
+    let counts = counting.counts();
+    let builder = Deriva::builder().store("memory:").cache_bytes(0);
+    let deriva = builder.blob_layer(counting).build().await.unwrap();
+    let leaf: Vec<u8> = (0..1 << 20).map(|i: u32| (i / 3) as u8).collect();
+    let blob = deriva.put(leaf.clone()).await.unwrap();
+    for (offset, len) in [(500_000, 100), (1 << 20, 5), ((1 << 20) - 3, 5)] {
+        counts.reset();
+        let slice = deriva.recipe("bytes.slice", "1").input(blob);
+        let slice = slice.param("offset", offset).param("len", len);
+        let slice = slice.insert().await.unwrap();
+        deriva.materialize(slice).await.unwrap();
+        assert_eq!(counts.of(Operation::BlobGetRange), 1);
+        let whole = counts.of(Operation::BlobGet) + counts.of(Operation::BlobGetMany);
+        assert_eq!(whole, 0, "the whole blob is not read");
+        let (start, len) = (offset as usize, len as usize);
+        let expected = &leaf[start..(start + len).min(leaf.len())];
+        assert_eq!(deriva.get(slice).await.unwrap(), expected);
+    }
 }

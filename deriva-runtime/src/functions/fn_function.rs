@@ -5,8 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use deriva_api::{
-    CallContext, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Value,
-    Weight,
+    ByteRange, CallContext, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params,
+    Result, Value, Weight,
 };
 
 use super::Arity;
@@ -41,6 +41,8 @@ pub struct FnFunction<F> {
     params: Vec<ParamDoc>,
     closed: bool,
     validate: Option<Box<Validate>>,
+    output_len: Option<Box<OutputLen>>,
+    output_range: Option<Box<OutputRange>>,
     run: F,
 }
 
@@ -81,6 +83,8 @@ impl<F> fmt::Debug for Within<F> {
     }
 }
 
+type OutputLen = dyn Fn(&[u64], &Params) -> u64 + Send + Sync;
+type OutputRange = dyn Fn(&Params) -> Option<ByteRange> + Send + Sync;
 type Validate = dyn Fn(&Params) -> Result<()> + Send + Sync;
 
 impl<F> FnFunction<F>
@@ -116,6 +120,8 @@ impl<F> FnFunction<F> {
             params: Vec::new(),
             closed: false,
             validate: None,
+            output_len: None,
+            output_range: None,
             run,
         }
     }
@@ -157,6 +163,27 @@ impl<F> FnFunction<F> {
         validate: impl Fn(&Params) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.validate = Some(Box::new(validate));
+        self
+    }
+
+    /// About how many bytes the output will have at the most; see [`ComputeFunction::output_len`]. Default: as many as
+    /// the inputs.
+    #[must_use]
+    pub fn output_len(
+        mut self,
+        output_len: impl Fn(&[u64], &Params) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.output_len = Some(Box::new(output_len));
+        self
+    }
+
+    /// The range of its only input that the output is; see [`ComputeFunction::output_range`]. Default: none.
+    #[must_use]
+    pub fn output_range(
+        mut self,
+        output_range: impl Fn(&Params) -> Option<ByteRange> + Send + Sync + 'static,
+    ) -> Self {
+        self.output_range = Some(Box::new(output_range));
         self
     }
 }
@@ -252,6 +279,17 @@ impl<F: Body> ComputeFunction for FnFunction<F> {
             Some(validate) => validate(params).map_err(|error| error.with("function", &self.id)),
             None => Ok(()),
         }
+    }
+
+    fn output_len(&self, inputs: &[u64], params: &Params) -> u64 {
+        match &self.output_len {
+            Some(output_len) => output_len(inputs, params),
+            None => inputs.iter().fold(0, |sum, len| sum.saturating_add(*len)),
+        }
+    }
+
+    fn output_range(&self, params: &Params) -> Option<ByteRange> {
+        self.output_range.as_ref()?(params)
     }
 
     #[inline]

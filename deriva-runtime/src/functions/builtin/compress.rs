@@ -4,6 +4,7 @@
 //! golden tests notice an update that changes them.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use deriva_api::{Error, ErrorKind, Params, Result, Weight};
@@ -15,9 +16,9 @@ use flate2::{Compression, GzBuilder};
 use std::io::Write;
 
 use super::Family;
-use super::define::{Definition, OUTPUT_LIMIT, int_in, optional, too_large};
+use super::define::{Definition, Function, OUTPUT_LIMIT, int_in, optional, too_large};
 use super::table::excerpt;
-use crate::functions::Arity;
+use crate::functions::{Arity, FnFunction};
 
 pub(super) fn functions() -> Family {
     let define = |name, description, params| Definition {
@@ -55,9 +56,8 @@ pub(super) fn functions() -> Family {
             "Decompresses zstd frames.",
             limit_param(),
         )
-        .with(limit, |inputs, limit| {
-            decompress(&ZSTD, &inputs[0], limit, Padding::Refused)
-        }),
+        .build("1", limit, |inputs, limit| { decompress(&ZSTD, &inputs[0], limit, Padding::Refused) })
+        .map(sized),
         #[cfg(feature = "flate2")]
         define(
             "compress.gzip",
@@ -78,21 +78,33 @@ pub(super) fn functions() -> Family {
             "Decompresses gzip members; version 2 takes zeros after the last one.",
             limit_param(),
         )
-        .with(limit, |inputs, limit| {
-            decompress(&GZIP, &inputs[0], limit, Padding::Refused)
-        }),
+        .build("1", limit, |inputs, limit| { decompress(&GZIP, &inputs[0], limit, Padding::Refused) })
+        .map(sized),
         #[cfg(feature = "flate2")]
         define(
             "compress.gunzip",
             "Decompresses gzip members, and takes zeros after the last one for padding, as gzip does.",
             limit_param(),
         )
-        .version("2", limit, |inputs, limit| {
-            decompress(&GZIP, &inputs[0], limit, Padding::Zeros)
-        }),
+        .build("2", limit, |inputs, limit| { decompress(&GZIP, &inputs[0], limit, Padding::Zeros) })
+        .map(sized),
     ]
     .into_iter()
     .collect()
+}
+
+/// A member grows 1032 times at the most, a frame seldom more.
+const GROWTH: u64 = 1032;
+
+fn sized<F>(function: FnFunction<F>) -> Function
+where
+    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+{
+    Arc::new(function.output_len(|inputs, params| {
+        let len: u64 = inputs.iter().sum();
+        let limit = limit(params).map_or(0, |limit| limit as u64);
+        len.saturating_mul(GROWTH).min(limit)
+    }))
 }
 
 fn limit(params: &Params) -> Result<usize> {

@@ -42,6 +42,17 @@ impl Definition {
         settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<Function> {
+        Ok(Arc::new(self.build(version, settle, run)?))
+    }
+
+    /// As [`Definition::version`], to which more can be added.
+    pub(super) fn build<S>(
+        self,
+        version: &str,
+        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<FnFunction<impl Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static>>
+    {
         let settle = Arc::new(settle);
         let check = Arc::clone(&settle);
         let id = FunctionId::new(self.name, version)?;
@@ -54,9 +65,7 @@ impl Definition {
         for doc in self.params {
             function = function.param(doc);
         }
-        Ok(Arc::new(
-            function.validate(move |params| check(params).map(drop)),
-        ))
+        Ok(function.validate(move |params| check(params).map(drop)))
     }
 }
 
