@@ -274,7 +274,7 @@ async fn at_once(memory: u64, output_len: u64, meet: usize) -> usize {
         Ok(vec![params.int("n")?.unwrap_or(0) as u8; 1000].into())
     };
     let grow = FnFunction::new("grow/1".parse().unwrap(), Weight::Heavy, run);
-    let grow = grow.output_len(move |_, _| output_len);
+    let grow = grow.makes(move |_, _| output_len);
     let deriva = Deriva::builder()
         .store("memory:")
         .memory(memory)

@@ -169,7 +169,7 @@ impl<F> FnFunction<F> {
     /// About how many bytes the output will have at the most; see [`ComputeFunction::output_len`]. Default: as many as
     /// the inputs.
     #[must_use]
-    pub fn output_len(
+    pub fn makes(
         mut self,
         output_len: impl Fn(&[u64], &Params) -> u64 + Send + Sync + 'static,
     ) -> Self {
@@ -179,7 +179,7 @@ impl<F> FnFunction<F> {
 
     /// The range of its only input that the output is; see [`ComputeFunction::output_range`]. Default: none.
     #[must_use]
-    pub fn output_range(
+    pub fn cuts(
         mut self,
         output_range: impl Fn(&Params) -> Option<ByteRange> + Send + Sync + 'static,
     ) -> Self {

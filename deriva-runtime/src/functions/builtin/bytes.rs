@@ -49,7 +49,7 @@ pub(super) fn functions() -> Family {
         }
         .build("1", range, slice)
         .map(|slice| -> Function {
-            Arc::new(slice.output_range(|params| {
+            Arc::new(slice.cuts(|params| {
                 let (offset, len) = range(params).ok()?;
                 Some(ByteRange::new(offset as u64, len as u64))
             }))
@@ -64,7 +64,7 @@ pub(super) fn functions() -> Family {
         }
         .build("1", times, repeat)
         .map(|repeat| -> Function {
-            Arc::new(repeat.output_len(|inputs, params| {
+            Arc::new(repeat.makes(|inputs, params| {
                 let len: u64 = inputs.iter().sum();
                 let times = times(params).map_or(0, |times| times as u64);
                 len.saturating_mul(times).min(OUTPUT_LIMIT as u64)

@@ -100,7 +100,7 @@ fn sized<F>(function: FnFunction<F>) -> Function
 where
     F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
 {
-    Arc::new(function.output_len(|inputs, params| {
+    Arc::new(function.makes(|inputs, params| {
         let len: u64 = inputs.iter().sum();
         let limit = limit(params).map_or(0, |limit| limit as u64);
         len.saturating_mul(GROWTH).min(limit)
