@@ -25,7 +25,8 @@ struct Shared {
     progress: Option<Box<Progress>>,
 }
 
-type Progress = dyn Fn(u64, Option<u64>) + Send + Sync;
+/// Hears what is done, and of how much.
+pub type Progress = dyn Fn(u64, Option<u64>) + Send + Sync;
 
 impl CallContext {
     /// A context whose call may be given up, and is wanted for so long from now on; `None` for as long as it takes.
@@ -39,7 +40,7 @@ impl CallContext {
     pub fn telling(
         clock: Arc<dyn Clock>,
         deadline: Option<Duration>,
-        progress: Option<Box<dyn Fn(u64, Option<u64>) + Send + Sync>>,
+        progress: Option<Box<Progress>>,
     ) -> Self {
         let until = deadline.map(|deadline| clock.now().saturating_add(deadline));
         Self(Some(Arc::new(Shared {

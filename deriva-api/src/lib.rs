@@ -40,7 +40,7 @@ pub use addr_table::AddrTable;
 pub use blob::{Blob, BlobHasher, BlobStat};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
 pub use blob_store_ext::BlobStoreExt;
-pub use call_context::CallContext;
+pub use call_context::{CallContext, Progress};
 pub use capabilities::{Capabilities, DurabilityClass, StoreIdentity};
 pub use clock::{Clock, SystemClock};
 pub use dag_store::{DagStore, DagUsage};

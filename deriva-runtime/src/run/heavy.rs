@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deriva_api::{
     Blob, BlobStat, ByteRange, Bytes, CAddr, CallContext, Error, ErrorKind, Executed, Operand,
-    Operands, Output, Recipe, Result, Step,
+    Operands, Output, Progress, Recipe, Result, Step,
 };
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -229,7 +229,7 @@ impl Run {
                     let _gone = telling.send(StepProgress { addr, done, of });
                 }
             };
-            Box::new(tell) as Box<dyn Fn(u64, Option<u64>) + Send + Sync>
+            Box::new(tell) as Box<Progress>
         });
         CallContext::telling(Arc::clone(clock), deadline, telling)
     }

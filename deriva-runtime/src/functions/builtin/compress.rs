@@ -18,7 +18,7 @@ use std::io::Write;
 use super::Family;
 use super::define::{Definition, Function, OUTPUT_LIMIT, int_in, optional, too_large};
 use super::table::excerpt;
-use crate::functions::{Arity, FnFunction};
+use crate::functions::{Arity, Body, FnFunction};
 
 pub(super) fn functions() -> Family {
     let define = |name, description, params| Definition {
@@ -96,10 +96,7 @@ pub(super) fn functions() -> Family {
 /// A member grows 1032 times at the most, a frame seldom more.
 const GROWTH: u64 = 1032;
 
-fn sized<F>(function: FnFunction<F>) -> Function
-where
-    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
-{
+fn sized(function: FnFunction<impl Body>) -> Function {
     Arc::new(function.makes(|inputs, params| {
         let len: u64 = inputs.iter().sum();
         let limit = limit(params).map_or(0, |limit| limit as u64);
@@ -141,8 +138,10 @@ struct Format {
     begins: &'static str,
     does_begin: fn(&[u8]) -> bool,
     /// Decompresses the first part, no more than so many bytes of it; answers with what follows it.
-    unpack: for<'a> fn(&'a [u8], &mut Vec<u8>, u64) -> io::Result<&'a [u8]>,
+    unpack: Unpack,
 }
+
+type Unpack = for<'a> fn(&'a [u8], &mut Vec<u8>, u64) -> io::Result<&'a [u8]>;
 
 #[cfg(feature = "flate2")]
 const GZIP: Format = Format {

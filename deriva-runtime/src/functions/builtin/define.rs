@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deriva_api::{ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Weight};
 
-use crate::functions::{Arity, FnFunction};
+use crate::functions::{Arity, Body, FnFunction};
 
 pub(super) type Function = Arc<dyn ComputeFunction>;
 
@@ -51,8 +51,7 @@ impl Definition {
         version: &str,
         settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
-    ) -> Result<FnFunction<impl Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static>>
-    {
+    ) -> Result<FnFunction<impl Body>> {
         let settle = Arc::new(settle);
         let check = Arc::clone(&settle);
         let id = FunctionId::new(self.name, version)?;
