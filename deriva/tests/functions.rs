@@ -1,5 +1,7 @@
 //! Functions and who runs them: what an executor has of its own, and what a running function may ask.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
