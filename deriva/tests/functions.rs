@@ -1,6 +1,5 @@
 //! Functions and who runs them: what an executor has of its own, and what a running function may ask.
-
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
