@@ -22,8 +22,8 @@ mod table;
 mod text;
 mod words;
 
+#[cfg(test)]
 #[cfg(all(
-    test,
     feature = "csv",
     feature = "flate2",
     feature = "regex",
