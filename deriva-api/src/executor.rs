@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Blob, BlobStat, CAddr, FunctionId, Recipe, Result};
+use crate::{Blob, BlobStat, CAddr, CallContext, FunctionId, Recipe, Result};
 
 /// Runs one ready step, somewhere: in place, on a pool of threads, on another machine.
 ///
@@ -14,14 +14,16 @@ use crate::{Blob, BlobStat, CAddr, FunctionId, Recipe, Result};
 /// - `execute` returns what the function returned for these inputs and params, or an error whose kind
 ///   says whether trying again is worthwhile. A panic in the function is an error of kind
 ///   [`crate::ErrorKind::Function`], never a crash.
-/// - Dropping the returned future gives the step up; it may still run to its end, unseen.
+/// - Dropping the returned future gives the step up; it may still run to its end, unseen, where the function does not
+///   look at the step's context.
 /// - Any number of calls at once is accepted; beyond `width` they wait.
 ///
 /// # What callers may assume
 /// - The scheduler keeps at most `width` steps in flight and gives operands in the wanted form.
 #[async_trait]
 pub trait Executor: Debug + Display + Send + Sync + 'static {
-    /// Whether this executor can run the function.
+    /// Whether this executor can run the function. It is asked for each function before any work, also for those that
+    /// are registered nowhere: what it has of its own needs no registration.
     fn supports(&self, function: &FunctionId) -> bool;
 
     /// In what form it wants its inputs.
@@ -76,6 +78,9 @@ pub struct Step {
     pub fresh: bool,
     /// Give up after this time.
     pub deadline: Option<Duration>,
+    /// What the function may ask and tell while it runs. The scheduler gives the call up when the future of
+    /// [`Executor::execute`] is dropped or has ended.
+    pub context: CallContext,
 }
 
 /// What came of a step.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ErrorKind, Params, Result};
+use crate::{ByteRange, CallContext, Error, ErrorKind, Params, Result};
 
 /// The name and version of a function, written `name/version`: `text.upper/1`.
 ///
@@ -174,6 +174,35 @@ pub trait ComputeFunction: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Invalid`] for params and inputs that it cannot take, [`ErrorKind::Function`] for
     /// what goes wrong in it.
     fn call(&self, inputs: &[Bytes], params: &Params) -> Result<Bytes>;
+
+    /// As [`ComputeFunction::call`], with a context that tells whether the result is still wanted. Executors call this;
+    /// light functions are called without one where they run beside the scheduler. Default: `call`.
+    ///
+    /// # Errors
+    /// Those of `call`, and those of [`CallContext::check`].
+    fn call_within(
+        &self,
+        inputs: &[Bytes],
+        params: &Params,
+        _context: &CallContext,
+    ) -> Result<Bytes> {
+        self.call(inputs, params)
+    }
+
+    /// About how many bytes the output will have at the most, from the lengths of the inputs: what a scheduler sets
+    /// aside before the call, so that no more calls run at once than memory allows. Nothing else depends on it.
+    /// Default: as many as the inputs have together.
+    fn output_len(&self, inputs: &[u64], _params: &Params) -> u64 {
+        inputs
+            .iter()
+            .fold(0, |sum: u64, len| sum.saturating_add(*len))
+    }
+
+    /// The range of its only input that the output is, where it is one: then the scheduler may read that range from the
+    /// store instead of calling the function with the whole input. Default: none.
+    fn output_range(&self, _params: &Params) -> Option<ByteRange> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,18 @@ impl<S: ?Sized> From<Arc<S>> for StoreSource<S> {
     }
 }
 
+/// What is put around the executor, in order.
+#[derive(Default)]
+struct Wraps(Vec<Box<Wrap>>);
+
+type Wrap = dyn FnOnce(Arc<dyn Executor>) -> Arc<dyn Executor> + Send;
+
+impl std::fmt::Debug for Wraps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} wraps", self.0.len())
+    }
+}
+
 /// Builds a [`Deriva`]. One [`DerivaBuilder::store`] is enough; everything else has a default.
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `build` is awaited"]
@@ -60,7 +72,10 @@ pub struct DerivaBuilder {
     dag: Option<StoreSource<dyn DagStore>>,
     layers: Layers,
     functions: FunctionRegistry,
+    /// Those registered one by one.
+    own: FunctionRegistry,
     executor: Option<Arc<dyn Executor>>,
+    wraps: Wraps,
     clock: Option<Arc<dyn Clock>>,
     jobs: Option<usize>,
     cache_bytes: Option<u64>,
@@ -124,7 +139,8 @@ impl DerivaBuilder {
         self
     }
 
-    /// Replaces all functions registered so far.
+    /// The functions to begin with, instead of those of an earlier call or of `deriva::builder()`. Those registered
+    /// one by one, before or after, are added to them.
     pub fn functions(mut self, functions: FunctionRegistry) -> Self {
         self.functions = functions;
         self
@@ -153,8 +169,22 @@ impl DerivaBuilder {
     }
 
     /// Where heavy functions run. Default: [`PoolExecutor`] with [`DerivaBuilder::jobs`] threads.
+    ///
+    /// Recipes may apply every function that it [supports](Executor::supports), registered or not; a heavy one that is
+    /// registered and that it does not support is refused before any work. Light functions that it lacks are run
+    /// by the scheduler, however large their inputs are.
     pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
         self.executor = Some(executor);
+        self
+    }
+
+    /// Puts something around the executor, the default pool included: what `wrap` returns is used in its place. Of
+    /// several, the first one added is the innermost. Default: nothing.
+    pub fn wrap_executor(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Executor>) -> Arc<dyn Executor> + Send + 'static,
+    ) -> Self {
+        self.wraps.0.push(Box::new(wrap));
         self
     }
 
@@ -277,8 +307,13 @@ impl DerivaBuilder {
         let opened = OpenedStore { blobs, dag };
         let OpenedStore { blobs, dag } = self.layers.wrap(opened.clone());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let functions = Arc::new(self.functions);
-        let executor = match self.executor {
+        let mut functions = self.functions;
+        for function in self.own.iter() {
+            let added = functions.register(Arc::clone(function));
+            added.map_err(|error| error.during("build"))?;
+        }
+        let functions = Arc::new(functions);
+        let executor: Arc<dyn Executor> = match self.executor {
             Some(executor) => executor,
             None => Arc::new(PoolExecutor::new(
                 Arc::clone(&functions),
@@ -286,6 +321,8 @@ impl DerivaBuilder {
                 jobs,
             )?),
         };
+        let wrap = |executor, wrap: Box<Wrap>| wrap(executor);
+        let executor = self.wraps.0.into_iter().fold(executor, wrap);
         let no_blobs = || missing("blob", ".store(\"sled:./data\") or .blobs(..)");
         let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
         let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");
@@ -336,7 +373,7 @@ impl DerivaBuilder {
     }
 
     fn register(mut self, register: impl FnOnce(&mut FunctionRegistry) -> Result<()>) -> Self {
-        if let Err(mistake) = register(&mut self.functions) {
+        if let Err(mistake) = register(&mut self.own) {
             self.mistake.get_or_insert(mistake);
         }
         self

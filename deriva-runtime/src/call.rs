@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use deriva_api::{Bytes, ComputeFunction, Error, ErrorKind, Params, Result};
+use deriva_api::{Bytes, CallContext, ComputeFunction, Error, ErrorKind, Params, Result};
 use futures::FutureExt;
 
 /// Calls a function. A panic in it becomes an error; either names the function.
@@ -19,11 +19,31 @@ pub(crate) fn call(
     inputs: &[Bytes],
     params: &Params,
 ) -> Result<Bytes> {
+    called(function, inputs, params, || function.call(inputs, params))
+}
+
+/// As [`call`], of a function that may ask the context whether it is still wanted.
+pub(crate) fn call_within(
+    function: &dyn ComputeFunction,
+    inputs: &[Bytes],
+    params: &Params,
+    context: &CallContext,
+) -> Result<Bytes> {
+    called(function, inputs, params, || {
+        function.call_within(inputs, params, context)
+    })
+}
+
+#[inline]
+fn called(
+    function: &dyn ComputeFunction,
+    inputs: &[Bytes],
+    params: &Params,
+    call: impl FnOnce() -> Result<Bytes>,
+) -> Result<Bytes> {
     let work = || {
         function.check(inputs.len(), params)?;
-        function
-            .call(inputs, params)
-            .map(|output| own(output, inputs))
+        call().map(|output| own(output, inputs))
     };
     let called = guarded(ErrorKind::Function, "the function panicked", work);
     called

@@ -38,6 +38,15 @@ pub enum Event {
         /// Why it is computed.
         reason: Reason,
     },
+    /// A running function told how far it is, by its [`deriva_api::CallContext`]: about ten times a second at the most.
+    Step {
+        /// The recipe.
+        addr: CAddr,
+        /// What is done, in units of the function's choice.
+        done: u64,
+        /// What there is to do in all, where that is known.
+        of: Option<u64>,
+    },
     /// A recipe was computed by this request.
     Computed {
         /// The recipe.

@@ -24,7 +24,7 @@ pub struct Explanation {
     pub nodes: Vec<ExplainedNode>,
     /// Addresses that are needed but are neither blob nor recipe.
     pub missing: Vec<CAddr>,
-    /// Functions that are needed but not registered.
+    /// Functions that are needed but not registered, or lacking in the executor.
     pub unknown_functions: Vec<FunctionId>,
     /// What the request would take.
     pub forecast: Forecast,
@@ -144,7 +144,7 @@ fn describe(inner: &Inner, addr: CAddr, found: Found) -> ExplainedNode {
         Found::Absent(recipe) => (NodeState::Absent, Some(recipe), None, None),
     };
     let registered = recipe.as_ref().and_then(|recipe| {
-        let function = inner.functions.lookup(recipe.name(), recipe.version())?;
+        let function = inner.able(recipe).function()?;
         Some(function.id().clone())
     });
     let state = match state {

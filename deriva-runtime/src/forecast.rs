@@ -145,7 +145,7 @@ async fn functions(
         else {
             continue;
         };
-        let Some(function) = inner.functions.get(id) else {
+        let Some(function) = inner.able_by_id(id).function() else {
             continue;
         };
         let weight = function.weight();

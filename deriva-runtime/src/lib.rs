@@ -18,6 +18,7 @@
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
 //! both together.
 
+mod able;
 mod builder;
 pub mod cache;
 mod call;

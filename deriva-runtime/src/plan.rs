@@ -12,18 +12,18 @@
 mod error;
 mod frontier;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use deriva_api::{
-    AddrTable, BlobStat, CAddr, ComputeFunction, Error, FunctionId, Output, Recipe, Result,
-};
+use deriva_api::{AddrTable, BlobStat, CAddr, ComputeFunction, Error, Output, Recipe, Result};
 
+use crate::able::Able;
 use crate::claimant::Claimant;
 use crate::flights::Joined;
 use crate::inner::Inner;
 use crate::known::Known;
 
+use error::Unable;
 pub(crate) use frontier::Claims;
 
 /// Index of a node in a plan.
@@ -219,8 +219,8 @@ impl Room {
 /// Plans a request, for about as much as there is room for. The nodes to be computed are claimed.
 ///
 /// # Errors
-/// `NotFound` when an address is neither blob nor recipe, `Unsupported` when a function is unknown;
-/// either lists all that is missing, and nothing has been computed.
+/// `NotFound` when an address is neither blob nor recipe, `Unsupported` when a function is unknown or the executor
+/// lacks it; either lists all that is missing, and nothing has been computed.
 pub(crate) async fn plan(
     inner: &Arc<Inner>,
     claimant: &Arc<Claimant>,
@@ -235,7 +235,7 @@ pub(crate) async fn plan(
         },
         index: AddrTable::new(),
         missing: Vec::new(),
-        unknown: BTreeSet::new(),
+        unable: Unable::default(),
         claims: Claims::new(inner, Vec::new()),
         bytes: 0,
         claimant: Arc::clone(claimant),
@@ -264,7 +264,7 @@ struct Planner {
     plan: Plan,
     index: AddrTable,
     missing: Vec<NodeId>,
-    unknown: BTreeSet<FunctionId>,
+    unable: Unable,
     claims: Claims,
     /// How long the plan's recipes are together.
     bytes: u64,
@@ -292,7 +292,6 @@ impl Planner {
         }
         // What lies below is looked at all the same: it may lack more.
         let Some(function) = self.function(inner, &recipe) else {
-            self.unknown.insert(recipe.function());
             return;
         };
         self.plan.tasks[node as usize] = Task::Compute {
@@ -310,13 +309,22 @@ impl Planner {
         if let Some(known) = self.plan.functions.iter().rposition(same) {
             return Some(known as u32);
         }
-        let function = inner.functions.lookup(recipe.name(), recipe.version())?;
-        self.plan.functions.push(Arc::clone(function));
+        match inner.able(recipe) {
+            Able::Yes(function) => self.plan.functions.push(function),
+            Able::Unknown(id) => {
+                self.unable.unknown.insert(id);
+                return None;
+            }
+            Able::Lacking(id) => {
+                self.unable.lacking.insert(id);
+                return None;
+            }
+        }
         Some(self.plan.functions.len() as u32 - 1)
     }
 
     fn check(&self, targets: &[CAddr]) -> Result<()> {
-        match error::incomplete(&self.plan, &self.missing, &self.unknown) {
+        match error::incomplete(&self.plan, &self.missing, &self.unable) {
             Some(error) => Err(about(error, targets)),
             None => Ok(()),
         }

@@ -11,13 +11,17 @@ pub use deriva_runtime::*;
 pub mod prelude {
     pub use crate::DerivaExt;
     pub use deriva_api::{
-        AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, DagStore,
-        DagStoreExt, Error, ErrorKind, FunctionId, Params, Recipe, Result, Value,
+        AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, CallContext,
+        Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Executor, FunctionId,
+        ParamDoc, Params, Recipe, Result, SystemClock, Value, Weight,
     };
+    pub use deriva_runtime::functions::{Arity, FnFunction, FunctionRegistry};
     pub use deriva_runtime::layers::{
         LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer,
     };
-    pub use deriva_runtime::{Cutoff, Deriva, DerivaBuilder, Event, StoreResults};
+    pub use deriva_runtime::{
+        CollectPolicy, Cutoff, Deriva, DerivaBuilder, Event, PoolExecutor, StoreResults, Timeline,
+    };
 }
 
 /// A builder that knows every store scheme and every function that come with deriva.
@@ -47,6 +51,11 @@ struct RepositoryReadme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/invalidate-and-scrub.md")]
 struct InvalidateAndScrub;
+
+/// Compiles the examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/write-a-function.md")]
+struct WriteAFunction;
 
 /// Compiles the examples of the guide.
 #[cfg(doctest)]

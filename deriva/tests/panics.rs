@@ -214,6 +214,7 @@ fn step(name: &str, input: Blob) -> Step {
         inputs: vec![Operand::Held(input)],
         fresh: false,
         deadline: None,
+        context: deriva::CallContext::default(),
     }
 }
 

@@ -28,8 +28,8 @@ impl Collector {
             let missing = self.missing(&nodes).await?;
             let held = self.held(&nodes).await?;
             for ((at, node), held) in nodes.iter().zip(held) {
-                let (recipe, functions) = (&node.recipe, &self.inner.functions);
-                let known = functions.lookup(recipe.name(), recipe.version()).is_some();
+                let recipe = &node.recipe;
+                let known = self.inner.able(recipe).function().is_some();
                 if known && recipe.inputs().all(|input| !missing.contains(&input)) {
                     continue;
                 }

@@ -8,7 +8,7 @@ pub use pool::PoolExecutor;
 
 use deriva_api::{Blob, Bytes, Clock, Error, ErrorKind, Executed, Operand, Result, Step};
 
-use crate::call::call;
+use crate::call::call_within;
 use crate::functions::FunctionRegistry;
 use crate::nesting::Nesting;
 
@@ -30,7 +30,9 @@ fn run(
     let inputs: Vec<Bytes> = step.inputs.iter().map(held).collect::<Result<_>>()?;
     let began = clock.now();
     let params = recipe.params()?;
-    let output = nesting.enter(step.addr, || call(&**function, &inputs, &params))?;
+    let output = nesting.enter(step.addr, || {
+        call_within(&**function, &inputs, &params, &step.context)
+    })?;
     let cost = clock.now().saturating_sub(began);
     Ok(Executed {
         output: Operand::Held(Blob::new(output)),

@@ -5,7 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use deriva_api::{
-    ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Value, Weight,
+    ByteRange, CallContext, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params,
+    Result, Value, Weight,
 };
 
 use super::Arity;
@@ -40,9 +41,50 @@ pub struct FnFunction<F> {
     params: Vec<ParamDoc>,
     closed: bool,
     validate: Option<Box<Validate>>,
+    output_len: Option<Box<OutputLen>>,
+    output_range: Option<Box<OutputRange>>,
     run: F,
 }
 
+/// What a function computes: a closure, or one that is told its context.
+pub trait Body: Send + Sync + 'static {
+    /// Computes the output.
+    ///
+    /// # Errors
+    /// Those of [`ComputeFunction::call`].
+    fn run(&self, inputs: &[Bytes], params: &Params, context: &CallContext) -> Result<Bytes>;
+}
+
+impl<F> Body for F
+where
+    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+{
+    #[inline]
+    fn run(&self, inputs: &[Bytes], params: &Params, _: &CallContext) -> Result<Bytes> {
+        self(inputs, params)
+    }
+}
+
+/// A closure that is told its context; see [`FnFunction::within`].
+pub struct Within<F>(F);
+
+impl<F> Body for Within<F>
+where
+    F: Fn(&[Bytes], &Params, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
+{
+    fn run(&self, inputs: &[Bytes], params: &Params, context: &CallContext) -> Result<Bytes> {
+        (self.0)(inputs, params, context)
+    }
+}
+
+impl<F> fmt::Debug for Within<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Within")
+    }
+}
+
+type OutputLen = dyn Fn(&[u64], &Params) -> u64 + Send + Sync;
+type OutputRange = dyn Fn(&Params) -> Option<ByteRange> + Send + Sync;
 type Validate = dyn Fn(&Params) -> Result<()> + Send + Sync;
 
 impl<F> FnFunction<F>
@@ -52,6 +94,24 @@ where
     /// A function that runs `run`, which must be deterministic as [`ComputeFunction`] says.
     #[must_use]
     pub fn new(id: FunctionId, weight: Weight, run: F) -> Self {
+        Self::of(id, weight, run)
+    }
+}
+
+impl<F> FnFunction<Within<F>>
+where
+    F: Fn(&[Bytes], &Params, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
+{
+    /// A function that runs `run`, which is told whether its result is still wanted. It must be deterministic all the
+    /// same: the context may end it, and must not change what it computes.
+    #[must_use]
+    pub fn within(id: FunctionId, weight: Weight, run: F) -> Self {
+        Self::of(id, weight, Within(run))
+    }
+}
+
+impl<F> FnFunction<F> {
+    fn of(id: FunctionId, weight: Weight, run: F) -> Self {
         Self {
             id,
             weight,
@@ -60,6 +120,8 @@ where
             params: Vec::new(),
             closed: false,
             validate: None,
+            output_len: None,
+            output_range: None,
             run,
         }
     }
@@ -101,6 +163,27 @@ where
         validate: impl Fn(&Params) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.validate = Some(Box::new(validate));
+        self
+    }
+
+    /// About how many bytes the output will have at the most; see [`ComputeFunction::output_len`]. Default: as many as
+    /// the inputs.
+    #[must_use]
+    pub fn makes(
+        mut self,
+        output_len: impl Fn(&[u64], &Params) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.output_len = Some(Box::new(output_len));
+        self
+    }
+
+    /// The range of its only input that the output is; see [`ComputeFunction::output_range`]. Default: none.
+    #[must_use]
+    pub fn cuts(
+        mut self,
+        output_range: impl Fn(&Params) -> Option<ByteRange> + Send + Sync + 'static,
+    ) -> Self {
+        self.output_range = Some(Box::new(output_range));
         self
     }
 }
@@ -173,10 +256,7 @@ impl<F> FnFunction<F> {
     }
 }
 
-impl<F> ComputeFunction for FnFunction<F>
-where
-    F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
-{
+impl<F: Body> ComputeFunction for FnFunction<F> {
     fn id(&self) -> &FunctionId {
         &self.id
     }
@@ -201,10 +281,32 @@ where
         }
     }
 
+    fn output_len(&self, inputs: &[u64], params: &Params) -> u64 {
+        match &self.output_len {
+            Some(output_len) => output_len(inputs, params),
+            None => inputs.iter().fold(0, |sum, len| sum.saturating_add(*len)),
+        }
+    }
+
+    fn output_range(&self, params: &Params) -> Option<ByteRange> {
+        self.output_range.as_ref()?(params)
+    }
+
     #[inline]
     fn call(&self, inputs: &[Bytes], params: &Params) -> Result<Bytes> {
+        self.call_within(inputs, params, &CallContext::default())
+    }
+
+    #[inline]
+    fn call_within(
+        &self,
+        inputs: &[Bytes],
+        params: &Params,
+        context: &CallContext,
+    ) -> Result<Bytes> {
         self.check_declared(inputs.len(), params)?;
-        (self.run)(inputs, params).map_err(|error| error.with("function", &self.id))
+        let output = self.run.run(inputs, params, context);
+        output.map_err(|error| error.with("function", &self.id))
     }
 }
 

@@ -11,5 +11,5 @@ mod fn_function;
 mod registry;
 
 pub use arity::Arity;
-pub use fn_function::FnFunction;
+pub use fn_function::{Body, FnFunction, Within};
 pub use registry::FunctionRegistry;

@@ -9,29 +9,43 @@ use super::{NodeId, Plan};
 /// How many missing addresses an error lists by name; the rest is counted.
 const LISTED: usize = 20;
 
+/// Functions that recipes of a plan apply and that cannot run.
+#[derive(Debug, Default)]
+pub(super) struct Unable {
+    /// Those that nobody has.
+    pub(super) unknown: BTreeSet<FunctionId>,
+    /// Those that are registered and that the executor lacks.
+    pub(super) lacking: BTreeSet<FunctionId>,
+}
+
 /// The error that lists all that a plan lacks; `None` where it lacks nothing.
-pub(super) fn incomplete(
-    plan: &Plan,
-    missing: &[NodeId],
-    unknown: &BTreeSet<FunctionId>,
-) -> Option<Error> {
-    let mut error = match (missing.first(), unknown.is_empty()) {
-        (None, true) => return None,
-        (None, false) => Error::new(
-            ErrorKind::Unsupported,
-            "recipes need functions that are not registered",
-        )
-        .hint("register them with the builder; `deriva functions` lists those that are there"),
-        (Some(first), _) => Error::new(
+pub(super) fn incomplete(plan: &Plan, missing: &[NodeId], unable: &Unable) -> Option<Error> {
+    let Unable { unknown, lacking } = unable;
+    let mut error = match (missing.first(), unknown.is_empty(), lacking.is_empty()) {
+        (None, true, true) => return None,
+        (Some(first), _, _) => Error::new(
             ErrorKind::NotFound,
             "neither a blob nor a recipe is stored under an address that is needed",
         )
         .hint("put the missing blobs or insert the missing recipes, then ask again")
         .with("missing", list(missing.iter().map(|node| plan.addr(*node))))
         .along(plan.path(*first)),
+        (None, false, _) => Error::new(
+            ErrorKind::Unsupported,
+            "recipes need functions that are not registered",
+        )
+        .hint("register them with the builder; `deriva functions` lists those that are there"),
+        (None, true, false) => Error::new(
+            ErrorKind::Unsupported,
+            "recipes need heavy functions that the executor does not have",
+        )
+        .hint("give the builder an executor that has them, or register them as light functions"),
     };
     if !unknown.is_empty() {
         error = error.with("unknown_functions", list(unknown.iter()));
+    }
+    if !lacking.is_empty() {
+        error = error.with("not_in_executor", list(lacking.iter()));
     }
     Some(error)
 }

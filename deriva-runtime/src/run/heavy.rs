@@ -6,16 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, BlobStat, CAddr, Error, ErrorKind, Executed, Operand, Operands, Output, Result, Step,
+    Blob, BlobStat, ByteRange, Bytes, CAddr, CallContext, Error, ErrorKind, Executed, Operand,
+    Operands, Output, Progress, Recipe, Result, Step,
 };
 use futures::FutureExt;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::lost::Unread;
+use super::progress::INTERVAL;
 use super::{Done, Run, hand_over};
-use crate::call::guarded_async;
+use crate::call::{guarded, guarded_async};
 use crate::event::Event;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
@@ -36,6 +39,16 @@ pub(super) struct Executing {
     pub(super) steps: HashMap<NodeId, InFlight>,
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     sender: mpsc::Sender<Outcome>,
+    /// What functions tell of their progress. Each tells a few times a second, so few wait.
+    telling: mpsc::UnboundedSender<StepProgress>,
+    told: mpsc::UnboundedReceiver<StepProgress>,
+}
+
+/// How far a function is.
+pub(super) struct StepProgress {
+    pub(super) addr: CAddr,
+    pub(super) done: u64,
+    pub(super) of: Option<u64>,
 }
 
 /// A step in flight.
@@ -43,6 +56,8 @@ pub(super) struct InFlight {
     pub(super) task: AbortHandle,
     /// The run is gone, and others wait for this step: its task lands it.
     pub(super) is_handed_over: Arc<AtomicBool>,
+    /// Bytes that are set aside for its output.
+    ahead: u64,
 }
 
 /// What became of a step, with all that is needed to land it.
@@ -75,6 +90,7 @@ enum Source {
 impl Executing {
     pub(super) fn new(inner: &Inner, options: &Options) -> Self {
         let (sender, outcomes) = mpsc::channel(options.jobs);
+        let (telling, told) = mpsc::unbounded_channel();
         Self {
             ticket: inner.slots.ticket(options.urgency().priority),
             asked: false,
@@ -82,6 +98,8 @@ impl Executing {
             steps: HashMap::new(),
             outcomes,
             sender,
+            telling,
+            told,
         }
     }
 
@@ -99,6 +117,7 @@ impl Executing {
             biased;
             outcome = self.outcomes.recv() => outcome.map(Done::Executed),
             () = self.ticket.granted(), if self.asked => Some(Done::Slot),
+            Some(progress) = self.told.recv() => Some(Done::Progress(progress)),
         }
     }
 
@@ -144,7 +163,8 @@ impl Run {
     pub(super) fn start_heavy(&mut self) {
         while let Some((node, priority, ready)) = self.heavy.peek() {
             let room = self.options.jobs.saturating_sub(self.executing.steps.len());
-            let bytes = u64::from(self.nodes[node as usize].input_bytes);
+            let ahead = self.output_len(node);
+            let bytes = u64::from(self.nodes[node as usize].input_bytes).saturating_add(ahead);
             if room == 0 || (!self.executing.is_empty() && self.values.excess(bytes) > 0) {
                 break;
             }
@@ -156,9 +176,34 @@ impl Run {
                 },
             };
             self.heavy.pop();
-            self.start(node, slot);
+            self.start(node, slot, ahead);
         }
         self.executing.let_go();
+    }
+
+    /// About how many bytes the output of a node will have at the most, as its function says.
+    fn output_len(&self, node: NodeId) -> u64 {
+        let Some((recipe, function)) = self.plan.recipe(node) else {
+            return 0;
+        };
+        let inputs = self.plan.inputs(node).iter();
+        let lens = inputs.map(|input| self.content(*input).map_or(0, |stat| stat.len));
+        let (lens, function) = (
+            lens.collect::<Vec<_>>(),
+            &self.plan.functions[function as usize],
+        );
+        let asked = || Some(function.output_len(&lens, &recipe.params().ok()?));
+        let asked = guarded(ErrorKind::Function, "the function panicked", asked);
+        // No more than there is: then it runs by itself.
+        let most = self.inner.memory.limit();
+        asked.ok().flatten().unwrap_or(0).min(most)
+    }
+
+    /// The range of its only input that the output of a node is, where its function says that it is one.
+    fn output_range(&self, recipe: &Recipe, function: u32) -> Option<ByteRange> {
+        let function = &self.plan.functions[function as usize];
+        let asked = || function.output_range(&recipe.params().ok()?);
+        guarded(ErrorKind::Function, "the function panicked", asked).ok()?
     }
 
     /// The time for which somebody wants the result of a node.
@@ -169,7 +214,27 @@ impl Run {
         }
     }
 
-    fn start(&mut self, node: NodeId, slot: Option<Slot>) {
+    /// What a function may ask and tell while it runs.
+    fn context(&self, addr: CAddr, deadline: Option<Duration>) -> CallContext {
+        let clock = &self.inner.clock;
+        let telling = self.options.progress.is_some().then(|| {
+            let (telling, clock) = (self.executing.telling.clone(), Arc::clone(clock));
+            let last = Mutex::new(None);
+            let tell = move |done, of| {
+                let (now, mut last) = (clock.now(), last.lock());
+                let due = |last: Duration| now.saturating_sub(last) >= INTERVAL || of == Some(done);
+                if last.is_none_or(due) {
+                    *last = Some(now);
+                    // Where the request is gone, nobody listens.
+                    let _gone = telling.send(StepProgress { addr, done, of });
+                }
+            };
+            Box::new(tell) as Box<Progress>
+        });
+        CallContext::telling(Arc::clone(clock), deadline, telling)
+    }
+
+    fn start(&mut self, node: NodeId, slot: Option<Slot>, ahead: u64) {
         let Some((recipe, function)) = self.plan.recipe(node) else {
             return;
         };
@@ -185,6 +250,7 @@ impl Run {
             inputs: Vec::new(),
             fresh: false,
             deadline: self.wanted_for(node),
+            context: self.context(recipe.addr(), self.wanted_for(node)),
         };
         let outcome = Outcome {
             node,
@@ -205,6 +271,7 @@ impl Run {
             Arc::clone(&self.lease),
             step,
             sources,
+            self.output_range(recipe, function),
             self.options.nesting.of_priority(self.claimant.own.priority),
         );
         // Around all that a step holds: a task that panics would leave the run waiting for it.
@@ -242,7 +309,9 @@ impl Run {
         let step = InFlight {
             task,
             is_handed_over,
+            ahead,
         };
+        self.values.set_aside(ahead);
         self.executing.steps.insert(node, step);
         if self.lent.rank(node).1 {
             self.lend_to_nested(node);
@@ -252,7 +321,9 @@ impl Run {
     /// A step of this run ended.
     pub(super) async fn executed(&mut self, outcome: Outcome) {
         let node = outcome.node;
-        self.executing.steps.remove(&node);
+        if let Some(step) = self.executing.steps.remove(&node) {
+            self.values.give_back(step.ahead);
+        }
         self.executing.returned.extend(outcome.slot);
         if self.lent.rank(node).1 {
             self.inner.nested.lend(outcome.addr, None);
@@ -275,8 +346,13 @@ async fn execute(
     lease: Arc<Lease>,
     mut step: Step,
     sources: Vec<Source>,
+    range: Option<ByteRange>,
     nesting: Nesting,
 ) -> Ended {
+    let _over = Over(step.context.clone());
+    if let (Some(range), [Source::Read(input, stat)]) = (range, sources.as_slice()) {
+        return cut(&inner, *input, *stat, range).await;
+    }
     let prepared = match inner.executor.operands() {
         Operands::Held => hold(&inner, sources).await,
         Operands::Stored => store(&inner, &lease, sources).await,
@@ -290,6 +366,31 @@ async fn execute(
         Err(Unready::Unread(inputs)) => return Ended::Unread(inputs),
     };
     Ended::Executed(executed)
+}
+
+/// The output of a function that is a range of what is stored.
+async fn cut(inner: &Inner, input: NodeId, stat: BlobStat, range: ByteRange) -> Ended {
+    let began = inner.clock.now();
+    let absent = || Error::new(ErrorKind::NotFound, "a blob vanished during the request");
+    let read = inner.blobs.get_range(stat.addr, range).await;
+    match read.and_then(|bytes| bytes.ok_or_else(|| absent().with("addr", stat.addr))) {
+        Ok(bytes) => Ended::Executed(Ok(Executed {
+            // A copy, as a store may give a view that keeps the whole blob.
+            output: Operand::Held(Blob::new(Bytes::copy_from_slice(&bytes))),
+            cost: inner.clock.now().saturating_sub(began),
+            reused: false,
+        })),
+        Err(error) => Ended::Unread(vec![Unread { input, error }]),
+    }
+}
+
+/// Tells a function that its step is over, however it ended.
+struct Over(CallContext);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 /// Why a step could not begin.

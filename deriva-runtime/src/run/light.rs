@@ -18,7 +18,7 @@ pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// What a light function costs at the least to be run on another core: what it takes and gives has to be
 /// brought there and back.
 const WORTH_A_LANE: Duration = Duration::from_micros(1);
-/// A light function on more input bytes than this is treated as heavy.
+/// A light function on more input bytes than this is treated as heavy, if the executor has it.
 const LIGHT_BYTES: u32 = 16 * 1024;
 
 /// Light nodes with everything that they need, so that they can run anywhere.
@@ -50,8 +50,11 @@ impl Run {
             .plan
             .recipe(node)
             .map(|(_, function)| function as usize);
-        function.is_none_or(|function| self.treatments[function].is_light)
-            && self.nodes[node as usize].input_bytes <= LIGHT_BYTES
+        let is_small = self.nodes[node as usize].input_bytes <= LIGHT_BYTES;
+        function.map_or(is_small, |function| {
+            let treatment = &self.treatments[function];
+            treatment.is_light && (is_small || treatment.is_ours)
+        })
     }
 
     /// Runs the next chunk: here, or beside this task where there is enough for both.

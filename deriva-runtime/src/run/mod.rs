@@ -76,6 +76,8 @@ pub(crate) enum End {
 /// Something that the loop waited for.
 enum Done {
     Executed(heavy::Outcome),
+    /// A function told how far it is.
+    Progress(heavy::StepProgress),
     Chunk(ChunkDone),
     /// A batch was written, or it was not.
     Committed(Committed),
@@ -118,6 +120,8 @@ struct NodeState {
 #[derive(Clone, Copy, Debug)]
 struct Treatment {
     is_light: bool,
+    /// They are run here however large their inputs are: the executor lacks their function.
+    is_ours: bool,
     /// They are looked up under their resolved address first; or those are that have large inputs.
     cutoff: bool,
     cutoff_of_large: bool,
@@ -399,6 +403,9 @@ impl Run {
     async fn absorb(&mut self, done: Done) {
         match done {
             Done::Executed(outcome) => self.executed(outcome).await,
+            Done::Progress(heavy::StepProgress { addr, done, of }) => {
+                self.emit(Event::Step { addr, done, of });
+            }
             Done::Chunk(chunk) => {
                 self.chunk_done(chunk);
             }
@@ -515,6 +522,7 @@ fn treatments(inner: &Inner, options: &Options, plan: &Plan) -> Vec<Treatment> {
         };
         Treatment {
             is_light: weight == Weight::Light,
+            is_ours: weight == Weight::Light && !inner.does_executor_have(id),
             cutoff,
             cutoff_of_large,
             results: options.results_of(inner, id),

@@ -6,7 +6,7 @@ use super::Run;
 use crate::event::Event;
 
 /// Time between two reports.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Run {
     /// Reports how far the request is, if it is time or `now`.

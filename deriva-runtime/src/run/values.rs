@@ -52,6 +52,8 @@ pub(super) struct Values {
     pool: Vec<Option<Held>>,
     free: Vec<u32>,
     account: Account,
+    /// Set aside for outputs that are being made.
+    ahead: u64,
     /// Nodes whose value the store has too, and nodes whose value it has not; some are gone by now.
     stored: Vec<NodeId>,
     unstored: Vec<NodeId>,
@@ -63,6 +65,7 @@ impl Values {
             pool: Vec::new(),
             free: Vec::new(),
             account: Account::new(inner),
+            ahead: 0,
             stored: Vec::new(),
             unstored: Vec::new(),
         }
@@ -76,12 +79,24 @@ impl Values {
     fn are_accounted_for(&self) -> bool {
         let held = self.pool.iter().flatten();
         let sizes = held.map(|held| held.blob.len() + OVERHEAD);
-        self.account.held() == sizes.sum::<u64>()
+        self.account.held() == sizes.sum::<u64>() + self.ahead
     }
 
     /// Bytes beyond the budget, were there `more`.
     pub(super) fn excess(&mut self, more: u64) -> u64 {
         self.account.excess(more)
+    }
+
+    /// Sets bytes aside for an output that is being made: they count as held.
+    pub(super) fn set_aside(&mut self, bytes: u64) {
+        self.ahead += bytes;
+        self.account.add(bytes);
+    }
+
+    /// The output is made, or will not be.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.ahead -= bytes;
+        self.account.give_back(bytes);
     }
 
     fn add(&mut self, held: Held) -> Place {

@@ -61,6 +61,7 @@ impl Bench {
             inputs,
             fresh: false,
             deadline: None,
+            context: deriva_api::CallContext::default(),
         })
     }
 

@@ -1,10 +1,14 @@
 //! `bytes.*`: bytes joined, cut and repeated.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use deriva_api::{Params, Result, Weight};
+use deriva_api::{ByteRange, Params, Result, Weight};
 
 use super::Family;
-use super::define::{Definition, OUTPUT_LIMIT, count, given, needed, nothing, optional, too_large};
+use super::define::{
+    Definition, Function, OUTPUT_LIMIT, count, given, needed, nothing, optional, too_large,
+};
 use crate::functions::Arity;
 
 pub(super) fn functions() -> Family {
@@ -43,16 +47,34 @@ pub(super) fn functions() -> Family {
                 ),
             ],
         }
-        .with(range, slice),
+        .build("1", range, slice)
+        .map(|slice| -> Function {
+            Arc::new(slice.cuts(|params| {
+                let (offset, len) = range(params).ok()?;
+                Some(ByteRange::new(offset as u64, len as u64))
+            }))
+        }),
         Definition {
             name: "bytes.repeat",
-            weight: Weight::Light,
+            // Of the least input it may make a GiB.
+            weight: Weight::Heavy,
             arity: Arity::Exactly(1),
             description: "Repeats its input; more than 1 GiB of output is refused.",
             params: vec![needed("times", "int", "How often, 0 or more.")],
         }
-        .with(|params| given("times", count(params, "times", 0)?), repeat),
+        .build("1", times, repeat)
+        .map(|repeat| -> Function {
+            Arc::new(repeat.makes(|inputs, params| {
+                let len: u64 = inputs.iter().sum();
+                let times = times(params).map_or(0, |times| times as u64);
+                len.saturating_mul(times).min(OUTPUT_LIMIT as u64)
+            }))
+        }),
     ]
+}
+
+fn times(params: &Params) -> Result<usize> {
+    given("times", count(params, "times", 0)?)
 }
 
 fn separator(params: &Params) -> Result<String> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deriva_api::{ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Weight};
 
-use crate::functions::{Arity, FnFunction};
+use crate::functions::{Arity, Body, FnFunction};
 
 pub(super) type Function = Arc<dyn ComputeFunction>;
 
@@ -32,9 +32,29 @@ impl Definition {
         settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<Function> {
+        self.version("1", settle, run)
+    }
+
+    /// As [`Definition::with`], a version after the first.
+    pub(super) fn version<S>(
+        self,
+        version: &str,
+        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<Function> {
+        Ok(Arc::new(self.build(version, settle, run)?))
+    }
+
+    /// As [`Definition::version`], to which more can be added.
+    pub(super) fn build<S>(
+        self,
+        version: &str,
+        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<FnFunction<impl Body>> {
         let settle = Arc::new(settle);
         let check = Arc::clone(&settle);
-        let id = FunctionId::new(self.name, "1")?;
+        let id = FunctionId::new(self.name, version)?;
         let mut function = FnFunction::new(id, self.weight, move |inputs, params| {
             run(inputs, settle(params)?)
         })
@@ -44,9 +64,7 @@ impl Definition {
         for doc in self.params {
             function = function.param(doc);
         }
-        Ok(Arc::new(
-            function.validate(move |params| check(params).map(drop)),
-        ))
+        Ok(function.validate(move |params| check(params).map(drop)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use deriva_api::Weight;
+#[cfg(feature = "sha2")]
 use sha2::{Digest, Sha256};
 
 use super::Family;
@@ -9,7 +10,7 @@ use super::define::{Definition, nothing};
 use crate::functions::Arity;
 
 pub(super) fn functions() -> Family {
-    vec![
+    [
         Definition {
             name: "hash.blake3",
             weight: Weight::Light,
@@ -22,6 +23,7 @@ pub(super) fn functions() -> Family {
                 blake3::hash(&inputs[0]).to_hex().as_bytes(),
             ))
         }),
+        #[cfg(feature = "sha2")]
         Definition {
             name: "hash.sha256",
             weight: Weight::Light,
@@ -31,8 +33,11 @@ pub(super) fn functions() -> Family {
         }
         .with(nothing, |inputs, ()| Ok(hex(&Sha256::digest(&inputs[0])))),
     ]
+    .into_iter()
+    .collect()
 }
 
+#[cfg(feature = "sha2")]
 fn hex(digest: &[u8]) -> Bytes {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     digest

@@ -6,18 +6,30 @@
 
 mod bench;
 mod bytes;
+#[cfg(any(feature = "flate2", feature = "zstd"))]
 mod compress;
+#[cfg(feature = "csv")]
 mod csv;
 mod define;
 mod hash;
 mod json;
 mod lines;
+#[cfg(feature = "regex")]
 mod pattern;
+#[cfg(feature = "regex")]
+mod search;
 mod table;
 mod text;
 mod words;
 
 #[cfg(test)]
+#[cfg(all(
+    feature = "csv",
+    feature = "flate2",
+    feature = "regex",
+    feature = "sha2",
+    feature = "zstd"
+))]
 mod tests;
 
 use super::FunctionRegistry;
@@ -25,21 +37,26 @@ use define::Function;
 use deriva_api::Result;
 
 impl FunctionRegistry {
-    /// A registry with deriva's own functions; `docs/reference/functions.md` describes them.
+    /// A registry with deriva's own functions, as far as the crate's features bring them; `docs/reference/functions.md`
+    /// describes them.
     #[must_use]
     pub fn builtin() -> Self {
         let mut functions = Self::new();
-        let families = [
-            bytes::functions(),
-            text::functions(),
-            words::functions(),
-            hash::functions(),
-            compress::functions(),
-            csv::functions(),
-            json::functions(),
-            bench::functions(),
+        let families: &[fn() -> Family] = &[
+            bytes::functions,
+            text::functions,
+            #[cfg(feature = "regex")]
+            search::functions,
+            words::functions,
+            hash::functions,
+            #[cfg(any(feature = "flate2", feature = "zstd"))]
+            compress::functions,
+            #[cfg(feature = "csv")]
+            csv::functions,
+            json::functions,
+            bench::functions,
         ];
-        for function in families.into_iter().flatten() {
+        for function in families.iter().flat_map(|family| family()) {
             let added = function.and_then(|function| functions.register(function));
             debug_assert!(added.is_ok(), "{added:?}");
         }

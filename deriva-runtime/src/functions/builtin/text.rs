@@ -1,20 +1,15 @@
-//! `text.*` on lines and patterns. Text is bytes: no input is refused for its encoding.
+//! `text.*` on lines; what takes a pattern is in `search.rs`. Text is bytes: no input is refused for its encoding.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use deriva_api::{Params, Result, Weight};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use regex::bytes::Regex;
 
 use super::Family;
-use super::define::{
-    Definition, OUTPUT_LIMIT, bad_value, count, given, needed, nothing, optional, too_large,
-};
+use super::define::{Definition, count, nothing, optional};
 use super::lines::{lines, write_lines};
-use super::pattern::Patterns;
 use super::table::write_counts;
 use crate::functions::Arity;
 
@@ -26,7 +21,6 @@ pub(super) fn functions() -> Family {
         description,
         params,
     };
-    let (greps, replaces) = (Patterns::default(), Patterns::default());
     vec![
         define("text.upper", "Turns ASCII letters into capitals.", vec![])
             .with(nothing, |inputs, ()| Ok(inputs[0].to_ascii_uppercase().into())),
@@ -56,43 +50,6 @@ pub(super) fn functions() -> Family {
         )
         .with(|params| flag(params, "count"), unique),
         define(
-            "text.grep",
-            "Keeps the lines that match a regular expression.",
-            vec![
-                needed("pattern", "text", "The regular expression, searched within each line."),
-                optional(
-                    "invert",
-                    "bool",
-                    "Whether the lines that do not match are kept instead; default false.",
-                ),
-            ],
-        )
-        .with(
-            move |params| {
-                let pattern = given("pattern", params.text("pattern")?)?;
-                Ok((greps.compile("pattern", pattern)?, flag(params, "invert")?))
-            },
-            grep,
-        ),
-        define(
-            "text.replace",
-            "Replaces every match of a regular expression or a literal text; more than 1 GiB of output is refused.",
-            vec![
-                needed("pattern", "text", "What is searched for."),
-                needed(
-                    "with",
-                    "text",
-                    "What takes its place; `$1` and `${name}` stand for groups of a regular expression, `$$` for a dollar.",
-                ),
-                optional(
-                    "literal",
-                    "bool",
-                    "Whether `pattern` and `with` are plain text; default false.",
-                ),
-            ],
-        )
-        .with(move |params| replacement(params, &replaces), replace),
-        define(
             "text.lines",
             "Takes a range of lines.",
             vec![
@@ -112,7 +69,7 @@ pub(super) fn functions() -> Family {
     ]
 }
 
-fn flag(params: &Params, param: &str) -> Result<bool> {
+pub(super) fn flag(params: &Params, param: &str) -> Result<bool> {
     Ok(params.bool(param)?.unwrap_or(false))
 }
 
@@ -224,61 +181,6 @@ fn unique(inputs: &[Bytes], counted: bool) -> Result<Bytes> {
         let len = inputs[0].len().min(kept.len() * 80);
         Ok(write_lines(kept.into_iter().map(|(line, _)| line), len))
     }
-}
-
-fn grep(inputs: &[Bytes], (pattern, invert): (Arc<Regex>, bool)) -> Result<Bytes> {
-    let kept = lines(&inputs[0]).filter(|line| pattern.is_match(line) != invert);
-    Ok(write_lines(kept, 0))
-}
-
-struct Replacement {
-    pattern: Arc<Regex>,
-    with: Vec<u8>,
-    literal: bool,
-}
-
-fn replacement(params: &Params, patterns: &Patterns) -> Result<Replacement> {
-    let pattern = given("pattern", params.text("pattern")?)?;
-    let literal = flag(params, "literal")?;
-    if pattern.is_empty() && literal {
-        return Err(bad_value("pattern", "at least one character", "none"));
-    }
-    let pattern = match literal {
-        true => patterns.compile("pattern", &regex::escape(pattern))?,
-        false => patterns.compile("pattern", pattern)?,
-    };
-    let with = given("with", params.text("with")?)?.as_bytes().to_vec();
-    Ok(Replacement {
-        pattern,
-        with,
-        literal,
-    })
-}
-
-fn replace(inputs: &[Bytes], replacement: Replacement) -> Result<Bytes> {
-    let Replacement {
-        pattern,
-        with,
-        literal,
-    } = replacement;
-    let text = &inputs[0];
-    let mut out = Vec::with_capacity(text.len());
-    let mut done = 0;
-    for groups in pattern.captures_iter(text) {
-        let found = groups.get_match();
-        out.extend_from_slice(&text[done..found.start()]);
-        if literal {
-            out.extend_from_slice(&with);
-        } else {
-            groups.expand(&with, &mut out);
-        }
-        done = found.end();
-        if out.len() > OUTPUT_LIMIT {
-            return Err(too_large(OUTPUT_LIMIT).with("param", "with"));
-        }
-    }
-    out.extend_from_slice(&text[done..]);
-    Ok(out.into())
 }
 
 fn take(inputs: &[Bytes], (start, count): (usize, usize)) -> Result<Bytes> {

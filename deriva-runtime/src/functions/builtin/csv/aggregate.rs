@@ -1,20 +1,25 @@
 //! `csv.aggregate`: one record for each group.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use csv::ByteRecord;
 use deriva_api::{Error, ErrorKind, Params, Result};
 
+use super::exact::Exact;
 use super::number::Number;
-use super::{Output, Table, define, delimiter, line_at, names};
+use super::{Edition, Output, Table, define, delimiter, line_at, names};
 use crate::functions::builtin::define::{Function, choice, given, needed, optional};
 use crate::functions::builtin::table::excerpt;
 
-pub(super) fn function() -> Result<Function> {
+pub(super) fn function(edition: Edition) -> Result<Function> {
     define(
         "csv.aggregate",
-        "Makes one record of each group of records, sorted by the groups' fields.",
+        edition.describe(
+            "Makes one record of each group of records, sorted by the groups' fields; version 2 is exact with larger numbers and refuses stray quotes.",
+            "Makes one record of each group of records, sorted by the groups' fields.",
+        ),
         vec![
             optional(
                 "group_by",
@@ -33,7 +38,12 @@ pub(super) fn function() -> Result<Function> {
             ),
         ],
     )
-    .with(settings, aggregate)
+    .version(edition.number(), settings, move |inputs, settings| {
+        match edition {
+            Edition::First => aggregate::<Totals>(inputs, settings, edition),
+            Edition::Second => aggregate::<ExactTotals>(inputs, settings, edition),
+        }
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,8 +86,8 @@ fn settings(params: &Params) -> Result<Settings> {
     })
 }
 
-fn aggregate(inputs: &[Bytes], settings: Settings) -> Result<Bytes> {
-    let mut table = Table::open(&inputs[0], settings.delimiter)?;
+fn aggregate<T: Total>(inputs: &[Bytes], settings: Settings, edition: Edition) -> Result<Bytes> {
+    let mut table = Table::open(&inputs[0], settings.delimiter, edition)?;
     let group_by = settings
         .group_by
         .iter()
@@ -89,10 +99,10 @@ fn aggregate(inputs: &[Bytes], settings: Settings) -> Result<Bytes> {
         .map(|name| table.column("column", name))
         .transpose()?;
 
-    let mut groups: BTreeMap<Vec<Vec<u8>>, Totals> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<Vec<u8>>, T> = BTreeMap::new();
     let mut key: Vec<Vec<u8>> = vec![Vec::new(); group_by.len()];
     if group_by.is_empty() {
-        groups.insert(Vec::new(), Totals::default());
+        groups.insert(Vec::new(), T::default());
     }
     while let Some(record) = table.next()? {
         for (part, place) in key.iter_mut().zip(&group_by) {
@@ -106,9 +116,10 @@ fn aggregate(inputs: &[Bytes], settings: Settings) -> Result<Bytes> {
         match column.map(|place| &record[place]) {
             Some([]) => {}
             Some(field) if settings.op != Op::Count => {
-                totals.add(number(field, record, &inputs[0], &settings)?)
+                let added = totals.add(field);
+                added.ok_or_else(|| no_number(field, record, &inputs[0], &settings))?;
             }
-            _ => totals.count += 1,
+            _ => totals.count_one(),
         }
     }
 
@@ -131,15 +142,23 @@ fn result_name(settings: &Settings) -> String {
     }
 }
 
-fn number(field: &[u8], record: &ByteRecord, input: &[u8], settings: &Settings) -> Result<Number> {
-    Number::parse(field).ok_or_else(|| {
-        let line = record.position().map_or(0, |at| line_at(input, at));
-        Error::new(ErrorKind::Invalid, "a field is no number")
-            .with("line", line)
-            .with("column", settings.column.as_deref().unwrap_or_default())
-            .with("expected", "a finite decimal number")
-            .with("found", excerpt(field))
-    })
+fn no_number(field: &[u8], record: &ByteRecord, input: &[u8], settings: &Settings) -> Error {
+    let line = record.position().map_or(0, |at| line_at(input, at));
+    Error::new(ErrorKind::Invalid, "a field is no number")
+        .with("line", line)
+        .with("column", settings.column.as_deref().unwrap_or_default())
+        .with("expected", "a finite decimal number")
+        .with("found", excerpt(field))
+}
+
+/// What is kept of a group.
+trait Total: Default {
+    fn count_one(&mut self);
+
+    /// Adds a field; `None` where it is no number.
+    fn add(&mut self, field: &[u8]) -> Option<()>;
+
+    fn result(&self, op: Op) -> Result<String>;
 }
 
 /// What is kept of a group's numbers. Whole numbers are summed apart, exactly; floats in the order of
@@ -153,8 +172,13 @@ struct Totals {
     max: Option<Number>,
 }
 
-impl Totals {
-    fn add(&mut self, number: Number) {
+impl Total for Totals {
+    fn count_one(&mut self) {
+        self.count += 1;
+    }
+
+    fn add(&mut self, field: &[u8]) -> Option<()> {
+        let number = Number::parse(field)?;
         self.count += 1;
         match number {
             Number::Int(int) => self.ints += i128::from(int),
@@ -166,6 +190,7 @@ impl Totals {
         if self.max.is_none_or(|max| number.compare(max).is_gt()) {
             self.max = Some(number);
         }
+        Some(())
     }
 
     fn result(&self, op: Op) -> Result<String> {
@@ -180,7 +205,72 @@ impl Totals {
             Op::Mean => finite(self.sum() / self.count as f64),
         }
     }
+}
 
+impl Totals {
+    fn sum(&self) -> f64 {
+        self.ints as f64 + self.floats.unwrap_or(0.0)
+    }
+}
+
+/// As [`Totals`], from version 2 on: whole numbers of up to 38 digits are summed exactly, least and greatest
+/// are found exactly and given as they were written.
+#[derive(Default)]
+struct ExactTotals {
+    count: u64,
+    ints: i128,
+    /// Whether the whole numbers are more than can be summed.
+    is_over: bool,
+    floats: Option<f64>,
+    min: Option<String>,
+    max: Option<String>,
+}
+
+impl Total for ExactTotals {
+    fn count_one(&mut self) {
+        self.count += 1;
+    }
+
+    fn add(&mut self, field: &[u8]) -> Option<()> {
+        let number = Exact::parse(field)?;
+        self.count += 1;
+        match number.as_int() {
+            Some(int) => {
+                let (ints, is_over) = self.ints.overflowing_add(int);
+                (self.ints, self.is_over) = (ints, self.is_over || is_over);
+            }
+            None => self.floats = Some(self.floats.unwrap_or(0.0) + number.as_float()),
+        }
+        for (kept, replaces) in [
+            (&mut self.min, Ordering::Less),
+            (&mut self.max, Ordering::Greater),
+        ] {
+            let known = kept.as_ref().and_then(|kept| Exact::parse(kept.as_bytes()));
+            if known.is_none_or(|known| number.compare(known) == replaces) {
+                *kept = Some(number.text().to_owned());
+            }
+        }
+        Some(())
+    }
+
+    fn result(&self, op: Op) -> Result<String> {
+        match op {
+            Op::Count => Ok(self.count.to_string()),
+            Op::Min => Ok(self.min.clone().unwrap_or_default()),
+            Op::Max => Ok(self.max.clone().unwrap_or_default()),
+            Op::Mean if self.count == 0 => Ok(String::new()),
+            Op::Sum | Op::Mean if self.is_over => Err(Error::new(
+                ErrorKind::Invalid,
+                "the whole numbers of a group add up to 2^127 or more",
+            )),
+            Op::Sum if self.floats.is_none() => Ok(self.ints.to_string()),
+            Op::Sum => finite(self.sum()),
+            Op::Mean => finite(self.sum() / self.count as f64),
+        }
+    }
+}
+
+impl ExactTotals {
     fn sum(&self) -> f64 {
         self.ints as f64 + self.floats.unwrap_or(0.0)
     }

@@ -7,16 +7,20 @@ use bytes::Bytes;
 use deriva_api::{Params, Result, Value};
 use regex::bytes::Regex;
 
+use super::exact::Exact;
 use super::number::Number;
-use super::{Output, Table, define, delimiter};
+use super::{Edition, Output, Table, define, delimiter};
 use crate::functions::builtin::define::{Function, bad_value, choice, given, needed};
 use crate::functions::builtin::pattern::Patterns;
 
-pub(super) fn function() -> Result<Function> {
+pub(super) fn function(edition: Edition) -> Result<Function> {
     let patterns = Patterns::default();
     define(
         "csv.filter",
-        "Keeps the records whose field in one column compares with a value.",
+        edition.describe(
+            "Keeps the records whose field in one column compares with a value; version 2 compares exactly and refuses stray quotes.",
+            "Keeps the records whose field in one column compares with a value.",
+        ),
         vec![
             needed("column", "text", "The column's name."),
             needed(
@@ -31,7 +35,11 @@ pub(super) fn function() -> Result<Function> {
             ),
         ],
     )
-    .with(move |params| settings(params, &patterns), filter)
+    .version(
+        edition.number(),
+        move |params| settings(params, &patterns, edition),
+        move |inputs, settings| filter(inputs, settings, edition),
+    )
 }
 
 #[derive(Clone, Copy)]
@@ -43,6 +51,8 @@ enum Op {
 
 enum Test {
     Number(Number, fn(Ordering) -> bool),
+    /// A decimal number.
+    Exact(String, fn(Ordering) -> bool),
     Text(Vec<u8>, fn(Ordering) -> bool),
     Pattern(Arc<Regex>),
 }
@@ -50,14 +60,27 @@ enum Test {
 impl Test {
     fn holds(&self, field: &[u8]) -> bool {
         match self {
-            Self::Number(value, holds) => match Number::parse(field) {
-                Some(number) => holds(number.compare(*value)),
-                // No number is different from every number, and in no order to one.
-                None => holds(Ordering::Less) && holds(Ordering::Greater),
-            },
+            Self::Number(value, holds) => number_holds(
+                Number::parse(field).map(|field| field.compare(*value)),
+                *holds,
+            ),
+            Self::Exact(value, holds) => {
+                let value = Exact::parse(value.as_bytes());
+                let order = Exact::parse(field).zip(value).map(|(a, b)| a.compare(b));
+                number_holds(order, *holds)
+            }
             Self::Text(value, holds) => holds(field.cmp(value)),
             Self::Pattern(pattern) => pattern.is_match(field),
         }
+    }
+}
+
+/// What holds of a field, by its order to the number; no number is different from every number, and in no order
+/// to one.
+fn number_holds(order: Option<Ordering>, holds: fn(Ordering) -> bool) -> bool {
+    match order {
+        Some(order) => holds(order),
+        None => holds(Ordering::Less) && holds(Ordering::Greater),
     }
 }
 
@@ -67,7 +90,7 @@ struct Settings {
     delimiter: u8,
 }
 
-fn settings(params: &Params, patterns: &Patterns) -> Result<Settings> {
+fn settings(params: &Params, patterns: &Patterns, edition: Edition) -> Result<Settings> {
     let known = [
         ("eq", Op::Order(Ordering::is_eq)),
         ("ne", Op::Order(Ordering::is_ne)),
@@ -80,6 +103,13 @@ fn settings(params: &Params, patterns: &Patterns) -> Result<Settings> {
     ];
     let op = given("op", choice(params, "op", &known)?)?;
     let test = match (op, given("value", params.get("value"))?) {
+        (Op::Order(holds), Value::Int(int)) if edition == Edition::Second => {
+            Test::Exact(int.to_string(), holds)
+        }
+        // By the shortest decimal that is this float, as people write it: 0.1 is the field `0.1`.
+        (Op::Order(holds), Value::Float(float)) if edition == Edition::Second => {
+            Test::Exact(float.to_string(), holds)
+        }
         (Op::Order(holds), Value::Int(int)) => Test::Number(Number::Int(*int), holds),
         (Op::Order(holds), Value::Float(float)) => Test::Number(Number::Float(*float), holds),
         (Op::Order(holds), Value::Text(text)) => Test::Text(text.as_bytes().to_vec(), holds),
@@ -101,8 +131,8 @@ fn settings(params: &Params, patterns: &Patterns) -> Result<Settings> {
     })
 }
 
-fn filter(inputs: &[Bytes], settings: Settings) -> Result<Bytes> {
-    let mut table = Table::open(&inputs[0], settings.delimiter)?;
+fn filter(inputs: &[Bytes], settings: Settings, edition: Edition) -> Result<Bytes> {
+    let mut table = Table::open(&inputs[0], settings.delimiter, edition)?;
     let place = table.column("column", &settings.column)?;
     let mut out = Output::new(settings.delimiter);
     out.write(&table.header)?;

@@ -1,11 +1,16 @@
 //! `csv.*`: tables in CSV (RFC 4180) whose first record names the columns.
 //!
+//! Version 1 of each function takes quotes wherever they stand, as the library does; from version 2 on what a
+//! quote must not do is refused (`quotes.rs`), and numbers are compared exactly (`exact.rs`).
+//!
 //! Fields are bytes in any encoding. Output has the input's delimiter, `\n` after each record, and
 //! quotes only where they are needed.
 
 mod aggregate;
+mod exact;
 mod filter;
 mod number;
+mod quotes;
 
 use std::collections::HashSet;
 
@@ -20,16 +25,51 @@ use crate::functions::Arity;
 use crate::functions::registry::nearest_of;
 
 pub(super) fn functions() -> Family {
-    vec![
+    let select_of = |edition: Edition| {
         define(
             "csv.select",
-            "Keeps the named columns, in the order of their names.",
+            edition.describe(
+                "Keeps the named columns, in the order of their names; version 2 refuses stray quotes.",
+                "Keeps the named columns, in the order of their names.",
+            ),
             vec![needed("columns", "list", "Names of columns, at least one.")],
         )
-        .with(selection, select),
-        filter::function(),
-        aggregate::function(),
-    ]
+        .version(edition.number(), selection, move |inputs, selection| {
+            select(inputs, selection, edition)
+        })
+    };
+    Edition::ALL
+        .into_iter()
+        .flat_map(|edition| {
+            [
+                select_of(edition),
+                filter::function(edition),
+                aggregate::function(edition),
+            ]
+        })
+        .collect()
+}
+
+/// Which version of the functions, as all of them changed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edition {
+    First,
+    Second,
+}
+
+impl Edition {
+    const ALL: [Self; 2] = [Self::First, Self::Second];
+
+    fn number(self) -> &'static str {
+        self.describe("1", "2")
+    }
+
+    fn describe(self, first: &'static str, second: &'static str) -> &'static str {
+        match self {
+            Self::First => first,
+            Self::Second => second,
+        }
+    }
 }
 
 fn define(name: &'static str, description: &'static str, mut params: Vec<ParamDoc>) -> Definition {
@@ -63,8 +103,8 @@ fn selection(params: &Params) -> Result<Selection> {
     })
 }
 
-fn select(inputs: &[Bytes], selection: Selection) -> Result<Bytes> {
-    let mut table = Table::open(&inputs[0], selection.delimiter)?;
+fn select(inputs: &[Bytes], selection: Selection, edition: Edition) -> Result<Bytes> {
+    let mut table = Table::open(&inputs[0], selection.delimiter, edition)?;
     let places = selection
         .columns
         .iter()
@@ -115,7 +155,10 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn open(input: &'a [u8], delimiter: u8) -> Result<Self> {
+    fn open(input: &'a [u8], delimiter: u8, edition: Edition) -> Result<Self> {
+        if edition == Edition::Second {
+            quotes::check(input, delimiter)?;
+        }
         let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(input);
         let header = reader
             .byte_headers()

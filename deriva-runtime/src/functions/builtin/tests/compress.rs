@@ -88,7 +88,10 @@ fn damaged_data_is_refused_with_its_cause() {
             &trailing,
         ] {
             let error = refused(unpack, bad, Params::new());
-            assert!(error.source().is_some() && error.context("found").is_some());
+            assert!(error.context("found").is_some() && error.context("position").is_some());
+            // What does not even begin as it should was not given to the library.
+            let did_begin = bad.starts_with(&packed[..4]) && bad.len() < packed.len();
+            assert_eq!(error.source().is_some(), did_begin);
         }
     }
     let mut wrong_sum = run("compress.gzip", &["abc"], Params::new())
@@ -129,4 +132,57 @@ fn levels_have_bounds() {
             assert_eq!(error.context("found"), Some(&*level.to_string()));
         }
     }
+}
+
+#[test]
+fn zeros_after_the_last_member_are_padding_from_version_2_on() {
+    let packed = run("compress.gzip", &["text"], Params::new()).unwrap();
+    let padded = [&packed[..], &[0; 1000]].concat();
+    assert_eq!(one("compress.gunzip/2", &padded, Params::new()), "text");
+    assert_eq!(one("compress.gunzip/2", &packed, with("limit", 4)), "text");
+    let error = refused("compress.gunzip", &padded, Params::new());
+    assert_eq!(error.context("position"), Some(&*packed.len().to_string()));
+    // Between members they are none, nor before the first.
+    for bad in [
+        [&padded[..], &packed].concat(),
+        [&padded[..], b"\n"].concat(),
+        vec![0; 1000],
+    ] {
+        refused("compress.gunzip/2", bad, Params::new());
+    }
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_place() {
+    for (pack, unpack, part) in [
+        ("compress.gzip", "compress.gunzip", "member"),
+        ("compress.gzip", "compress.gunzip/2", "member"),
+        ("compress.zstd", "compress.unzstd", "frame"),
+    ] {
+        let packed = run(pack, &["text"], Params::new()).unwrap();
+        let two = [&packed[..], &packed[..]].concat();
+        let wrong = |input: &[u8]| {
+            let error = refused(unpack, input, Params::new());
+            let said = |key| error.context(key).unwrap_or_default().to_owned();
+            (said(part), said("position"), said("found"))
+        };
+        let at = |len: usize| len.to_string();
+        let newline = [&two[..], b"\n"].concat();
+        assert_eq!(wrong(&newline), ("3".into(), at(two.len()), r"`\n`".into()));
+        assert_eq!(wrong(b"text"), ("1".into(), at(0), "`text`".into()));
+        assert_eq!(
+            wrong(b""),
+            ("1".into(), at(0), "the end of the input".into())
+        );
+        let (second, place, _) = wrong(&two[..two.len() - 1]);
+        assert_eq!((second, place), ("2".into(), at(packed.len())));
+    }
+}
+
+#[test]
+fn frames_that_are_to_be_skipped_are() {
+    let packed = run("compress.zstd", &["text"], Params::new()).unwrap();
+    let skipped = b"\x51\x2a\x4d\x18\x03\0\0\0abc";
+    let input = [&skipped[..], &packed, skipped, &packed].concat();
+    assert_eq!(one("compress.unzstd", input, Params::new()), "texttext");
 }

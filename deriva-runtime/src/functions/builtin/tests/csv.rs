@@ -246,3 +246,99 @@ fn aggregate_refuses_what_is_no_number_with_line_and_column() {
         Some("one of sum, count, min, max, mean")
     );
 }
+
+#[test]
+fn stray_quotes_are_refused_with_their_line_from_version_2_on() {
+    let columns = || with("columns", list(&["b"]));
+    for (table, line, found) in [
+        ("a,b\n1,\"x\n2,y\n3,z\n", "2", "the end of the input"),
+        ("a,b\n\"1\n\n\",\"x\n2,y\n", "4", "the end of the input"),
+        ("a,b\n1,\"\"\"\n", "2", "the end of the input"),
+        ("a,b\n1,\"x\"y\n", "2", r"`y\n`"),
+        ("a,b\n\"1\" ,2\n", "2", r"` ,2\n`"),
+        ("a,b\n1,x\"y\n", "2", r#"`\"y\n`"#),
+        ("a,b\n1, \"x\"\n", "2", r#"`\"x\"\n`"#),
+        ("a,\"b\n", "1", "the end of the input"),
+    ] {
+        let error = refused("csv.select/2", table, columns());
+        assert_eq!(error.context("line"), Some(line), "{table:?}");
+        assert_eq!(error.context("found"), Some(found), "{table:?}");
+        assert!(error.advice().is_some());
+        let by = with("op", "count");
+        refused("csv.aggregate/2", table, by);
+        refused("csv.filter/2", table, filter("b", "ne", 1));
+    }
+    // As ever: the rest of the table is one field.
+    let kept = one("csv.select", "a,b\n1,\"x\n2,y\n", columns());
+    assert_eq!(kept, r#"b\n\"x\n2,y\n\"\n"#);
+}
+
+#[test]
+fn quotes_where_they_belong_are_read_alike_by_both_versions() {
+    for table in [
+        TABLE,
+        "name,city,price",
+        "\"name\",city,price\r\n\"\",\"\"\"\",\"a,b\r\nc\"\r\n\r\n1,2,\"3\"",
+        "\u{feff}\"name\",city,price\n1,2,3\n",
+        "name,city,price\r1,\"2\",3\r",
+    ] {
+        let params = || with("columns", list(&["price", "name"]));
+        assert_eq!(
+            one("csv.select/2", table, params()),
+            one("csv.select", table, params())
+        );
+    }
+}
+
+#[test]
+fn large_numbers_are_compared_exactly_from_version_2_on() {
+    let table =
+        "n\n9007199254740992\n9007199254740993\n9223372036854775808\n9223372036854775809\n0.1\nx\n";
+    let kept = |op: &str, value: Value| one("csv.filter/2", table, filter("n", op, value));
+    assert_eq!(
+        kept("gt", 9_007_199_254_740_992.0.into()),
+        r"n\n9007199254740993\n9223372036854775808\n9223372036854775809\n"
+    );
+    assert_eq!(
+        kept("eq", 9_007_199_254_740_993_i64.into()),
+        r"n\n9007199254740993\n"
+    );
+    assert_eq!(kept("eq", 0.1.into()), r"n\n0.1\n");
+    assert!(kept("ne", 1.into()).ends_with(r"x\n"));
+    // As ever: 2^53 + 1 is the float 2^53.
+    let value = 9_007_199_254_740_992.0;
+    let kept = one("csv.filter", table, filter("n", "eq", value));
+    assert_eq!(kept, r"n\n9007199254740992\n9007199254740993\n");
+}
+
+#[test]
+fn large_numbers_are_aggregated_exactly_from_version_2_on() {
+    let of = |table: &str, op: &str| one("csv.aggregate/2", table, aggregate(op));
+    let table = "g,n\na,9223372036854775808\na, 9223372036854775809 \na,9223372036854775808.5\n";
+    assert_eq!(of(table, "max"), r"g,max_n\na,9223372036854775809\n");
+    assert_eq!(of(table, "min"), r"g,min_n\na,9223372036854775808\n");
+    let table = "g,n\na,9223372036854775808\na,9223372036854775809\nb,2.50\nb,1e1\nc,\n";
+    assert_eq!(
+        of(table, "sum"),
+        r"g,sum_n\na,18446744073709551617\nb,12.5\nc,0\n"
+    );
+    assert_eq!(
+        of(table, "min"),
+        r"g,min_n\na,9223372036854775808\nb,2.50\nc,\n"
+    );
+    assert_eq!(of(table, "count"), r"g,count_n\na,2\nb,2\nc,0\n");
+    assert_eq!(of("g,n\na,1\na,2\nb,\n", "mean"), r"g,mean_n\na,1.5\nb,\n");
+    let records = with("op", "count").with("group_by", list(&["g"]));
+    assert_eq!(
+        one("csv.aggregate/2", "g,n\na,x\n", records),
+        r"g,count\na,1\n"
+    );
+    let most = format!("g,n\na,{0}\na,{0}\n", i128::MAX);
+    refused("csv.aggregate/2", &most, aggregate("sum"));
+    refused("csv.aggregate/2", "g,n\na,x\n", aggregate("sum"));
+    refused(
+        "csv.aggregate/2",
+        "g,n\na,1e308\na,1e308\n",
+        aggregate("mean"),
+    );
+}

@@ -16,10 +16,11 @@ use deriva_api::{Error, ErrorKind, Params, Result};
 
 use crate::functions::FunctionRegistry;
 
-/// Checks and calls version 1 of a built-in function; what `check` refuses `call` must refuse alike.
+/// Checks and calls a built-in function, version 1 where none is named; what `check` refuses `call` must refuse alike.
 fn run<T: AsRef<[u8]>>(name: &str, inputs: &[T], params: Params) -> Result<Bytes> {
     let functions = FunctionRegistry::builtin();
-    let function = functions.lookup(name, "1").expect(name);
+    let (name, version) = name.split_once('/').unwrap_or((name, "1"));
+    let function = functions.lookup(name, version).expect(name);
     let inputs: Vec<Bytes> = inputs
         .iter()
         .map(|input| Bytes::copy_from_slice(input.as_ref()))
@@ -43,7 +44,9 @@ fn one(name: &str, input: impl AsRef<[u8]>, params: Params) -> String {
 fn refused(name: &str, input: impl AsRef<[u8]>, params: Params) -> Error {
     let error = run(name, &[input], params).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
-    assert_eq!(error.context("function"), Some(&*format!("{name}/1")));
+    let (name, version) = name.split_once('/').unwrap_or((name, "1"));
+    let id = format!("{name}/{version}");
+    assert_eq!(error.context("function"), Some(&*id));
     error
 }
 

@@ -149,3 +149,38 @@ fn lines_are_counted_from_1() {
     let error = refused("text.lines", input, with("start", 0));
     assert_eq!(error.context("expected"), Some("1 or more"));
 }
+
+#[test]
+fn a_group_that_is_not_there_is_refused_from_version_2_on() {
+    let params = |with_: &str| with("pattern", r"(\w)(?P<rest>\w*)").with("with", with_);
+    for (with_, found, hint) in [
+        ("$2_$1", "$2_", "for group 2 before `_` write `${2}_`"),
+        ("${3}", "$3", "`$$` stands for a dollar"),
+        ("$1x", "$1x", "for group 1 before `x` write `${1}x`"),
+        ("$other", "$other", "`$$` stands for a dollar"),
+        ("$99999999999999999999", "$99999999999999999999", "`$$`"),
+    ] {
+        let error = refused("text.replace/2", "ab", params(with_));
+        assert_eq!(error.context("param"), Some("with"));
+        assert_eq!(error.context("found"), Some(found));
+        assert_eq!(
+            error.context("expected"),
+            Some("groups of the pattern: 0 to 2, rest")
+        );
+        assert!(error.advice().unwrap().starts_with(hint), "{error:?}");
+    }
+    for (with_, expected) in [
+        ("${2}_$1", "b_a"),
+        ("$rest-$0", "b-ab"),
+        ("$$3 $", "$3 $"),
+        ("", ""),
+    ] {
+        assert_eq!(one("text.replace/2", "ab", params(with_)), expected);
+        assert_eq!(one("text.replace", "ab", params(with_)), expected);
+    }
+    assert_eq!(one("text.replace", "ab", params("$2_$1")), "a", "as ever");
+    let literal = with("pattern", "b")
+        .with("with", "$9")
+        .with("literal", true);
+    assert_eq!(one("text.replace/2", "ab", literal), "a$9");
+}
