@@ -28,6 +28,7 @@ pub mod redb;
 pub mod rocksdb;
 #[cfg(feature = "sled")]
 pub mod sled;
+mod unopened;
 
 use std::sync::Arc;
 

@@ -106,7 +106,7 @@ impl From<Mistakes> for Failure {
 pub(crate) fn describe(error: &Error, path: &[String], style: Style, text: &mut String) {
     text.push_str(&format!("{} {}\n", style.error("error:"), error.message()));
     for (key, value) in error.contexts() {
-        let value = plain(&value.to_string());
+        let value = plain(value);
         text.push_str(&format!("  {} {value}\n", style.dim(&format!("{key}:"))));
     }
     let mut source = std::error::Error::source(error);

@@ -40,7 +40,7 @@ pub(crate) async fn open(cli: &Cli) -> Outcome<Deriva> {
                     };
                     return Err(with_hint(&error, hint).into());
                 }
-                tokio::time::sleep(PAUSE).await;
+                clock.sleep(PAUSE).await;
             }
             opened => return opened,
         }
@@ -81,8 +81,9 @@ fn is_there(store: &str) -> bool {
     if uri.path().is_empty() {
         return true;
     }
-    // An unknown scheme, or a store that is no folder, is told by opening it, too.
-    if !matches!(uri.scheme(), "sled" | "redb" | "rocksdb" | "files") {
+    // A wrong URI is told by opening it, too, before anything is made.
+    let known = uri.allow_options(&["durability", "cache", "blob_threshold"]);
+    if !matches!(uri.scheme(), "sled" | "redb" | "rocksdb" | "files") || known.is_err() {
         return true;
     }
     match std::fs::read_dir(Path::new(uri.path())) {

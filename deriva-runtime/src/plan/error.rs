@@ -21,7 +21,7 @@ pub(super) fn incomplete(
             ErrorKind::Unsupported,
             "recipes need functions that are not registered",
         )
-        .hint("register them with the builder; `deriva functions` lists those that are there"),
+        .hint("a program registers functions of its own; the command has those that `deriva functions` lists"),
         (Some(first), _) => Error::new(
             ErrorKind::NotFound,
             "neither a blob nor a recipe is stored under an address that is needed",
