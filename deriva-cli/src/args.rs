@@ -15,7 +15,7 @@ use crate::param::{self, Param};
 
 /// Stores bytes and the computations that make them, and computes what is missing, once
 #[derive(Debug, Parser)]
-#[command(name = "deriva", version, about, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "deriva", version, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Where blobs and recipes live, as SCHEME:PATH: sled:PATH, redb:PATH, or memory: for this call alone
     #[cfg_attr(feature = "rocksdb", doc = "(also rocksdb:PATH)")]

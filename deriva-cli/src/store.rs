@@ -70,7 +70,15 @@ async fn attempt(cli: &Cli, store: &str) -> Outcome<Deriva> {
     if let Some(memory) = cli.memory {
         builder = builder.memory(memory.as_u64());
     }
-    Ok(builder.build().await?)
+    let built = builder.build().await;
+    // What is missing is said with the builder's methods, which this command's callers do not see.
+    Ok(built.map_err(|error| match error.context("missing") {
+        Some(_) => with_hint(
+            &error,
+            "name a store of blobs and recipes, as sled:PATH or redb:PATH",
+        ),
+        None => error,
+    })?)
 }
 
 /// Whether something is where the store would be. What is no store, or cannot be looked at, is told by opening it.

@@ -94,6 +94,28 @@ fn a_home_folder_in_a_uri_is_no_folder_of_that_name() {
 }
 
 #[test]
+fn hints_speak_of_the_command() {
+    let bench = Bench::new();
+    bench.file("a", "x");
+    let text = bench.fails(2, &["put", "a", "--store", "files:x"]);
+    assert!(
+        text.contains("sled:PATH") && !text.contains("builder"),
+        "{text}"
+    );
+    let own = bench.line(&["recipe", "own.one/1", "--allow-unknown"]);
+    let text = bench.fails(2, &["get", &own]);
+    assert!(
+        text.contains("deriva functions") && !text.contains("builder"),
+        "{text}"
+    );
+    let help = bench.ok(&["--help"]);
+    assert!(
+        help.starts_with("Stores bytes") && help.contains("redb:PATH"),
+        "{help}"
+    );
+}
+
+#[test]
 fn what_destroys_asks_first() {
     let bench = Bench::new();
     bench.file("a", "x");
@@ -164,6 +186,7 @@ fn who_does_not_wait_is_told_that_one_can() {
         .unwrap();
     // Held until its stdin ends; opened at some time from now on.
     let told = loop {
+        assert!(holder.try_wait().unwrap().is_none(), "the holder gave up");
         let output = bench.run(&["put", "a"]);
         match output.status.code() {
             Some(6) => break err(&output),

@@ -116,10 +116,14 @@ fn a_reader_that_goes_away_ends_the_report_and_not_the_work() {
 fn a_failure_is_told_by_the_exit_code_also_where_nobody_reads() {
     let bench = Bench::new();
     bench.file("in/a", "no zstd");
-    bench.file(
-        "p.toml",
-        "name = \"p\"\nroot = \"in\"\n[sources.f]\ninclude = [\"**\"]\n[steps.u]\nfunction = \"compress.unzstd/1\"\neach = \"f\"\n[outputs]\n\"u\" = \"u\"\n",
-    );
+    let mut text = "name = \"p\"\nroot = \"in\"\n[sources.f]\ninclude = [\"**\"]\n".to_owned();
+    // A report that does not fit into a pipe.
+    for n in 0..1500 {
+        let name = format!("a-step-with-a-name-that-takes-much-room-in-a-report-{n}");
+        text += &format!("[steps.{name}]\nfunction = \"text.upper/1\"\neach = \"f\"\n");
+    }
+    text += "[steps.u]\nfunction = \"compress.unzstd/1\"\neach = \"f\"\n[outputs]\n\"u\" = \"u\"\n";
+    bench.file("p.toml", text);
     let mut child = bench
         .command(&["run", "p.toml", "--keep-going"])
         .stdout(Stdio::piped())
