@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 fn fifo(bench: &Bench, name: &str) {
     let mode = Mode::from_raw_mode(0o600);
-    mknodat(CWD, bench.path(name), FileType::Fifo, mode, 0).unwrap();
+    mknodat(CWD, bench.path(name), FileType::Fifo, mode, 0).expect("a FIFO");
 }
 
 #[test]
