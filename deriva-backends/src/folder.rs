@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deriva_api::{Error, ErrorKind, Result};
 
+use crate::unopened;
+
 /// Names the store's form; empty while the store is being created. A folder without it is nobody's,
 /// or somebody else's.
 ///
@@ -20,7 +22,7 @@ const MARKER: &str = "deriva-store";
 /// What the marker is written as, before it gets its name.
 const NEW_MARKER: &str = "deriva-store.new";
 /// Locked while a process has the store open.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// A store's folder, held against other processes until this is dropped.
 #[derive(Debug)]
@@ -43,7 +45,10 @@ pub(crate) fn prepare(path: &Path, forms: &[&str]) -> Result<PathBuf> {
             return Err(at(path, error).hint("choose another path"));
         }
         Ok(_) => drop(check_owner(path, forms)?),
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => create(path)?,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            unopened::refuse_home(path)?;
+            create(path)?;
+        }
         Err(other) => return Err(io(other)),
     }
     path.canonicalize().map_err(io)
@@ -58,7 +63,7 @@ impl Folder {
             .truncate(false)
             .write(true)
             .open(path.join(LOCK))
-            .map_err(io)?;
+            .map_err(|source| unopened::lock_refused(path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(path)),

@@ -29,6 +29,7 @@ pub mod rocksdb;
 #[cfg(feature = "sled")]
 pub mod sled;
 mod threads;
+mod unopened;
 
 use std::sync::Arc;
 

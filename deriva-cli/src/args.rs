@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -12,11 +13,12 @@ use deriva::api::{AddrPrefix, Error, FunctionId, Params};
 use crate::exit;
 use crate::param::{self, Param};
 
-/// Stores bytes and the computations that make them, and computes what is missing, once.
+/// Stores bytes and the computations that make them, and computes what is missing, once
 #[derive(Debug, Parser)]
-#[command(name = "deriva", version, about, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "deriva", version, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// Where blobs and recipes live: `sled:PATH`, `memory:`
+    /// Where blobs and recipes live, as SCHEME:PATH: sled:PATH, redb:PATH, or memory: for this call alone
+    #[cfg_attr(feature = "rocksdb", doc = "(also rocksdb:PATH)")]
     #[arg(
         long,
         global = true,
@@ -36,6 +38,16 @@ pub(crate) struct Cli {
         hide_env_values = true
     )]
     pub(crate) memory: Option<ByteSize>,
+    /// Wait so long, as 30s, for a store that another process has open; default: not at all
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_WAIT",
+        value_name = "DURATION",
+        hide_env_values = true,
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) wait: Option<Duration>,
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -45,9 +57,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Store files, folders (`-` is stdin) and print their addresses
+    /// Store files, folders, pipes (`-` is stdin) and print their addresses
     Put {
-        /// Files, folders, or `-` for stdin
+        /// Files, folders, pipes, or `-` for stdin
         #[arg(required = true, value_hint = ValueHint::AnyPath)]
         paths: Vec<PathBuf>,
     },
@@ -155,6 +167,20 @@ pub(crate) struct RecipeArgs {
     /// A param: `key=text`, or `key:=json` for numbers, bools, lists
     #[arg(short, long = "param", value_name = "KEY=TEXT", value_parser = param::parse)]
     pub(crate) params: Vec<Param>,
+    /// Store a recipe of a function that is not known here, unchecked, for a program that knows it
+    #[arg(long)]
+    pub(crate) allow_unknown: bool,
+}
+
+impl Verb {
+    /// Whether it may begin a store; others have nothing to do where none is.
+    pub(crate) fn begins(&self) -> bool {
+        match self {
+            Self::Put { .. } | Self::Recipe(_) => true,
+            Self::Run(args) => !args.explain,
+            _ => false,
+        }
+    }
 }
 
 impl RecipeArgs {
@@ -198,6 +224,9 @@ pub(crate) struct CollectArgs {
     /// make again
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) derived_at_most: Option<u64>,
+    /// Collect a store without roots, too, which takes every recipe and output
+    #[arg(long)]
+    pub(crate) without_roots: bool,
 }
 
 /// So many recipes at a time.
@@ -215,7 +244,7 @@ fn size(text: &str) -> Result<u64, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The pipeline file
+    /// The pipeline file, or `-` for stdin
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// Take the sources from this folder instead of the file's `root`

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use deriva::api::{CAddr, DagStore, Error, ErrorKind};
 
 use crate::pipeline::Mistakes;
-use crate::term::Style;
+use crate::term::{Style, plain};
 
 /// Why the command did not succeed.
 #[derive(Debug)]
@@ -16,8 +16,6 @@ pub(crate) enum Failure {
     Mistakes(Mistakes),
     /// The work was done but for some parts, which were reported already.
     Partly(ErrorKind),
-    /// The reader of stdout has gone; that is its right.
-    BrokenPipe,
 }
 
 /// The result of a verb.
@@ -67,7 +65,6 @@ impl Failure {
             Self::Error { error, .. } => code(error.kind()),
             Self::Mistakes(_) => 2,
             Self::Partly(kind) => code(*kind).max(1),
-            Self::BrokenPipe => 0,
         }
     }
 
@@ -84,9 +81,9 @@ impl Failure {
                 ));
                 text.push_str(&mistakes.body());
             }
-            Self::Partly(_) | Self::BrokenPipe => {}
+            Self::Partly(_) => {}
         }
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(style.tame(&text).as_bytes());
     }
 }
 
@@ -109,6 +106,7 @@ impl From<Mistakes> for Failure {
 pub(crate) fn describe(error: &Error, path: &[String], style: Style, text: &mut String) {
     text.push_str(&format!("{} {}\n", style.error("error:"), error.message()));
     for (key, value) in error.contexts() {
+        let value = plain(value);
         text.push_str(&format!("  {} {value}\n", style.dim(&format!("{key}:"))));
     }
     let mut source = std::error::Error::source(error);
@@ -118,6 +116,7 @@ pub(crate) fn describe(error: &Error, path: &[String], style: Style, text: &mut 
             Some(ours) => ours.message().to_owned(),
             None => cause.to_string(),
         };
+        let cause_text = cause_text.replace('\n', "\n    ");
         text.push_str(&format!("  {} {cause_text}\n", style.dim("cause:")));
         source = cause.source();
     }
@@ -163,7 +162,7 @@ pub(crate) async fn path_lines(
             .map(|node| node.recipe.function());
         let what = function.map_or_else(|| "a blob".to_owned(), |id| id.to_string());
         let label = label(*addr)
-            .map(|label| format!("  {label}"))
+            .map(|label| format!("  {}", plain(&label)))
             .unwrap_or_default();
         let arrow = if i == 0 { "" } else { "<- " };
         lines.push(format!("{arrow}{} {what}{label}", addr.short()));

@@ -23,6 +23,15 @@ enum Loaded {
     Large(PathBuf, BlobStat),
 }
 
+impl Loaded {
+    fn stat(&self) -> BlobStat {
+        match self {
+            Self::Whole(blob) => blob.stat(),
+            Self::Large(_, stat) => *stat,
+        }
+    }
+}
+
 /// Stores files and tells each one's address and length, in order. Reading and hashing go ahead while
 /// a batch is being stored; what the store has already is not written again. With `deriva` absent
 /// nothing is stored.
@@ -35,38 +44,60 @@ pub(crate) async fn put_files(
     mut stored: impl FnMut(&[BlobStat]) + Send,
 ) -> Result<Vec<BlobStat>> {
     let mut stats = Vec::with_capacity(paths.len());
+    put_each(deriva, paths, |batch| {
+        let found = batch.into_iter().collect::<Result<Vec<_>>>()?;
+        stored(&found);
+        stats.extend(found);
+        Ok(())
+    })
+    .await?;
+    Ok(stats)
+}
+
+/// As `put_files`, but a file that cannot be read takes no other with it: `told` hears of every file, in order and
+/// in batches, and ends the work with an error of its own.
+///
+/// # Errors
+/// What the store says, and what `told` does.
+pub(crate) async fn put_each<E: From<Error>>(
+    deriva: Option<&Deriva>,
+    paths: Vec<PathBuf>,
+    mut told: impl FnMut(Vec<Result<BlobStat>>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     let (send, mut receive) = mpsc::channel(2);
     let reader = tokio::task::spawn_blocking(move || read_batches(&paths, &send));
     while let Some(batch) = receive.recv().await {
-        let batch: Vec<Loaded> = batch?;
-        let found: Vec<BlobStat> = batch
-            .iter()
-            .map(|file| match file {
-                Loaded::Whole(blob) => blob.stat(),
-                Loaded::Large(_, stat) => *stat,
-            })
-            .collect();
-        if let Some(deriva) = deriva {
-            store(deriva, &batch, &found).await?;
+        let changed = match deriva {
+            Some(deriva) => store(deriva, &batch).await?,
+            None => Vec::new(),
+        };
+        let mut found: Vec<Result<BlobStat>> =
+            batch.into_iter().map(|file| Ok(file?.stat())).collect();
+        for (file, error) in changed {
+            found[file] = Err(error);
         }
-        stored(&found);
-        stats.extend(found);
+        told(found)?;
     }
     reader.await.map_err(|source| {
         Error::new(ErrorKind::Internal, "the reader of files ended early").caused_by(source)
     })?;
-    Ok(stats)
+    Ok(())
 }
 
-async fn store(deriva: &Deriva, batch: &[Loaded], found: &[BlobStat]) -> Result<()> {
-    let addrs: Vec<CAddr> = found.iter().map(|stat| stat.addr).collect();
+/// Stores what is not there yet. The answer names files that could not be read a second time as they were.
+async fn store(deriva: &Deriva, batch: &[Result<Loaded>]) -> Result<Vec<(usize, Error)>> {
+    let read: Vec<(usize, &Loaded)> = (0..)
+        .zip(batch)
+        .filter_map(|(at, file)| Some((at, file.as_ref().ok()?)))
+        .collect();
+    let addrs: Vec<CAddr> = read.iter().map(|(_, file)| file.stat().addr).collect();
     let there = deriva.whole(&addrs).await?;
     let absent = || {
-        let files = batch.iter().zip(&there);
-        files.filter(|(_, there)| !**there).map(|(file, _)| file)
+        let files = read.iter().zip(&there);
+        files.filter(|(_, there)| !**there).map(|(file, _)| *file)
     };
     let whole: Vec<Blob> = absent()
-        .filter_map(|file| match file {
+        .filter_map(|(_, file)| match file {
             Loaded::Whole(blob) => Some(blob.clone()),
             Loaded::Large(..) => None,
         })
@@ -74,21 +105,26 @@ async fn store(deriva: &Deriva, batch: &[Loaded], found: &[BlobStat]) -> Result<
     if !whole.is_empty() {
         deriva.put_many(&whole).await?;
     }
-    for file in absent() {
+    let mut unlike = Vec::new();
+    for (index, file) in absent() {
         if let Loaded::Large(path, hashed) = file {
-            let file = tokio::fs::File::open(path)
-                .await
-                .map_err(|error| at(error, path))?;
+            let file = match tokio::fs::File::open(path).await {
+                Ok(file) => file,
+                Err(error) => {
+                    unlike.push((index, at(error, path)));
+                    continue;
+                }
+            };
             let stored = deriva
                 .put_reader(file)
                 .await
                 .map_err(|error| error.with("path", path.display()))?;
             if stored != *hashed {
-                return Err(changed(path));
+                unlike.push((index, changed(path)));
             }
         }
     }
-    Ok(())
+    Ok(unlike)
 }
 
 fn changed(path: &Path) -> Error {
@@ -97,33 +133,25 @@ fn changed(path: &Path) -> Error {
         .hint("run the command again")
 }
 
-fn read_batches(paths: &[PathBuf], send: &mpsc::Sender<Result<Vec<Loaded>>>) {
+fn read_batches(paths: &[PathBuf], send: &mpsc::Sender<Vec<Result<Loaded>>>) {
     let mut batch = Vec::new();
     let mut bytes = 0;
     for path in paths {
-        match load(path) {
-            Ok(file) => {
-                bytes += match &file {
-                    Loaded::Whole(blob) => blob.len(),
-                    Loaded::Large(..) => 0,
-                };
-                batch.push(file);
-            }
-            Err(error) => {
-                // Nobody listens when the request was given up.
-                let _ = send.blocking_send(Err(error));
-                return;
-            }
+        let file = load(path);
+        if let Ok(Loaded::Whole(blob)) = &file {
+            bytes += blob.len();
         }
+        batch.push(file);
         if bytes >= BATCH_BYTES || batch.len() >= BATCH_FILES {
             bytes = 0;
-            if send.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
+            // Nobody listens when the request was given up.
+            if send.blocking_send(std::mem::take(&mut batch)).is_err() {
                 return;
             }
         }
     }
     if !batch.is_empty() {
-        let _ = send.blocking_send(Ok(batch));
+        let _ = send.blocking_send(batch);
     }
 }
 
@@ -177,11 +205,7 @@ async fn holds(path: &Path, stat: BlobStat) -> bool {
     }
     let path = path.to_owned();
     let loaded = tokio::task::spawn_blocking(move || load(&path)).await;
-    match loaded {
-        Ok(Ok(Loaded::Whole(blob))) => blob.stat() == stat,
-        Ok(Ok(Loaded::Large(_, found))) => found == stat,
-        _ => false,
-    }
+    matches!(loaded, Ok(Ok(file)) if file.stat() == stat)
 }
 
 /// A file that gets its name when it is complete; dropped before, it leaves nothing. A link stays, and

@@ -10,6 +10,7 @@ mod graph;
 mod param;
 mod pipeline;
 mod run;
+mod store;
 mod term;
 mod verbs;
 
@@ -72,7 +73,7 @@ async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {
         // A pipeline is checked before a store is opened, or made, for it.
         Verb::Run(args) => {
             let pipeline = run::load(&args.file)?;
-            let deriva = open(cli).await?;
+            let deriva = store::open(cli).await?;
             let work = run::run(&deriva, &cli.store, pipeline, args, out);
             interruptible(&deriva, work, || {
                 Some("run the same command again: what was computed is kept".to_owned())
@@ -80,33 +81,16 @@ async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {
             .await
         }
         Verb::Scrub(args) => {
-            let deriva = open(cli).await?;
+            let deriva = store::open(cli).await?;
             let reached = verbs::scrub::Reached::default();
             let work = verbs::scrub::scrub(&deriva, args, &reached, out);
             interruptible(&deriva, work, || reached.next()).await
         }
         verb => {
-            let deriva = open(cli).await?;
+            let deriva = store::open(cli).await?;
             interruptible(&deriva, verbs::perform(&deriva, verb, out), || None).await
         }
     }
-}
-
-async fn open(cli: &Cli) -> Outcome<Deriva> {
-    let mut builder = deriva::builder().store(&cli.store);
-    if let Verb::Run(args::RunArgs {
-        jobs: Some(jobs), ..
-    })
-    | Verb::Explain {
-        jobs: Some(jobs), ..
-    } = &cli.verb
-    {
-        builder = builder.jobs((*jobs).into());
-    }
-    if let Some(memory) = cli.memory {
-        builder = builder.memory(memory.as_u64());
-    }
-    Ok(builder.build().await?)
 }
 
 /// Does `work` until it is done or a signal comes. Giving it up cancels what is under way; what was

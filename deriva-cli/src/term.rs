@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
 use deriva::api::{Error, ErrorKind};
 
 /// Colours for one stream: on for a terminal, off where `NO_COLOR` is set or for a pipe.
@@ -76,6 +76,25 @@ impl Style {
         self.paint(Ansi::new().dimmed(), text)
     }
 
+    /// Lines without control characters, but for line ends, tabs and the colours of this stream.
+    pub(crate) fn tame(self, text: &str) -> String {
+        let unwanted = |c: char| is_control(c) && !matches!(c, '\n' | '\t');
+        if !self.colour {
+            return shown(text, unwanted);
+        }
+        let mut parts = text.split('\u{1b}');
+        let mut out = shown(parts.next().unwrap_or_default(), unwanted);
+        for part in parts {
+            let colours = part.strip_prefix('[').is_some_and(|rest| {
+                rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';')
+                    .starts_with('m')
+            });
+            out.push_str(if colours { "\u{1b}" } else { "\\u{1b}" });
+            out.push_str(&shown(part, unwanted));
+        }
+        out
+    }
+
     fn paint(self, ansi: Ansi, text: &str) -> String {
         if self.colour {
             format!("{ansi}{text}{ansi:#}")
@@ -86,16 +105,23 @@ impl Style {
 }
 
 /// Stdout: results and nothing else.
+///
+/// A reader that goes away, as `head` does, ends the report and not the work: what is written afterwards goes
+/// nowhere.
 pub(crate) struct Out {
     stdout: BufWriter<io::Stdout>,
+    style: Style,
     json: bool,
+    closed: bool,
 }
 
 impl Out {
     pub(crate) fn new(json: bool) -> Self {
         Self {
             stdout: BufWriter::with_capacity(64 << 10, io::stdout()),
+            style: Style::stdout(),
             json,
+            closed: false,
         }
     }
 
@@ -104,14 +130,33 @@ impl Out {
         self.json
     }
 
-    /// Writes a line.
+    /// Whether nobody reads any more.
+    pub(crate) fn closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes lines for people: control characters in them are shown, not sent.
     pub(crate) fn line(&mut self, line: impl Display) -> Outcome {
-        writeln!(self.stdout, "{line}").map_err(broken)
+        let line = format!("{}\n", self.style.tame(&line.to_string()));
+        self.bytes(line.as_bytes())
+    }
+
+    /// Writes a line that others read back; only a terminal is spared its control characters.
+    pub(crate) fn exact_line(&mut self, line: &str) -> Outcome {
+        if io::stdout().is_terminal() {
+            return self.line(line);
+        }
+        self.bytes(line.as_bytes())?;
+        self.bytes(b"\n")
     }
 
     /// Writes bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
-        self.stdout.write_all(bytes).map_err(broken)
+        if self.closed {
+            return Ok(());
+        }
+        let written = self.stdout.write_all(bytes);
+        self.heard(written)
     }
 
     /// Writes a value as one line of JSON.
@@ -120,25 +165,55 @@ impl Out {
             Error::new(ErrorKind::Internal, "a result could not be written as JSON")
                 .caused_by(source)
         })?;
-        self.line(text)
+        self.bytes(text.as_bytes())?;
+        self.bytes(b"\n")
     }
 
     /// Hands everything to the reader.
     pub(crate) fn flush(&mut self) -> Outcome {
-        self.stdout.flush().map_err(broken)
+        if self.closed {
+            return Ok(());
+        }
+        let flushed = self.stdout.flush();
+        self.heard(flushed)
+    }
+
+    fn heard(&mut self, written: io::Result<()>) -> Outcome {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            written => written.map_err(|error| Error::io(error).with("file", "stdout").into()),
+        }
     }
 }
 
-fn broken(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
-        _ => Error::io(error).with("file", "stdout").into(),
-    }
-}
-
-/// Writes a line to stderr; that nobody reads it is no failure.
+/// Writes lines to stderr; that nobody reads them is no failure.
 pub(crate) fn note(line: impl Display) {
+    let line = Style::stderr().tame(&line.to_string());
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// A text that others chose, on one line: control characters, and those that turn the direction of text, are
+/// shown as in a Rust string.
+pub(crate) fn plain(text: &str) -> String {
+    shown(text, is_control)
+}
+
+fn shown(text: &str, hide: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match hide(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A table with these headings; columns of which `right` is true are numbers.
@@ -192,5 +267,25 @@ pub(crate) fn counted(n: u64, word: &str) -> String {
     match n {
         1 => format!("1 {word}"),
         n => format!("{n} {word}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_a_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[2J\nb\u{9b}\u{202e}"),
+            "a\\u{1b}[2J\\nb\\u{9b}\\u{202e}"
+        );
+        assert_eq!(plain("h\u{e9} \\"), "h\u{e9} \\");
+        let (plain, colour) = (Style::plain(), Style { colour: true });
+        assert_eq!(plain.tame("a\n\t\u{1b}[1mb\r"), "a\n\t\\u{1b}[1mb\\r");
+        let text = format!("{}\u{1b}]0;x\u{7}\u{1b}[2J", colour.error("e"));
+        let told = colour.tame(&text);
+        assert!(told.starts_with(&colour.error("e")), "{told:?}");
+        assert!(told.ends_with("\\u{1b}]0;x\\u{7}\\u{1b}[2J"), "{told:?}");
     }
 }

@@ -21,6 +21,8 @@ fn usage_errors_exit_with_2() {
 #[test]
 fn what_is_not_there_exits_with_3() {
     let bench = Bench::new();
+    bench.file("a", "x");
+    bench.ok(&["put", "a"]);
     let text = bench.fails(3, &["get", "abcdef"]);
     assert!(
         text.starts_with("error: ") && text.contains("abcdef"),
@@ -135,7 +137,8 @@ fn a_failure_to_write_an_output_names_the_file() {
 #[test]
 fn a_store_of_a_newer_format_is_left_alone() {
     let bench = Bench::new();
-    bench.ok(&["status"]);
+    bench.file("a", "x");
+    bench.ok(&["put", "a"]);
     let rows = sled::Config::new()
         .path(bench.path(".deriva/sled"))
         .segment_size(4 << 20)

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::forecast::{Forecast, forecast};
 use crate::inner::Inner;
@@ -42,12 +42,33 @@ pub struct ExplainedNode {
     /// The inputs, where it is a recipe.
     pub inputs: Vec<CAddr>,
     /// The recorded output, where there is one.
+    #[serde(serialize_with = "as_shown")]
     pub output: Option<Output>,
     /// Length of the bytes in bytes, where it is known.
+    #[serde(rename = "bytes")]
     pub len: Option<u64>,
     /// What computing it is likely to take, in seconds, where the request would: what it took before its
     /// bytes were lost, else what its function takes.
     pub seconds: Option<f64>,
+}
+
+/// An output with the names that it has everywhere else in JSON.
+fn as_shown<S: Serializer>(
+    output: &Option<Output>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown {
+        addr: CAddr,
+        bytes: u64,
+        cost_seconds: f64,
+    }
+    let shown = output.map(|output| Shown {
+        addr: output.addr,
+        bytes: output.len,
+        cost_seconds: output.cost.as_secs_f64(),
+    });
+    shown.serialize(serializer)
 }
 
 /// The place of each address among the nodes.

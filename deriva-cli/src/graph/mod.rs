@@ -83,6 +83,8 @@ pub(crate) struct Node {
     pub(crate) cost: Option<Duration>,
     /// How many nodes it stands for.
     pub(crate) count: u64,
+    /// Edges among these.
+    pub(crate) within: u64,
 }
 
 /// Nodes and edges. Edges go from an input to its reader and form no cycle.
@@ -94,7 +96,7 @@ pub(crate) struct Drawing {
     pub(crate) edges: Vec<(u32, u32)>,
 }
 
-/// A drawing in which every node has a layer, and edges go from a lower to a higher one.
+/// A drawing in which every node has a layer, and edges go from a lower to a higher one, or in a summary stay in one.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Layered {
     nodes: Vec<Node>,
@@ -130,7 +132,11 @@ impl Node {
     fn detail(&self) -> String {
         let count = (self.count > 1).then(|| format!("{} nodes", self.count));
         let cost = self.cost.map(crate::term::time);
-        let parts: Vec<String> = count.into_iter().chain(cost).collect();
+        let within = (self.within > 0).then(|| match self.within {
+            1 => "1 edge within".to_owned(),
+            n => format!("{n} edges within"),
+        });
+        let parts: Vec<String> = count.into_iter().chain(within).chain(cost).collect();
         parts.join(", ")
     }
 }
@@ -151,6 +157,7 @@ mod tests {
             },
             cost: Some(Duration::from_millis(1)),
             count: 1,
+            within: 0,
         };
         let mut drawing = Drawing::default();
         for layer in 0..layers {
@@ -196,7 +203,25 @@ mod tests {
             layered
                 .edges
                 .iter()
-                .all(|(a, b, _)| layered.layer[*a as usize] < layered.layer[*b as usize])
+                .all(|(a, b, _)| layered.layer[*a as usize] <= layered.layer[*b as usize])
         );
+    }
+
+    #[test]
+    fn every_edge_is_drawn_or_counted_whatever_the_limit() {
+        for limit in [1, 2, 5, 20] {
+            let drawing = grid(40, 7);
+            let edges = drawing.edges.len() as u64;
+            let layered = drawing.layered(limit);
+            assert!(
+                layered.nodes.len() <= limit.max(2),
+                "{limit}: {}",
+                layered.nodes.len()
+            );
+            let drawn: u64 = layered.edges.iter().map(|(_, _, count)| count).sum();
+            let within: u64 = layered.nodes.iter().map(|node| node.within).sum();
+            assert_eq!(drawn + within, edges, "{limit}");
+            assert_eq!(drawn > 0, layered.nodes.len() > 1, "{limit}");
+        }
     }
 }

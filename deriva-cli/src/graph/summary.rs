@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{Drawing, Layered, Node, State};
 
 /// Draws the nodes of one layer, group and state as one. Where even these are more than `limit`,
-/// neighbouring layers are taken together; edges within such a band are left out. More groups than
-/// `limit` are not told apart.
+/// neighbouring layers are taken together. More groups than `limit` are not told apart. Edges among nodes that became
+/// one are counted there.
 pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layered {
     let depth = layer.iter().max().map_or(1, |last| *last as usize + 1);
     let mut bands = depth;
@@ -49,6 +49,7 @@ pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layere
                 state: *state,
                 cost: None,
                 count: 0,
+                within: 0,
             });
         }
         for (i, node) in drawing.nodes.iter().enumerate() {
@@ -60,10 +61,10 @@ pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layere
         }
         let mut edges: BTreeMap<(u32, u32), u64> = BTreeMap::new();
         for (from, to) in &drawing.edges {
-            if band(*from as usize) != band(*to as usize) {
-                *edges
-                    .entry((id(*from as usize), id(*to as usize)))
-                    .or_default() += 1;
+            let ends = (id(*from as usize), id(*to as usize));
+            match ends.0 == ends.1 {
+                true => layered.nodes[ends.0 as usize].within += 1,
+                false => *edges.entry(ends).or_default() += 1,
             }
         }
         layered.edges = edges

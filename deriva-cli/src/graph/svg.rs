@@ -4,38 +4,65 @@ use std::fmt::Write;
 
 use super::{Drawing, Layered, Node, State, layers};
 
-const BOX: (f64, f64) = (190.0, 40.0);
+const BOX_HEIGHT: f64 = 40.0;
+/// Boxes are as wide as the longest label needs, within these.
+const BOX_WIDTH: (f64, f64) = (190.0, 420.0);
+/// Between a box's sides and the text in it.
+const PADDING: f64 = 10.0;
+/// Fewer boxes than these are not drawn side by side in a layer.
+const SHORT: usize = 40;
 const GAP: (f64, f64) = (70.0, 14.0);
+/// Sizes of the letters.
+const LABEL: f64 = 12.0;
+const DETAIL: f64 = 10.0;
 const MARGIN: f64 = 24.0;
 const HEAD: f64 = 74.0;
-/// Characters that fit into a box.
-const FIT: usize = 27;
 
 /// The drawing as SVG; with more than `limit` nodes, its summary.
 pub(crate) fn svg(drawing: Drawing, limit: usize, title: &str) -> String {
     let layered = drawing.layered(limit);
-    let rows = layers::ordered(&layered.layer, &layered.edges);
-    let tallest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let texts = layered.nodes.iter().map(|node| {
+        let detail = width_of(&node.detail()) * DETAIL / LABEL;
+        width_of(&node.label).max(detail) + 2.0 * PADDING
+    });
+    let wide = texts.fold(BOX_WIDTH.0, f64::max).min(BOX_WIDTH.1).ceil();
+    // A high layer stands in several columns, so that the picture is about as wide as it is high.
+    let shape = (wide + GAP.0) / (BOX_HEIGHT + GAP.1);
+    let most = SHORT.max((layered.nodes.len() as f64 * shape).sqrt() as usize);
+    let ordered = layers::ordered(&layered.layer, &layered.edges);
+    let rows: Vec<&[u32]> = ordered
+        .iter()
+        .flat_map(|layer| {
+            layer.chunks(
+                layer
+                    .len()
+                    .div_ceil(layer.len().div_ceil(most).max(1))
+                    .max(1),
+            )
+        })
+        .collect();
+    let tallest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let legend_width = 130.0 * State::ALL.len() as f64;
-    let width = (2.0 * MARGIN + rows.len() as f64 * (BOX.0 + GAP.0) - GAP.0)
+    let width = (2.0 * MARGIN + rows.len() as f64 * (wide + GAP.0) - GAP.0)
         .max(2.0 * MARGIN + legend_width);
-    let height = HEAD + tallest as f64 * (BOX.1 + GAP.1) + MARGIN;
+    let height = HEAD + tallest as f64 * (BOX_HEIGHT + GAP.1) + MARGIN;
     let mut place = vec![(0.0, 0.0); layered.nodes.len()];
     for (x, row) in rows.iter().enumerate() {
         // Short columns are centred.
-        let top = HEAD + (tallest - row.len()) as f64 * (BOX.1 + GAP.1) / 2.0;
+        let top = HEAD + (tallest - row.len()) as f64 * (BOX_HEIGHT + GAP.1) / 2.0;
         for (y, node) in row.iter().enumerate() {
-            let left = MARGIN + x as f64 * (BOX.0 + GAP.0);
-            place[*node as usize] = (left, top + y as f64 * (BOX.1 + GAP.1));
+            let left = MARGIN + x as f64 * (wide + GAP.0);
+            place[*node as usize] = (left, top + y as f64 * (BOX_HEIGHT + GAP.1));
         }
     }
     let mut out = String::new();
     head(&mut out, width, height, title, &layered);
     for (from, to, count) in &layered.edges {
-        edge(&mut out, place[*from as usize], place[*to as usize], *count);
+        let ends = (place[*from as usize], place[*to as usize]);
+        edge(&mut out, ends, wide, *count);
     }
     for (node, at) in layered.nodes.iter().zip(&place) {
-        draw(&mut out, node, *at);
+        draw(&mut out, node, *at, wide);
     }
     out.push_str("</svg>\n");
     out
@@ -71,21 +98,29 @@ fn head(out: &mut String, width: f64, height: f64, title: &str, layered: &Layere
     }
 }
 
-fn edge(out: &mut String, from: (f64, f64), to: (f64, f64), count: u64) {
-    let (x1, y1) = (from.0 + BOX.0, from.1 + BOX.1 / 2.0);
-    let (x2, y2) = (to.0, to.1 + BOX.1 / 2.0);
-    let bend = (x2 - x1) / 2.0;
+fn edge(out: &mut String, (from, to): ((f64, f64), (f64, f64)), wide: f64, count: u64) {
+    let (x1, y1) = (from.0 + wide, from.1 + BOX_HEIGHT / 2.0);
+    // To the left side of a box further right, and round to the right side of another.
+    let right = to.0 > from.0;
+    let (x2, y2) = (
+        if right { to.0 } else { to.0 + wide },
+        to.1 + BOX_HEIGHT / 2.0,
+    );
+    let (bend, back) = match right {
+        true => ((x2 - x1) / 2.0, (x2 - x1) / 2.0),
+        false => (GAP.0 / 2.0, -GAP.0 / 2.0),
+    };
     // Thicker for more edges, but not in proportion: 1000 edges are four times as thick as one.
     let thick = 1.0 + (count as f64).log10();
     let _ = writeln!(
         out,
         "<path d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\" fill=\"none\" stroke=\"#9aa5b8\" stroke-width=\"{thick:.1}\" opacity=\"0.75\"/>",
         x1 + bend,
-        x2 - bend
+        x2 - back
     );
 }
 
-fn draw(out: &mut String, node: &Node, (x, y): (f64, f64)) {
+fn draw(out: &mut String, node: &Node, (x, y): (f64, f64), wide: f64) {
     let (fill, border) = node.state.colours();
     let detail = node.detail();
     let dash = if node.state == State::Absent {
@@ -96,31 +131,62 @@ fn draw(out: &mut String, node: &Node, (x, y): (f64, f64)) {
     let _ = writeln!(
         out,
         "<g><title>{}\n{}{}{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"7\" fill=\"{fill}\" stroke=\"{border}\"{dash}/>\
-         <text x=\"{}\" y=\"{}\" font-size=\"12\" text-anchor=\"middle\">{}</text>\
-         <text x=\"{}\" y=\"{}\" font-size=\"10\" text-anchor=\"middle\" fill=\"#555\">{}</text></g>",
+         <text x=\"{}\" y=\"{}\" font-size=\"{LABEL}\" text-anchor=\"middle\">{}</text>\
+         <text x=\"{}\" y=\"{}\" font-size=\"{DETAIL}\" text-anchor=\"middle\" fill=\"#555\">{}</text></g>",
         escape(&node.label),
         node.state.label(),
         if detail.is_empty() { "" } else { ": " },
         escape(&detail),
-        BOX.0,
-        BOX.1,
-        x + BOX.0 / 2.0,
+        wide,
+        BOX_HEIGHT,
+        x + wide / 2.0,
         y + if detail.is_empty() { 24.0 } else { 18.0 },
-        escape(&shorten(&node.label)),
-        x + BOX.0 / 2.0,
+        escape(&shorten(&node.label, wide - 2.0 * PADDING)),
+        x + wide / 2.0,
         y + 32.0,
         escape(&detail),
     );
 }
 
-// The end of a path tells more than its beginning.
-fn shorten(label: &str) -> String {
-    let length = label.chars().count();
-    if length <= FIT {
+/// About as wide as a text is in the size of labels, rather too much than too little: no font is at hand.
+fn width_of(text: &str) -> f64 {
+    text.chars().map(char_width).sum()
+}
+
+fn char_width(c: char) -> f64 {
+    match c {
+        'i' | 'j' | 'l' | 'f' | 't' | 'r' | '.' | ',' | ':' | ';' | '/' | ' ' | '|' | '\'' => 5.0,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 11.5,
+        c if c.is_uppercase() => 9.0,
+        c if c.is_ascii() => 7.2,
+        '\u{80}'..='\u{24f}' | '\u{2026}' => 8.5,
+        // As wide as high: the characters of East Asia.
+        _ => 12.0,
+    }
+}
+
+/// What fits: the beginning names a function or a step, the end of a path tells more than its middle.
+fn shorten(label: &str, width: f64) -> String {
+    if width_of(label) <= width {
         return label.to_owned();
     }
-    let tail: String = label.chars().skip(length - (FIT - 1)).collect();
-    format!("\u{2026}{tail}")
+    let dots = '\u{2026}';
+    let fitting = |width: f64, chars: &mut dyn Iterator<Item = char>| -> Vec<char> {
+        let mut left = width;
+        chars
+            .take_while(|c| {
+                left -= char_width(*c);
+                left >= 0.0
+            })
+            .collect()
+    };
+    let room = width - char_width(dots);
+    let head: String = fitting(room * 0.4, &mut label.chars())
+        .into_iter()
+        .collect();
+    let tail = fitting(room * 0.6, &mut label.chars().rev());
+    let tail: String = tail.into_iter().rev().collect();
+    format!("{head}{dots}{tail}")
 }
 
 fn escape(text: &str) -> String {
@@ -160,6 +226,36 @@ mod tests {
         let text = svg(grid(3, 300), 400, "t");
         assert_eq!(text.matches("<g>").count(), 3);
         assert!(text.contains("900 nodes, drawn in groups") && text.contains("300 nodes"));
+    }
+
+    /// The number behind ` name="` in the tag of the picture.
+    fn number(text: &str, name: &str) -> f64 {
+        let start = text.find(&format!(" {name}=\"")).unwrap() + name.len() + 3;
+        let rest = &text[start..];
+        rest[..rest.find('"').unwrap()].parse().unwrap()
+    }
+
+    #[test]
+    fn a_wide_layer_is_no_tower() {
+        let text = svg(grid(2, 1500), 3000, "t");
+        assert_eq!(text.matches("<g>").count(), 3000);
+        let (width, height) = (number(&text, "width"), number(&text, "height"));
+        assert!(height < 10_000.0 && width < 20_000.0, "{width} x {height}");
+    }
+
+    #[test]
+    fn a_name_is_whole_where_there_is_room_and_keeps_both_ends_where_not() {
+        let mut drawing = grid(2, 3);
+        drawing.nodes[0].label = "counts: some/folder/of/a/project.rs".to_owned();
+        let text = svg(drawing.clone(), 100, "t");
+        assert!(text.contains(">counts: some/folder/of/a/project.rs</text>"));
+        let long = format!("counts: {}/end.rs", "folder/".repeat(40));
+        drawing.nodes[0].label = long.clone();
+        let text = svg(drawing, 100, "t");
+        assert!(text.contains(">counts: fol") && text.contains("/end.rs</text>"));
+        let room = BOX_WIDTH.1 - 2.0 * PADDING;
+        assert!(width_of(&shorten(&long, room)) <= room);
+        assert!(width_of(&shorten(&"W".repeat(99), room)) <= room);
     }
 
     #[test]

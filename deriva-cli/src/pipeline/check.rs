@@ -148,11 +148,22 @@ fn source(
 fn globs(patterns: Option<Located<Vec<Located<String>>>>, mistakes: &mut Vec<Mistake>) -> GlobSet {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns.into_iter().flat_map(|patterns| patterns.value) {
+        // Paths are relative to the root, which `./` names once more.
+        let mut wanted = pattern.value.as_str();
+        while let Some(rest) = wanted.strip_prefix("./") {
+            wanted = rest.trim_start_matches('/');
+        }
+        if wanted.starts_with('/') || wanted.split('/').any(|part| part == "..") {
+            let message =
+                "this pattern can match nothing: files are named from the root of the sources";
+            mistakes.push(
+                Mistake::new(pattern.at, message)
+                    .help("such as `docs/*.md`; `root` says where the sources are"),
+            );
+            continue;
+        }
         // `*` stays within a folder, as in a shell; `**` crosses them.
-        match GlobBuilder::new(&pattern.value)
-            .literal_separator(true)
-            .build()
-        {
+        match GlobBuilder::new(wanted).literal_separator(true).build() {
             Ok(glob) => {
                 set.add(glob);
             }

@@ -45,6 +45,7 @@ pub(crate) fn draw(
             state,
             cost: costs.get(&node).copied(),
             count: 1,
+            within: 0,
         });
         drawing
             .edges

@@ -12,6 +12,7 @@ mod report;
 mod scan;
 mod tally;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +59,15 @@ pub(crate) fn load(file: &Path) -> Outcome<Pipeline> {
     if file.is_dir() {
         return Err(no_text("a pipeline is a file, and this is a folder").into());
     }
-    let bytes = std::fs::read(file).map_err(|error| at(error, file))?;
+    let bytes = match file.as_os_str() == "-" {
+        true => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut bytes);
+            read.map(|_| bytes)
+        }
+        false => std::fs::read(file),
+    };
+    let bytes = bytes.map_err(|error| at(error, file))?;
     let text = String::from_utf8(bytes)
         .map_err(|source| no_text("a pipeline file is UTF-8 text").caused_by(source))?;
     let builtin = deriva::FunctionRegistry::builtin();

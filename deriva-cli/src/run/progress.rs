@@ -1,8 +1,9 @@
 //! The progress bar on stderr; where that is no terminal, nothing is shown.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::tally::StepTally;
 use crate::term::size;
@@ -13,9 +14,10 @@ pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
-const READING: &str = "{spinner:.cyan} reading   [{bar:30.cyan/dim}] {pos}/{len} files  {msg}";
+// What is wide comes last and is cut at the terminal's edge: a line that wraps is not taken away again.
+const READING: &str = "{spinner:.cyan} reading   [{bar:12.cyan/dim}] {pos}/{len} files  {wide_msg}";
 const COMPUTING: &str =
-    "{spinner:.cyan} computing [{bar:30.cyan/dim}] {pos}/{len}  {msg}  {per_sec}";
+    "{spinner:.cyan} computing [{bar:12.cyan/dim}] {pos}/{len} {rate}  {wide_msg}";
 
 impl Progress {
     pub(crate) fn new() -> Self {
@@ -67,6 +69,10 @@ impl Progress {
     fn style(&self, template: &str) {
         // The templates are constants; a bar without style is no reason to fail.
         if let Ok(style) = ProgressStyle::with_template(template) {
+            let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                // Nothing can be done about a bar that cannot be written.
+                let _ = out.write_str(&rate(state.per_sec()));
+            });
             self.bar.set_style(style.progress_chars("=> "));
         }
     }
@@ -75,5 +81,50 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// Recipes in a second: two digits of a slow rate, whole ones of a quick one.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        slow if slow < 10.0 => format!("{slow:.1}/s"),
+        quick => format!("{}/s", HumanCount(quick as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use indicatif::InMemoryTerm;
+
+    #[test]
+    fn a_rate_has_the_digits_that_say_something() {
+        assert_eq!(rate(8345.9908), "8,345/s");
+        assert_eq!(rate(0.25), "0.2/s");
+    }
+
+    #[test]
+    fn a_narrow_terminal_is_left_clean() {
+        let term = InMemoryTerm::new(20, 60);
+        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+        let progress = Progress {
+            bar: ProgressBar::with_draw_target(None, target),
+        };
+        let totals = StepTally {
+            nodes: 100_000,
+            computed: 54_321,
+            cutoff: 1234,
+            bytes: 123_456_789,
+            ..StepTally::default()
+        };
+        progress.show(&totals);
+        progress.bar.force_draw();
+        let shown = term.contents();
+        assert!(
+            shown.contains("computing") && shown.lines().count() == 1,
+            "{shown}"
+        );
+        progress.clear();
+        assert_eq!(term.contents(), "");
     }
 }

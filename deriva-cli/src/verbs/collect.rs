@@ -11,6 +11,13 @@ use crate::term::{Out, Style, counted, note, size, time};
 
 /// Collects, or tells what a collection would take.
 pub(crate) async fn collect(deriva: &Deriva, args: &CollectArgs, out: &mut Out) -> Outcome {
+    if !args.dry_run && !args.without_roots && deriva.roots().await?.is_empty() {
+        return Err(crate::usage(
+            "no root keeps anything, so every recipe and output would be taken",
+        )
+        .hint("name what is to be kept (`deriva root set NAME ADDR`), look at it (`--dry-run`), or add --without-roots")
+        .into());
+    }
     let mut policy = CollectPolicy::default().unreferenced_blobs(args.unreferenced);
     if let Some(bytes) = args.derived_at_most {
         policy = policy.derived_bytes_at_most(bytes);

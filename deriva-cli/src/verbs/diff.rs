@@ -5,7 +5,7 @@ use deriva::{Deriva, Diff, Difference, DifferenceKind, Standing};
 use serde_json::json;
 
 use crate::exit::Outcome;
-use crate::term::{Out, Style, counted};
+use crate::term::{Out, Style, counted, plain};
 
 /// Tells what differs between two addresses.
 pub(crate) async fn diff(
@@ -95,9 +95,10 @@ fn what(difference: &Difference) -> String {
         DifferenceKind::VersionChanged { from, to } => format!("version changed: {from} -> {to}"),
         DifferenceKind::ParamChanged { name, from, to } => {
             format!(
-                "{function}: param {name} changed: {} -> {}",
-                plain(from),
-                plain(to)
+                "{function}: param {} changed: {} -> {}",
+                plain(name),
+                literal(from),
+                literal(to)
             )
         }
         DifferenceKind::InputAdded { input, addr } => {
@@ -132,7 +133,7 @@ fn words(standing: Standing) -> &'static str {
     }
 }
 
-fn plain(value: &Option<Value>) -> String {
+fn literal(value: &Option<Value>) -> String {
     match value {
         Some(value) => serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}")),
         None => "not given".to_owned(),

@@ -80,6 +80,7 @@ async fn collect(deriva: &Deriva, addr: CAddr) -> Result<Drawing> {
                     },
                     cost: None,
                     count: 1,
+                    within: 0,
                 });
                 continue;
             };
@@ -95,6 +96,7 @@ async fn collect(deriva: &Deriva, addr: CAddr) -> Result<Drawing> {
                 state,
                 cost: node.output.map(|output| output.cost),
                 count: 1,
+                within: 0,
             });
             for input in node.recipe.inputs() {
                 let new = addrs.len() as u32;

@@ -20,6 +20,14 @@ pub(crate) async fn invalidate(deriva: &Deriva, args: &InvalidateArgs, out: &mut
         request = request.dry_run();
     }
     let done = request.await?;
+    // A program's own functions are not known here, but their outputs are.
+    if let Some(id) = &args.function
+        && done.recipes == 0
+        && deriva.functions().get(id).is_none()
+    {
+        let otherwise = "no recipe here is of it, so nothing was forgotten";
+        return Err(super::unknown_function(deriva, id, otherwise).into());
+    }
     if out.json() {
         return out.value(&done);
     }

@@ -12,11 +12,12 @@ pub(crate) mod scrub;
 pub(crate) mod shell;
 
 use deriva::Deriva;
+use deriva::api::{Error, ErrorKind, FunctionId};
 use serde_json::json;
 
 use crate::args::{RecipeArgs, RootVerb, Verb};
 use crate::exit::{self, Failure, Outcome};
-use crate::term::{Out, lines, note, table};
+use crate::term::{Out, lines, plain, table};
 
 /// Performs a verb that needs a store.
 pub(crate) async fn perform(deriva: &Deriva, verb: &Verb, out: &mut Out) -> Outcome {
@@ -97,12 +98,9 @@ async fn recipe(deriva: &Deriva, args: &RecipeArgs, out: &mut Out) -> Outcome {
         .recipe(args.function.name(), args.function.version())
         .inputs(inputs)
         .params(args.params());
-    if deriva.functions().get(&args.function).is_none() {
-        let near = deriva.functions().nearest(&args.function);
-        let near = near
-            .map(|id| format!("; did you mean {id}?"))
-            .unwrap_or_default();
-        note(format!("note: {} is not known here{near}", args.function));
+    if !args.allow_unknown && deriva.functions().get(&args.function).is_none() {
+        let otherwise = "--allow-unknown stores a recipe for a program that knows it";
+        return Err(unknown_function(deriva, &args.function, otherwise).into());
     }
     let addr = recipe.insert().await?;
     match out.json() {
@@ -123,12 +121,9 @@ async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
         }
         RootVerb::Rm { name } => {
             if !deriva.remove_root(name).await? {
-                let error = deriva::api::Error::new(
-                    deriva::api::ErrorKind::NotFound,
-                    "there is no root of this name",
-                )
-                .with("name", name)
-                .hint("`deriva root ls` lists the names");
+                let error = Error::new(ErrorKind::NotFound, "there is no root of this name")
+                    .with("name", name)
+                    .hint("`deriva root ls` lists the names");
                 return Err(error.into());
             }
             match out.json() {
@@ -150,11 +145,22 @@ async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
             }
             let mut rows = table([("address", false), ("name", false)]);
             for (name, addr) in roots {
-                rows.add_row([addr.to_string(), name]);
+                rows.add_row([addr.to_string(), plain(&name)]);
             }
             out.line(lines(&rows))
         }
     }
+}
+
+/// Nothing here has a function of this name; `otherwise` says what can be done where that is right.
+fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str) -> Error {
+    let hint = match deriva.functions().nearest(id) {
+        Some(near) => format!("did you mean `{near}`? `deriva functions` lists all; {otherwise}"),
+        None => format!("`deriva functions` lists those that are there; {otherwise}"),
+    };
+    Error::new(ErrorKind::NotFound, "the function is not known here")
+        .with("function", id)
+        .hint(hint)
 }
 
 /// Adds the path with the names of functions to a failure that has one.

@@ -1,4 +1,4 @@
-//! `deriva put`: files, folders and stdin into blobs.
+//! `deriva put`: files, folders, pipes and stdin into blobs.
 
 use std::path::{Path, PathBuf};
 
@@ -7,72 +7,165 @@ use deriva::api::{BlobStat, Error, ErrorKind, Result};
 use ignore::WalkBuilder;
 use serde_json::json;
 
-use crate::exit::Outcome;
+use crate::exit::{self, Failure, Outcome};
 use crate::files;
 use crate::run::at;
-use crate::term::Out;
+use crate::term::{Out, Style, counted, note};
 
 /// Files stored between two prints.
 const BATCH: usize = 1024;
 
-/// Stores everything and prints `ADDRESS  PATH` for each file, as `b3sum` does.
+/// Failures that are told one by one.
+const TOLD: u64 = 20;
+
+/// Stores everything that can be read and prints `ADDRESS  PATH` for each file, as `b3sum` does. What cannot be
+/// read is told at once, and makes the command fail at its end.
 pub(crate) async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Outcome {
-    let mut all = Vec::new();
+    let mut report = Report::default();
     for path in paths {
         if path.as_os_str() == "-" {
-            let stat = deriva.put_reader(tokio::io::stdin()).await?;
-            tell(path, stat, out, &mut all)?;
+            let stat = deriva.put_reader(tokio::io::stdin()).await;
+            report.tell(path, stat, out)?;
             continue;
         }
-        for batch in expand(path)?.chunks(BATCH) {
-            let stats = files::put_files(Some(deriva), batch.to_vec(), |_| {}).await?;
-            for (path, stat) in batch.iter().zip(stats) {
-                tell(path, stat, out, &mut all)?;
+        match std::fs::metadata(path) {
+            Err(error) => report.tell(path, Err(at(error, path)), out)?,
+            Ok(found) if found.is_dir() => {
+                for batch in below(path, &mut report).chunks(BATCH) {
+                    put_batch(deriva, batch, &mut report, out).await?;
+                }
+            }
+            Ok(found) if found.is_file() => {
+                put_batch(deriva, std::slice::from_ref(path), &mut report, out).await?;
+            }
+            // A pipe or a device was named, so it is read: once, as it may have nothing to say a second time.
+            Ok(_) => {
+                let stat = match tokio::fs::File::open(path).await {
+                    Ok(file) => {
+                        let stat = deriva.put_reader(file).await;
+                        stat.map_err(|error| error.with("path", path.display()))
+                    }
+                    Err(error) => Err(at(error, path)),
+                };
+                report.tell(path, stat, out)?;
             }
         }
     }
-    match out.json() {
-        true => out.value(&all),
-        false => Ok(()),
-    }
+    report.finish(out)
 }
 
-fn tell(path: &Path, stat: BlobStat, out: &mut Out, all: &mut Vec<serde_json::Value>) -> Outcome {
-    let name = path.to_string_lossy();
-    if out.json() {
-        all.push(json!({ "addr": stat.addr, "path": name, "bytes": stat.len }));
-        return Ok(());
-    }
-    // As `b3sum`: a name that would break the line is escaped, and the line marked.
-    match name.contains(['\n', '\\']) {
-        true => {
-            let escaped = name.replace('\\', "\\\\").replace('\n', "\\n");
-            out.line(format!("\\{}  {escaped}", stat.addr))
+async fn put_batch(
+    deriva: &Deriva,
+    batch: &[PathBuf],
+    report: &mut Report,
+    out: &mut Out,
+) -> Outcome {
+    let mut paths = batch.iter();
+    files::put_each(Some(deriva), batch.to_vec(), |stats| {
+        // In this order the last of the stats takes no path away.
+        stats
+            .into_iter()
+            .zip(paths.by_ref())
+            .try_for_each(|(stat, path)| report.tell(path, stat, out))
+    })
+    .await
+}
+
+/// What is told of the files.
+#[derive(Default)]
+struct Report {
+    all: Vec<serde_json::Value>,
+    stored: u64,
+    failed: u64,
+    first: Option<ErrorKind>,
+}
+
+impl Report {
+    fn tell(&mut self, path: &Path, stat: Result<BlobStat>, out: &mut Out) -> Outcome {
+        let stat = match stat {
+            Ok(stat) => stat,
+            Err(error) => {
+                self.failed(error);
+                return Ok(());
+            }
+        };
+        self.stored += 1;
+        let name = path.to_string_lossy();
+        if out.json() {
+            self.all
+                .push(json!({ "addr": stat.addr, "path": name, "bytes": stat.len }));
+            return Ok(());
         }
-        false => out.line(format!("{}  {name}", stat.addr)),
+        // As `b3sum`: a name that would break the line is escaped, and the line marked.
+        match name.contains(['\n', '\\']) {
+            true => {
+                let escaped = name.replace('\\', "\\\\").replace('\n', "\\n");
+                out.exact_line(&format!("\\{}  {escaped}", stat.addr))
+            }
+            false => out.exact_line(&format!("{}  {name}", stat.addr)),
+        }
+    }
+
+    fn failed(&mut self, error: Error) {
+        self.failed += 1;
+        self.first.get_or_insert(error.kind());
+        if self.failed <= TOLD {
+            let mut text = String::new();
+            exit::describe(&error, &[], Style::stderr(), &mut text);
+            note(text.trim_end());
+        }
+    }
+
+    fn finish(self, out: &mut Out) -> Outcome {
+        if out.json() && (self.stored > 0 || self.failed == 0) {
+            out.value(&self.all)?;
+        }
+        let Some(kind) = self.first else {
+            return Ok(());
+        };
+        if self.failed + self.stored > 1 {
+            let failed = counted(self.failed, "path");
+            note(format!(
+                "{failed} could not be stored; {} stored",
+                counted(self.stored, "file")
+            ));
+        }
+        Err(Failure::Partly(kind))
     }
 }
 
-/// A file is itself; a folder is all files below it, in order. Links to folders are not followed.
-fn expand(path: &Path) -> Result<Vec<PathBuf>> {
-    if std::fs::metadata(path)
-        .map_err(|error| at(error, path))?
-        .is_file()
-    {
-        return Ok(vec![path.to_owned()]);
-    }
+/// All files below a folder, in order. Links to folders are not followed; pipes, devices and links to nothing have
+/// no content of their own.
+fn below(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for entry in WalkBuilder::new(path).standard_filters(false).build() {
-        let entry = entry.map_err(|error| {
-            Error::new(ErrorKind::Invalid, "the folder cannot be read")
-                .with("path", path.display())
-                .caused_by(error)
-        })?;
-        // A link to a file counts as one; what has no content of its own does not.
-        if entry.path().is_file() {
-            files.push(entry.into_path());
+    let mut left_out = 0;
+    for entry in WalkBuilder::new(folder).standard_filters(false).build() {
+        match entry {
+            Ok(entry) if entry.path().is_file() => files.push(entry.into_path()),
+            Ok(entry) => {
+                left_out += u64::from(!entry.file_type().is_some_and(|kind| kind.is_dir()));
+            }
+            Err(error) => report.failed(unreadable(folder, error)),
         }
+    }
+    if left_out > 0 {
+        note(format!(
+            "note: {} below {} left out: links to folders or to nothing, pipes, sockets, devices",
+            counted(left_out, "name"),
+            folder.display()
+        ));
     }
     files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
-    Ok(files)
+    files
+}
+
+fn unreadable(folder: &Path, error: ignore::Error) -> Error {
+    let text = error.to_string();
+    match error.into_io_error() {
+        // The text of the walk names the path.
+        Some(io) => Error::io(std::io::Error::new(io.kind(), text)),
+        None => Error::new(ErrorKind::Invalid, "the folder cannot be read")
+            .with("path", folder.display())
+            .with("cause", text),
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::exit::Outcome;
 use crate::files;
-use crate::term::{Out, Style, size, time};
+use crate::term::{Out, Style, plain, size, time};
 
 /// Writes the bytes of an address to stdout or to a file.
 pub(crate) async fn get(
@@ -36,6 +36,9 @@ pub(crate) async fn get(
     let mut reader = deriva.open(addr).await?;
     while let Some(chunk) = reader.next_chunk().await? {
         out.bytes(&chunk)?;
+        if out.closed() {
+            break;
+        }
     }
     out.flush()
 }
@@ -88,9 +91,10 @@ pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome
     match &params {
         Ok(params) => params.iter().try_for_each(|(name, value)| {
             out.line(format!(
-                "{} {name} = {}",
+                "{} {} = {}",
                 style.dim("param   "),
-                plain(value)
+                plain(name),
+                literal(value)
             ))
         })?,
         Err(error) => out.line(format!(
@@ -115,6 +119,6 @@ pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome
     }
 }
 
-fn plain(value: &Value) -> String {
+fn literal(value: &Value) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}"))
 }

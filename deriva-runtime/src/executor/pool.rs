@@ -44,6 +44,7 @@ impl PoolExecutor {
             .map_err(|source| {
                 Error::new(ErrorKind::Unavailable, "the compute pool could not start")
                     .caused_by(source)
+                    .hint("ask for fewer jobs, or allow more processes (`ulimit -u`) or more address space")
             })?;
         Ok(Self {
             functions,

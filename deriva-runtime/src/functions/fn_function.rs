@@ -211,6 +211,13 @@ impl<F> FnFunction<F> {
     }
 
     fn check_params(&self, params: &Params) -> Result<()> {
+        // A name that is misspelt is both: told is what was written, and not what is missing for it.
+        let unknown = params
+            .iter()
+            .find(|(name, _)| self.params.iter().all(|doc| doc.name != *name));
+        if let Some((name, _)) = unknown {
+            return Err(self.unknown_param(name));
+        }
         for doc in &self.params {
             let found = params.get(&doc.name);
             if match found {
@@ -228,13 +235,7 @@ impl<F> FnFunction<F> {
                     .with("found", found.map_or("nothing", Value::type_name)));
             }
         }
-        let unknown = params
-            .iter()
-            .find(|(name, _)| self.params.iter().all(|doc| doc.name != *name));
-        match unknown {
-            Some((name, _)) => Err(self.unknown_param(name)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn unknown_param(&self, name: &str) -> Error {

@@ -34,7 +34,7 @@ pub(super) fn incomplete(plan: &Plan, missing: &[NodeId], unable: &Unable) -> Op
             ErrorKind::Unsupported,
             "recipes need functions that are not registered",
         )
-        .hint("register them with the builder; `deriva functions` lists those that are there"),
+        .hint("a program registers functions of its own; the command has those that `deriva functions` lists"),
         (None, true, false) => Error::new(
             ErrorKind::Unsupported,
             "recipes need heavy functions that the executor does not have",

@@ -100,6 +100,12 @@ fn merge_patch(target: &mut Json, patch: Json) {
 }
 
 fn read(input: &[u8], number: usize) -> Result<Json> {
+    if input.starts_with("\u{feff}".as_bytes()) {
+        let message = "the input begins with a byte order mark, which JSON does not have";
+        return Err(Error::new(ErrorKind::Invalid, message)
+            .with("input", number)
+            .hint("take its first three bytes away: `bytes.slice/1` with `offset = 3`"));
+    }
     serde_json::from_slice(input).map_err(|error| {
         Error::new(ErrorKind::Invalid, "the input is no JSON document")
             .with("input", number)

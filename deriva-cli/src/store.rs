@@ -1,0 +1,101 @@
+//! Opening the store that a verb works on: made only for what fills it, and waited for where that was asked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use deriva::Deriva;
+use deriva::api::{Clock, Error, ErrorKind, StoreUri, SystemClock};
+
+use crate::args::{Cli, RunArgs, Verb};
+use crate::exit::Outcome;
+
+/// Between two attempts to open a store that another process has.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Opens the store of this call.
+///
+/// # Errors
+/// `NotFound` where the verb only reads and nothing is there; what the store says.
+pub(crate) async fn open(cli: &Cli) -> Outcome<Deriva> {
+    let there = is_there(&cli.store);
+    if !there && !cli.verb.begins() {
+        // What a run would do with a store that is yet to be made can be told.
+        if matches!(cli.verb, Verb::Run(_)) {
+            return attempt(cli, "memory:").await;
+        }
+        return Err(Error::new(ErrorKind::NotFound, "there is no store here")
+            .with("store", &cli.store)
+            .hint("name another with --store or DERIVA_STORE; `deriva put` and `deriva run` begin one")
+            .into());
+    }
+    let clock = SystemClock::new();
+    let until = clock.now().saturating_add(cli.wait.unwrap_or_default());
+    loop {
+        match attempt(cli, &cli.store).await {
+            Err(crate::exit::Failure::Error { error, .. }) if error.kind() == ErrorKind::Locked => {
+                if clock.now() >= until {
+                    let hint = match cli.wait {
+                        Some(_) => "close the store in the other process, or wait longer",
+                        None => "add --wait 30s to wait for it, or choose another store",
+                    };
+                    return Err(with_hint(&error, hint).into());
+                }
+                clock.sleep(PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// The same error with another hint: a store's own knows no options of this command.
+fn with_hint(error: &Error, hint: &'static str) -> Error {
+    let mut told = Error::new(error.kind(), error.message().to_owned());
+    for (key, value) in error.contexts() {
+        told = told.with(key, value);
+    }
+    told.hint(hint)
+}
+
+async fn attempt(cli: &Cli, store: &str) -> Outcome<Deriva> {
+    let mut builder = deriva::builder().store(store);
+    if let Verb::Run(RunArgs {
+        jobs: Some(jobs), ..
+    })
+    | Verb::Explain {
+        jobs: Some(jobs), ..
+    } = &cli.verb
+    {
+        builder = builder.jobs((*jobs).into());
+    }
+    if let Some(memory) = cli.memory {
+        builder = builder.memory(memory.as_u64());
+    }
+    let built = builder.build().await;
+    // What is missing is said with the builder's methods, which this command's callers do not see.
+    Ok(built.map_err(|error| match error.context("missing") {
+        Some(_) => with_hint(
+            &error,
+            "name a store of blobs and recipes, as sled:PATH or redb:PATH",
+        ),
+        None => error,
+    })?)
+}
+
+/// Whether something is where the store would be. What is no store, or cannot be looked at, is told by opening it.
+fn is_there(store: &str) -> bool {
+    let Ok(uri) = store.parse::<StoreUri>() else {
+        return true;
+    };
+    if uri.path().is_empty() {
+        return true;
+    }
+    // A wrong URI is told by opening it, too, before anything is made.
+    let known = uri.allow_options(&["durability", "cache", "blob_threshold"]);
+    if !matches!(uri.scheme(), "sled" | "redb" | "rocksdb" | "files") || known.is_err() {
+        return true;
+    }
+    match std::fs::read_dir(Path::new(uri.path())) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
