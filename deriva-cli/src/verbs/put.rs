@@ -1,15 +1,15 @@
 //! `deriva put`: files, folders and stdin into blobs.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use deriva::Deriva;
 use deriva::api::{BlobStat, Error, ErrorKind, Result};
-use ignore::WalkBuilder;
 use serde_json::json;
 
 use crate::exit::Outcome;
 use crate::files;
-use crate::run::at;
+use crate::run::{at, walk};
 use crate::term::Out;
 
 /// Files stored between two prints.
@@ -38,22 +38,27 @@ pub(crate) async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Ou
 }
 
 fn tell(path: &Path, stat: BlobStat, out: &mut Out, all: &mut Vec<serde_json::Value>) -> Outcome {
-    let name = path.to_string_lossy();
+    let name = files::shown(path);
     if out.json() {
         all.push(json!({ "addr": stat.addr, "path": name, "bytes": stat.len }));
         return Ok(());
     }
     // As `b3sum`: a name that would break the line is escaped, and the line marked.
-    match name.contains(['\n', '\\']) {
+    let bytes = matches!(name, Cow::Owned(_));
+    match bytes || name.contains(['\n', '\\']) {
         true => {
-            let escaped = name.replace('\\', "\\\\").replace('\n', "\\n");
+            let escaped = match bytes {
+                true => name.into_owned(),
+                false => name.replace('\\', "\\\\"),
+            };
+            let escaped = escaped.replace('\n', "\\n");
             out.line(format!("\\{}  {escaped}", stat.addr))
         }
         false => out.line(format!("{}  {name}", stat.addr)),
     }
 }
 
-/// A file is itself; a folder is all files below it, in order. Links to folders are not followed.
+/// A file is itself; a folder is all files below it, in order, without stores. Links to folders are not followed.
 fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     if std::fs::metadata(path)
         .map_err(|error| at(error, path))?
@@ -62,7 +67,7 @@ fn expand(path: &Path) -> Result<Vec<PathBuf>> {
         return Ok(vec![path.to_owned()]);
     }
     let mut files = Vec::new();
-    for entry in WalkBuilder::new(path).standard_filters(false).build() {
+    for entry in walk(path, |_| true)? {
         let entry = entry.map_err(|error| {
             Error::new(ErrorKind::Invalid, "the folder cannot be read")
                 .with("path", path.display())
