@@ -35,7 +35,6 @@ fn a_run_never_overwrites_what_it_reads() {
     // The pipeline file and the store are no place for results either.
     bench.file("s.toml", up("in", ".deriva", "x"));
     bench.fails(2, &["run", "s.toml"]);
-    bench.file("q.toml", "").parent().unwrap().to_owned();
     let one = "name = \"q\"\nroot = \"in\"\noutput = \".\"\n[sources.f]\ninclude = [\"**\"]\n\
                [steps.c]\nfunction = \"bytes.concat/1\"\ninputs = [\"f\"]\n[outputs]\n\"q.toml\" = \"c\"\n";
     bench.file("q.toml", one);
@@ -164,6 +163,12 @@ fn an_edited_output_stays_and_what_is_in_the_way_is_told() {
     assert!(
         text.contains("a file is where a folder") && text.contains("next:"),
         "{text}"
+    );
+    // What was about to be written is known, however the run ended.
+    let list = bench.read("out/.deriva-outputs/up.json");
+    assert!(
+        list.contains("up/other") && !list.contains("up/old"),
+        "{list}"
     );
     let output = bench.run(&["run", "p.toml", "--keep-going"]);
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
