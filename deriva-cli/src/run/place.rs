@@ -1,5 +1,6 @@
 //! Where a run would write, checked against all that it reads before anything runs.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,11 +72,12 @@ pub(crate) fn plan(pipeline: &Pipeline, names: &[Vec<String>]) -> Result<Planned
             None => vec![output.path.clone()],
         };
         for path in paths {
-            if planned.contains_key(&path) {
-                let message = format!("two outputs would be `{path}`");
-                mistakes.push(Mistake::new(output.at.clone(), message));
-            } else {
-                planned.insert(path, at);
+            match planned.entry(path) {
+                Entry::Vacant(entry) => drop(entry.insert(at)),
+                Entry::Occupied(entry) => {
+                    let message = format!("two outputs would be `{}`", entry.key());
+                    mistakes.push(Mistake::new(output.at.clone(), message));
+                }
             }
         }
     }
@@ -168,7 +170,7 @@ pub(crate) fn check(
                 Some((path, None)) => {
                     return Err(overwrites(path, "this file is read by the run").into());
                 }
-                Some((path, Some(output))) if told.insert(identity.clone()) => complain(
+                Some((path, Some(output))) if told.insert(path.as_path()) => complain(
                     *output,
                     format!(
                         "`{}` would overwrite `{}`, which is read",
@@ -256,4 +258,24 @@ pub(crate) fn free(folder: &Path, name: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_outputs_of_one_path_are_a_mistake() {
+        let text = "name = \"p\"\n[sources.f]\ninclude = [\"**\"]\n\
+                    [steps.s]\nfunction = \"text.upper/1\"\neach = \"f\"\n\
+                    [outputs]\n\"up\" = \"s\"\n";
+        let builtin = deriva::FunctionRegistry::builtin();
+        let functions: Vec<_> = builtin.iter().cloned().collect();
+        let pipeline = Pipeline::parse(Path::new("p.toml"), text, &functions).unwrap();
+        let names = |names: [&str; 2]| vec![names.map(str::to_owned).to_vec()];
+        let planned = plan(&pipeline, &names(["a", "b"])).unwrap();
+        assert!(planned.keys().eq(["up/a", "up/b"]));
+        let mistakes = plan(&pipeline, &names(["a", "a"])).unwrap_err();
+        assert_eq!(mistakes[0].message, "two outputs would be `up/a`");
+    }
 }
