@@ -257,7 +257,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) keep_going: bool,
     /// Tell what would run and why; computes and writes nothing
-    #[arg(long)]
+    #[arg(long, visible_alias = "dry-run")]
     pub(crate) explain: bool,
     /// Recipes computed at a time; default: one per core
     #[arg(long, short, value_name = "N", value_parser = jobs())]

@@ -1,5 +1,7 @@
 //! Files into blobs and back, in bounded memory.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,9 @@ const WHOLE: u64 = 4 << 20;
 const BATCH_BYTES: u64 = 16 << 20;
 const BATCH_FILES: usize = 1024;
 const CHUNK: usize = 1 << 20;
+
+/// What temporary files begin with; six letters and digits follow.
+const TEMPORARY: &str = ".deriva-";
 
 /// What was read from disk: addresses are known, bytes are still held.
 enum Loaded {
@@ -187,7 +192,9 @@ fn load(path: &Path) -> Result<Loaded> {
 pub(crate) async fn write(deriva: &Deriva, addr: CAddr, path: &Path) -> Result<(BlobStat, bool)> {
     let mut reader = deriva.open(addr).await?;
     let stat = reader.stat();
-    if holds(path, stat).await {
+    let there = path.to_owned();
+    let there = tokio::task::spawn_blocking(move || holds(&there, stat)).await;
+    if there.unwrap_or(false) {
         return Ok((stat, false));
     }
     let mut file = AtomicFile::create(path)?;
@@ -198,14 +205,13 @@ pub(crate) async fn write(deriva: &Deriva, addr: CAddr, path: &Path) -> Result<(
     Ok((stat, true))
 }
 
-async fn holds(path: &Path, stat: BlobStat) -> bool {
+/// Whether a file holds these bytes. Reads it where the length is right.
+pub(crate) fn holds(path: &Path, stat: BlobStat) -> bool {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() && found.len() == stat.len => {}
         _ => return false,
     }
-    let path = path.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || load(&path)).await;
-    matches!(loaded, Ok(Ok(file)) if file.stat() == stat)
+    addr_of(path).is_ok_and(|addr| addr == stat.addr)
 }
 
 /// A file that gets its name when it is complete; dropped before, it leaves nothing. A link stays, and
@@ -246,7 +252,7 @@ impl AtomicFile {
         };
         std::fs::create_dir_all(folder).map_err(|error| at(error, folder))?;
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".deriva-");
+        builder.prefix(TEMPORARY);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -284,6 +290,41 @@ impl AtomicFile {
                 .map_err(|error| at(error.error, &path)),
         }
     }
+}
+
+/// Whether a name is that of a file which was being written, and not finished.
+pub(crate) fn is_temporary(name: &OsStr) -> bool {
+    let rest = name.to_str().and_then(|name| name.strip_prefix(TEMPORARY));
+    rest.is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+/// The path of a name with `/`.
+pub(crate) fn to_path(name: &str) -> PathBuf {
+    name.split('/').collect()
+}
+
+/// A path as text that names it alone: what is not UTF-8 is escaped as `\xNN`, and a backslash doubled in a
+/// path that has such bytes.
+pub(crate) fn shown(path: &Path) -> Cow<'_, str> {
+    if let Some(text) = path.to_str() {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// The address of a file's bytes.
+///
+/// # Errors
+/// A file that cannot be read, naming it.
+pub(crate) fn addr_of(path: &Path) -> Result<CAddr> {
+    Ok(load(path)?.stat().addr)
 }
 
 /// Writes a whole text so.

@@ -7,7 +7,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Mistake, Mistakes, suggest};
+use super::mistake::{MOST_SUGGESTED, Mistake, Mistakes, suggest};
 use super::order::order;
 use super::read::{self, Located, Table, table_of};
 use super::step::{Draft, DraftOver, Functions, step};
@@ -137,9 +137,28 @@ fn source(
     let at = include
         .as_ref()
         .map_or(name.at, |include| include.at.clone());
+    let excluded_folders = exclude.as_ref().map(|exclude| {
+        let mut folders = exclude.value.clone();
+        // Below such a folder there is nothing that the pattern does not match.
+        folders.retain_mut(|pattern| {
+            let folder = ["/**", "/**/*"]
+                .iter()
+                .find_map(|end| pattern.value.strip_suffix(end));
+            folder.map(str::to_owned).is_some_and(|folder| {
+                pattern.value = folder;
+                true
+            })
+        });
+        Located {
+            value: folders,
+            at: exclude.at.clone(),
+        }
+    });
     Source {
         name: name.value,
         include: globs(include, mistakes),
+        // A pattern that is wrong is told of once.
+        excluded_folders: globs(excluded_folders, &mut Vec::new()),
         exclude: globs(exclude, mistakes),
         at,
     }
@@ -273,10 +292,13 @@ fn look_up(
     let found = names.get(&name.value).copied();
     if found.is_none() {
         let message = format!("there is no source or step `{}`", name.value);
-        let mut known: Vec<&str> = names.keys().map(String::as_str).collect();
-        known.sort_unstable();
         let mut mistake = Mistake::new(name.at.clone(), message);
-        mistake.help = suggest(&name.value, known);
+        // To compare all names with all is for the eyes of nobody.
+        if mistakes.len() < MOST_SUGGESTED {
+            let mut known: Vec<&str> = names.keys().map(String::as_str).collect();
+            known.sort_unstable();
+            mistake.help = suggest(&name.value, known);
+        }
         mistakes.push(mistake);
     }
     found
@@ -289,6 +311,8 @@ fn outputs(
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<OutputFile> {
     let mut outputs: Vec<OutputFile> = Vec::new();
+    // Outputs by their path, and one of those below each folder.
+    let (mut paths, mut above) = (HashMap::new(), HashMap::<PathBuf, String>::new());
     for (path, value) in read::entries(value, "`outputs`", mistakes) {
         let step = read::text(value, "an output", mistakes);
         let from = step.and_then(|step| look_up(&step, names, mistakes));
@@ -312,19 +336,35 @@ fn outputs(
             mistakes.push(Mistake::new(path.at, message).help(format!("write \"{clean}\"")));
             continue;
         }
-        let within = |a: &str, b: &str| Path::new(a).starts_with(b);
-        if let Some(other) = outputs
-            .iter()
-            .find(|o| within(&o.path, &clean) || within(&clean, &o.path))
-        {
-            let message = format!(
-                "`{clean}` and the output `{}` would overwrite each other",
-                other.path
-            );
+        let folders: Vec<PathBuf> = Path::new(&clean)
+            .ancestors()
+            .map(Path::to_owned)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .collect();
+        // The path itself comes first.
+        let other = folders.iter().find_map(|folder| paths.get(folder));
+        if let Some(other) = other.or_else(|| above.get(&folders[0])) {
+            let message = format!("`{clean}` and the output `{other}` would overwrite each other");
             mistakes.push(Mistake::new(path.at, message));
             continue;
         }
-        outputs.push(OutputFile { path: clean, from });
+        if folders
+            .iter()
+            .any(|folder| folder.ends_with(crate::run::LISTS))
+        {
+            let message = format!("`{}` is where deriva keeps its lists", crate::run::LISTS);
+            mistakes.push(Mistake::new(path.at, message));
+            continue;
+        }
+        for folder in &folders[1..] {
+            above.entry(folder.clone()).or_insert_with(|| clean.clone());
+        }
+        paths.insert(folders[0].clone(), clean.clone());
+        outputs.push(OutputFile {
+            path: clean,
+            from,
+            at: path.at,
+        });
     }
     outputs
 }

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 
 use deriva::api::Error;
 
+/// So many are told; of the others, how many they are.
+const MOST_TOLD: usize = 20;
+/// Names are suggested for so many mistakes of a file.
+pub(crate) const MOST_SUGGESTED: usize = 100;
+
 /// One mistake, at a place in the file's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mistake {
@@ -78,11 +83,13 @@ impl Mistakes {
 
     /// Everything below the heading: for each mistake its place, the line quoted, and the help.
     pub(crate) fn body(&self) -> String {
-        self.list
-            .iter()
-            .map(|mistake| self.quote(mistake))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let told = self.list.iter().take(MOST_TOLD);
+        let mut parts: Vec<String> = told.map(|mistake| self.quote(mistake)).collect();
+        match self.list.len().saturating_sub(MOST_TOLD) {
+            0 => {}
+            more => parts.push(format!("and {more} more\n")),
+        }
+        parts.join("\n")
     }
 
     fn quote(&self, mistake: &Mistake) -> String {

@@ -48,6 +48,8 @@ pub(crate) struct Source {
     pub(crate) include: GlobSet,
     /// Files that do not, though they are included.
     pub(crate) exclude: GlobSet,
+    /// Folders of which `exclude` leaves nothing.
+    pub(crate) excluded_folders: GlobSet,
     /// Place of the `include` patterns in the file.
     pub(crate) at: Range<usize>,
 }
@@ -108,6 +110,8 @@ pub(crate) struct OutputFile {
     pub(crate) path: String,
     /// What is written.
     pub(crate) from: Ref,
+    /// Place of the path in the file.
+    pub(crate) at: Range<usize>,
 }
 
 impl Pipeline {
@@ -126,6 +130,11 @@ impl Pipeline {
     /// Mistakes that were found later, as they are shown.
     pub(crate) fn mistakes(&self, list: Vec<Mistake>) -> Mistakes {
         Mistakes::new(&self.path, &self.text, list)
+    }
+
+    /// The pipeline file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.path
     }
 
     /// The folder of the pipeline file; relative paths in it begin there.

@@ -33,6 +33,7 @@ pub(super) fn step(
     functions: Functions<'_>,
     mistakes: &mut Vec<Mistake>,
 ) -> Draft {
+    let before = mistakes.len();
     let empty = DeTable::new();
     let mut table = table_of(value, &empty, "a step", &name, mistakes);
     let function = table
@@ -87,7 +88,8 @@ pub(super) fn step(
     {
         let place = params_value.map_or_else(|| name.at.clone(), Spanned::span);
         let arity = error.context("param").is_none() && error.context("expected").is_some();
-        misfit(if arity { at.clone() } else { place }, &error, mistakes);
+        let place = if arity { at.clone() } else { place };
+        misfit(place, &error, before, mistakes);
     }
     Draft {
         name,
@@ -185,10 +187,11 @@ fn check_param(
     }
 }
 
-/// Adds what a function says of its inputs and params, unless the same place was complained of.
-fn misfit(at: Range<usize>, error: &Error, mistakes: &mut Vec<Mistake>) {
+/// Adds what a function says of its inputs and params, unless the same place was complained of; mistakes
+/// of this step begin at `from`.
+fn misfit(at: Range<usize>, error: &Error, from: usize, mistakes: &mut Vec<Mistake>) {
     let inside = |mistake: &Mistake| at.start <= mistake.at.start && mistake.at.end <= at.end;
-    if !mistakes.iter().any(inside) {
+    if !mistakes[from..].iter().any(inside) {
         mistakes.push(Mistake::unfit(at, error));
     }
 }

@@ -1,10 +1,14 @@
 //! What a run would compute, and why. Writes nothing.
 
+use std::path::Path;
+
 use deriva::Deriva;
 use deriva::api::{CAddr, Result};
 use serde_json::json;
 
 use super::expand::Expansion;
+use super::lists::Stale;
+use super::report::stale_lines;
 use crate::exit::Outcome;
 use crate::pipeline::Pipeline;
 use crate::term::{Out, Style, counted, lines, table};
@@ -39,6 +43,7 @@ pub(crate) async fn explain(
     deriva: &Deriva,
     pipeline: &Pipeline,
     expansion: &Expansion,
+    output: &Path,
     out: &mut Out,
 ) -> Outcome {
     let found = look_up(deriva, expansion).await?;
@@ -63,7 +68,8 @@ pub(crate) async fn explain(
             row.example = expansion.item_name(node as u32).map(str::to_owned);
         }
     }
-    print(pipeline, &rows, out)
+    let stale = super::outputs::would_remove(pipeline, expansion, output)?;
+    print(pipeline, &rows, &stale, out)
 }
 
 async fn look_up(deriva: &Deriva, expansion: &Expansion) -> Result<Vec<Found>> {
@@ -103,7 +109,7 @@ fn needed(expansion: &Expansion, found: &[Found], wanted: &[CAddr]) -> Vec<bool>
     runs
 }
 
-fn print(pipeline: &Pipeline, rows: &[Row], out: &mut Out) -> Outcome {
+fn print(pipeline: &Pipeline, rows: &[Row], stale: &Stale, out: &mut Out) -> Outcome {
     let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum::<u64>();
     let (nodes, rest) = (sum(|row| row.nodes), sum(|row| row.rest));
     let runs = nodes - rest;
@@ -125,6 +131,8 @@ fn print(pipeline: &Pipeline, rows: &[Row], out: &mut Out) -> Outcome {
             "nodes": nodes,
             "would_compute": runs,
             "reused": rest,
+            "would_remove": stale.remove,
+            "edited": stale.edited,
             "steps": steps.collect::<Vec<_>>(),
         }));
     }
@@ -156,7 +164,8 @@ fn print(pipeline: &Pipeline, rows: &[Row], out: &mut Out) -> Outcome {
             counted(nodes, "recipe")
         ),
     };
-    out.line(format!("\n{verdict}"))
+    let stale = stale_lines(stale, "would be removed");
+    out.line(format!("{stale}\n{verdict}"))
 }
 
 fn why(row: &Row) -> String {

@@ -6,7 +6,9 @@
 mod draw;
 mod dry;
 mod expand;
+mod lists;
 mod outputs;
+mod place;
 mod progress;
 mod report;
 mod scan;
@@ -29,7 +31,8 @@ use expand::Expansion;
 use progress::Progress;
 use tally::Tally;
 
-pub(crate) use scan::at;
+pub(crate) use lists::FOLDER as LISTS;
+pub(crate) use scan::{at, walk};
 
 /// What came from disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,7 +43,7 @@ struct Read {
 }
 
 /// Where a run reads and writes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Places {
     root: PathBuf,
     output: PathBuf,
@@ -93,7 +96,7 @@ pub(crate) async fn run(
     if args.explain {
         progress.clear();
         let expansion = expand::expand(&pipeline, files, None).await?;
-        return dry::explain(deriva, &pipeline, &expansion, out).await;
+        return dry::explain(deriva, &pipeline, &expansion, &places.output, out).await;
     }
     let expansion = Arc::new(expand::expand(&pipeline, files, Some(deriva)).await?);
     let wanted = outputs::wanted(&pipeline, &expansion);
@@ -122,7 +125,15 @@ pub(crate) async fn run(
         }
     };
     let results = wanted.into_iter().zip(&materialized.results);
-    let written = outputs::write(deriva, &pipeline, &expansion, results, &places.output).await?;
+    let written = outputs::write(
+        deriva,
+        &pipeline,
+        &expansion,
+        results,
+        &places.output,
+        args.keep_going,
+    )
+    .await?;
     outputs::set_roots(deriva, &pipeline, &expansion).await?;
     let report = report::Report {
         pipeline: &pipeline,
@@ -135,10 +146,14 @@ pub(crate) async fn run(
         time: clock.now(),
     };
     report.print(out)?;
-    if tally.failed() == 0 {
+    if written.failed > 0 {
+        tell_unwritten(&written);
+    }
+    if tally.failed() > 0 {
+        tell_failures(deriva, &pipeline, &expansion, &tally).await;
+    } else if written.failed == 0 {
         return Ok(());
     }
-    tell_failures(deriva, &pipeline, &expansion, &tally).await;
     Err(Failure::Partly(ErrorKind::Function))
 }
 
@@ -174,21 +189,44 @@ async fn sources(
         skip.push(uri.path().into());
     }
     // A walk over a large tree takes a while, and a signal must be heard meanwhile.
-    let (root, wanted) = (places.root.clone(), pipeline.sources.clone());
-    let walk = tokio::task::spawn_blocking(move || scan::scan(&root, &wanted, &skip));
+    let (root, name, wanted) = (
+        places.root.clone(),
+        pipeline.name.clone(),
+        pipeline.sources.clone(),
+    );
+    let walk = tokio::task::spawn_blocking(move || scan::scan(&root, &name, &wanted, &skip));
     let found = walk.await.map_err(|source| {
         Error::new(ErrorKind::Internal, "the walk over the sources ended early").caused_by(source)
     })??;
-    let counts: Vec<usize> = found.iter().map(Vec::len).collect();
-    let mistakes = expand::check_counts(pipeline, &counts, &places.root.display().to_string());
-    if !mistakes.is_empty() {
-        return Err(pipeline.mistakes(mistakes).into());
+    let counts: Vec<usize> = found.files.iter().map(Vec::len).collect();
+    let mut mistakes = expand::check_counts(pipeline, &counts, &places.root.display().to_string());
+    if found.products > 0 {
+        for mistake in &mut mistakes {
+            mistake.help.get_or_insert_default().push_str(&format!(
+                "; {} left out, as runs wrote them: to read those of another pipeline, name their folder as the root",
+                counted(found.products, "file")
+            ));
+        }
     }
+    let refuse = |mistakes| Failure::from(pipeline.mistakes(mistakes));
+    if !mistakes.is_empty() {
+        return Err(refuse(mistakes));
+    }
+    let names = place::names(pipeline, &found.files).map_err(refuse)?;
+    let planned = place::plan(pipeline, &names).map_err(refuse)?;
+    let others: Vec<&Path> = [&args.graph, &args.timeline]
+        .into_iter()
+        .flatten()
+        .map(PathBuf::as_path)
+        .collect();
+    tokio::task::block_in_place(|| {
+        place::check(pipeline, places, &planned, &found.files, &others)
+    })?;
     progress.reading(counts.iter().sum::<usize>() as u64);
     let store = (!args.explain).then_some(deriva);
     let mut read = Read::default();
-    let mut sources = Vec::with_capacity(found.len());
-    for files in found {
+    let mut sources = Vec::with_capacity(names.len());
+    for (files, names) in found.files.into_iter().zip(names) {
         let paths = files.iter().map(|file| places.root.join(file)).collect();
         let stats = files::put_files(store, paths, |stats| {
             progress.read(stats.len() as u64, stats.iter().map(|stat| stat.len).sum());
@@ -196,17 +234,10 @@ async fn sources(
         .await?;
         read.files += stats.len() as u64;
         read.bytes += stats.iter().map(|stat| stat.len).sum::<u64>();
-        let names = files.iter().map(|file| name(file)).collect();
         sources.push((names, stats.into_iter().map(|stat| stat.addr).collect()));
     }
     read.time = clock.now();
     Ok((sources, read))
-}
-
-/// The name of an item: its path, with `/` on every system.
-fn name(file: &Path) -> String {
-    let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
-    parts.join("/")
 }
 
 async fn materialize(
@@ -244,6 +275,23 @@ fn label(pipeline: &Pipeline, expansion: &Expansion, addr: CAddr) -> Option<Stri
     };
     let item = expansion.item_name(node).filter(|item| item != step);
     Some(item.map_or_else(|| step.clone(), |item| format!("{step}: {item}")))
+}
+
+fn tell_unwritten(written: &outputs::Written) {
+    for error in &written.failures {
+        let mut text = String::new();
+        exit::describe(error, &[], Style::stderr(), &mut text);
+        note(text.trim_end());
+    }
+    let more = written.failed - written.failures.len() as u64;
+    if more > 0 {
+        note(format!("and {}", counted(more, "more failure")));
+    }
+    note(format!(
+        "{} {} could not be written",
+        Style::stderr().error("error:"),
+        counted(written.failed, "output")
+    ));
 }
 
 async fn tell_failures(

@@ -1,13 +1,15 @@
 //! What a run is asked for, the files that it writes, and the roots that keep them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use deriva::Deriva;
-use deriva::api::{BlobStat, BuildAddrHasher, CAddr, DagUsage, Result};
+use deriva::api::{BlobStat, BuildAddrHasher, CAddr, DagUsage, Error, ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
 
 use super::expand::Expansion;
+use super::lists::{self, Files, Stale};
+use super::place;
 use crate::files;
 use crate::pipeline::{OutputFile, Pipeline};
 
@@ -60,34 +62,148 @@ fn files_of<'a>(
         })
 }
 
-/// Files that are in place: path relative to the output folder, and the address of the bytes.
-pub(crate) type Written = BTreeMap<String, CAddr>;
+/// What became of the output folder.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Files that are in place, and the addresses of their bytes.
+    pub(crate) files: Files,
+    /// Files of earlier runs.
+    pub(crate) stale: Stale,
+    /// Files that could not be written: the first errors, and how many there are.
+    pub(crate) failures: Vec<Error>,
+    pub(crate) failed: u64,
+}
 
-/// Writes all outputs that are there; those that failed keep the file that they had.
+/// Failures that are told one by one; the rest is counted.
+const MOST_FAILURES: usize = 20;
+
+/// Writes all outputs that are there; those that failed keep the file that they had. What the pipeline
+/// wrote earlier and no longer has goes first, to make room. With `keep_going`, what cannot be written
+/// does not hold up the rest.
 pub(crate) async fn write(
     deriva: &Deriva,
     pipeline: &Pipeline,
     expansion: &Expansion,
     results: impl Iterator<Item = (CAddr, &Result<BlobStat>)>,
     folder: &Path,
+    keep_going: bool,
 ) -> Result<Written> {
     let there: HashMap<CAddr, BlobStat, BuildAddrHasher> = results
         .filter_map(|(addr, result)| Some((addr, *result.as_ref().ok()?)))
         .collect();
-    let mut written = Written::new();
+    let listed = lists::load(folder, &pipeline.name)?;
+    let mut next = Files::new();
+    let mut kept = BTreeSet::new();
+    let mut wanted = Vec::new();
     for output in &pipeline.outputs {
         for (path, node) in files_of(pipeline, expansion, output) {
-            if let Some(stat) = there.get(&expansion.addrs[node as usize]) {
-                files::write(deriva, stat.addr, &folder.join(to_path(&path))).await?;
-                written.insert(path, stat.addr);
+            match there.get(&expansion.addrs[node as usize]) {
+                Some(stat) => {
+                    next.insert(path.clone(), stat.addr);
+                    wanted.push((path, *stat));
+                }
+                None => drop(kept.insert(path)),
             }
         }
     }
+    let planned = |name: &str| next.contains_key(name) || kept.contains(name);
+    let stale = lists::stale(folder, &pipeline.name, &listed, planned)?;
+    for (name, addr) in &listed {
+        if kept.contains(name) {
+            next.insert(name.clone(), *addr);
+        }
+    }
+    if next != listed {
+        // As long as they are there, stale files are known.
+        let mut both = next.clone();
+        both.extend(stale.remove.iter().map(|name| (name.clone(), listed[name])));
+        if !both.is_empty() {
+            free_folder(folder)?;
+            lists::save(folder, &pipeline.name, &both)?;
+        }
+    }
+    lists::remove(folder, &stale.remove)?;
+    let mut written = Written {
+        stale,
+        ..Written::default()
+    };
+    let absent = differing(folder, &mut wanted).await?;
+    let mut writes = futures::stream::iter(absent.into_iter().map(|(name, stat)| async move {
+        let path = folder.join(files::to_path(&name));
+        let done = match place::free(folder, &name) {
+            Ok(()) => files::write(deriva, stat.addr, &path).await.map(drop),
+            Err(error) => Err(error),
+        };
+        (name, done)
+    }))
+    .buffer_unordered(AT_ONCE);
+    while let Some((name, done)) = writes.next().await {
+        let Err(error) = done else { continue };
+        if !keep_going {
+            return Err(error);
+        }
+        next.remove(&name);
+        written.failed += 1;
+        if written.failures.len() < MOST_FAILURES {
+            written.failures.push(error);
+        }
+    }
+    if next != listed || !written.stale.remove.is_empty() {
+        lists::save(folder, &pipeline.name, &next)?;
+    }
+    written.files = next;
+    written.files.retain(|name, _| !kept.contains(name));
     Ok(written)
 }
 
-fn to_path(name: &str) -> PathBuf {
-    name.split('/').collect()
+/// The output folder itself may be a file.
+fn free_folder(folder: &Path) -> Result<()> {
+    place::free(&folder.join(lists::FOLDER), "x")
+}
+
+/// Those of `wanted` whose file does not hold these bytes already. Files are compared on as many threads as
+/// there are cores.
+async fn differing(
+    folder: &Path,
+    wanted: &mut Vec<(String, BlobStat)>,
+) -> Result<Vec<(String, BlobStat)>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = wanted.len().div_ceil(threads).max(64);
+    let mut parts = Vec::new();
+    while !wanted.is_empty() {
+        let mut part = wanted.split_off(wanted.len().saturating_sub(each));
+        let folder = folder.to_owned();
+        parts.push(tokio::task::spawn_blocking(move || {
+            part.retain(|(name, stat)| !files::holds(&folder.join(files::to_path(name)), *stat));
+            part
+        }));
+    }
+    let mut absent = Vec::new();
+    for part in parts {
+        absent.extend(part.await.map_err(|source| {
+            Error::new(ErrorKind::Internal, "the look at the outputs ended early").caused_by(source)
+        })?);
+    }
+    Ok(absent)
+}
+
+/// What a run would find stale.
+///
+/// # Errors
+/// A list that cannot be read.
+pub(crate) fn would_remove(
+    pipeline: &Pipeline,
+    expansion: &Expansion,
+    folder: &Path,
+) -> Result<Stale> {
+    let listed = lists::load(folder, &pipeline.name)?;
+    let outputs = pipeline.outputs.iter();
+    let planned: BTreeSet<String> = outputs
+        .flat_map(|output| files_of(pipeline, expansion, output).map(|(path, _)| path))
+        .collect();
+    lists::stale(folder, &pipeline.name, &listed, |name| {
+        planned.contains(name)
+    })
 }
 
 /// Names every output `pipeline/NAME/FILE`, so that collection keeps it; names of outputs that the

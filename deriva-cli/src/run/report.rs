@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Read;
 use super::expand::Expansion;
+use super::lists::Stale;
 use super::outputs::Written;
 use super::tally::{StepTally, Tallied};
 use crate::exit::Outcome;
@@ -26,6 +27,31 @@ pub(crate) struct Report<'a> {
     pub(crate) time: Duration,
 }
 
+/// Files of earlier runs, as a run and a dry run tell of them.
+pub(crate) fn stale_lines(stale: &Stale, removed: &str) -> String {
+    const MOST: usize = 8;
+    let mut text = String::new();
+    for (names, what) in [
+        (
+            &stale.remove,
+            format!("{removed}, as the pipeline no longer makes it:"),
+        ),
+        (
+            &stale.edited,
+            "kept, as it was changed since the pipeline made it:".to_owned(),
+        ),
+    ] {
+        for name in names.iter().take(MOST) {
+            text.push_str(&format!("\n{what} {name}"));
+        }
+        match names.len().saturating_sub(MOST) {
+            0 => {}
+            more => text.push_str(&format!("\n{what} {more} more")),
+        }
+    }
+    text
+}
+
 impl Report<'_> {
     /// Prints it.
     pub(crate) fn print(&self, out: &mut Out) -> Outcome {
@@ -39,11 +65,11 @@ impl Report<'_> {
         let total = self.tally.total();
         let steps: Vec<_> = self
             .rows()
-            .map(|(name, step)| {
+            .zip(&self.pipeline.steps)
+            .map(|((name, step), spec)| {
                 json!({
                     "name": name,
-                    "function": self.pipeline.steps.iter().find(|s| s.name == name)
-                        .map(|s| s.function.id().to_string()),
+                    "function": spec.function.id(),
                     "nodes": step.nodes,
                     "computed": step.computed,
                     "reused": step.reused(),
@@ -74,7 +100,9 @@ impl Report<'_> {
                 "seconds": self.read.time.as_secs_f64(),
             },
             "output": self.output.display().to_string(),
-            "outputs": self.written,
+            "outputs": self.written.files,
+            "removed": self.written.stale.remove,
+            "edited": self.written.stale.edited,
             "steps": steps,
         })
     }
@@ -118,15 +146,16 @@ impl Report<'_> {
             time(self.time),
         ));
         let place = self.output.display();
-        match self.written.len() {
+        match self.written.files.len() {
             0 => {}
             1..=8 => {
-                for (file, addr) in self.written {
+                for (file, addr) in &self.written.files {
                     text.push_str(&format!("\n{addr}  {}", self.output.join(file).display()));
                 }
             }
             n => text.push_str(&format!("\n{} in {place}", counted(n as u64, "output"))),
         }
+        text.push_str(&stale_lines(&self.written.stale, "removed"));
         let verdict = if total.failed > 0 {
             style.error(&format!(
                 "{} failed, {} not computed for want of them",

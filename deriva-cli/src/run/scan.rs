@@ -4,23 +4,43 @@
 //! byte, so that two runs over the same folder make the same recipes. Symbolic links to files are
 //! followed, those to folders are not, so no loop can be walked.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use deriva::api::{Error, ErrorKind, Result};
-use ignore::{DirEntry, WalkBuilder};
+use globset::GlobSet;
+use ignore::{DirEntry, Walk, WalkBuilder};
 
+use super::lists;
+use crate::files;
 use crate::pipeline::Source;
 
-/// The files of each source, by path relative to `root`.
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    /// The files of each source, by path relative to the root.
+    pub(crate) files: Vec<Vec<PathBuf>>,
+    /// Files that would belong to a source, and are outputs of runs.
+    pub(crate) products: u64,
+}
+
+/// The files of each source of the pipeline of this name.
 ///
-/// Left out are `.git` folders, cargo's target folders, and the folders in `skip` (the store and the
-/// outputs, which would change the input of the next run).
+/// Left out are stores, outputs of runs, `.git` folders, cargo's target folders, what all sources exclude,
+/// and the folders in `skip` (the store and the outputs, which would change the input of the next run).
+/// Outputs are known by their lists. Those of another pipeline are read where `root` is their folder: so
+/// one pipeline goes on with the results of another.
 ///
 /// # Errors
 /// What cannot be read, naming it.
-pub(crate) fn scan(root: &Path, sources: &[Source], skip: &[PathBuf]) -> Result<Vec<Vec<PathBuf>>> {
+pub(crate) fn scan(
+    root: &Path,
+    pipeline: &str,
+    sources: &[Source],
+    skip: &[PathBuf],
+) -> Result<Scanned> {
     if !fs::metadata(root)
         .map_err(|error| at(error, root))?
         .is_dir()
@@ -31,18 +51,23 @@ pub(crate) fn scan(root: &Path, sources: &[Source], skip: &[PathBuf]) -> Result<
         )
         .with("path", root.display()));
     }
-    let skip = within(root, skip);
+    let mut products = products_of(root, pipeline)?;
+    let pruned: Vec<GlobSet> = sources.iter().map(|s| s.excluded_folders.clone()).collect();
     let base = root.to_owned();
-    let keep = move |entry: &DirEntry| {
-        let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-        entry.depth() == 0 || !folder || !left_out(entry.path(), &base, &skip)
+    let excluded = move |folder: &Path| {
+        let relative = folder.strip_prefix(&base);
+        relative.is_ok_and(|relative| {
+            !pruned.is_empty() && pruned.iter().all(|set| set.is_match(relative))
+        })
     };
-    let walk = WalkBuilder::new(root)
-        .standard_filters(false)
-        .follow_links(false)
-        .filter_entry(keep)
-        .build();
-    let mut found: Vec<Vec<PathBuf>> = vec![Vec::new(); sources.len()];
+    let (base, skip) = (root.to_owned(), within(root, skip));
+    let walk = walk(root, move |folder| {
+        !left_out(folder, &base, &skip) && !excluded(folder)
+    })?;
+    let mut found = Scanned {
+        files: vec![Vec::new(); sources.len()],
+        products: 0,
+    };
     for entry in walk {
         let entry = entry.map_err(walk_error)?;
         let Some(kind) = entry.file_type() else {
@@ -52,6 +77,15 @@ pub(crate) fn scan(root: &Path, sources: &[Source], skip: &[PathBuf]) -> Result<
             continue;
         };
         if kind.is_dir() {
+            if entry.depth() > 0 && entry.path().join(lists::FOLDER).is_dir() {
+                // No pipeline has this name.
+                let listed = lists::others(entry.path(), "")?;
+                products.extend(
+                    listed
+                        .iter()
+                        .map(|name| relative.join(files::to_path(name))),
+                );
+            }
             continue;
         }
         let mut wanted = sources
@@ -60,6 +94,10 @@ pub(crate) fn scan(root: &Path, sources: &[Source], skip: &[PathBuf]) -> Result<
             .filter(|(_, s)| s.include.is_match(relative) && !s.exclude.is_match(relative))
             .peekable();
         if wanted.peek().is_none() {
+            continue;
+        }
+        if products.contains(relative) {
+            found.products += 1;
             continue;
         }
         if kind.is_symlink() {
@@ -72,13 +110,72 @@ pub(crate) fn scan(root: &Path, sources: &[Source], skip: &[PathBuf]) -> Result<
             continue;
         }
         for (source, _) in wanted {
-            found[source].push(relative.to_owned());
+            found.files[source].push(relative.to_owned());
         }
     }
-    for files in &mut found {
+    for files in &mut found.files {
         files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     }
     Ok(found)
+}
+
+/// Walks the folder `root`, without stores, lists of outputs, and folders for which `enter` says no.
+/// Links to folders are not followed.
+///
+/// # Errors
+/// A root that is a store.
+pub(crate) fn walk(
+    root: &Path,
+    enter: impl Fn(&Path) -> bool + Send + Sync + 'static,
+) -> Result<Walk> {
+    if is_store(root) {
+        return Err(Error::new(ErrorKind::Invalid, "this folder is a store")
+            .with("path", root.display())
+            .hint("name a folder of files; what a store holds is read with `deriva get`"));
+    }
+    let keep = move |entry: &DirEntry| {
+        if entry.depth() == 0 {
+            return true;
+        }
+        match entry.file_type() {
+            Some(kind) if kind.is_dir() => {
+                entry.file_name() != OsStr::new(lists::FOLDER)
+                    && enter(entry.path())
+                    && !is_store(entry.path())
+            }
+            _ => !files::is_temporary(entry.file_name()),
+        }
+    };
+    Ok(WalkBuilder::new(root)
+        .standard_filters(false)
+        .follow_links(false)
+        .filter_entry(keep)
+        .build())
+}
+
+/// Whether a folder is a store, by the marker that every store leaves.
+pub(crate) fn is_store(folder: &Path) -> bool {
+    folder.join("deriva-store").is_file() && folder.join("lock").is_file()
+}
+
+/// Outputs of the pipeline of this name that lie in `root` by a list in it or above it, relative to `root`.
+fn products_of(root: &Path, pipeline: &str) -> Result<HashSet<PathBuf>> {
+    let full = fs::canonicalize(root).map_err(|error| at(error, root))?;
+    let mut products = HashSet::new();
+    for folder in full.ancestors() {
+        let listed = match lists::load(folder, pipeline) {
+            // Above the root lie folders of others.
+            Err(_) if folder != full => continue,
+            listed => listed?,
+        };
+        for name in listed.into_keys() {
+            let path = folder.join(files::to_path(&name));
+            if let Ok(relative) = path.strip_prefix(&full) {
+                products.insert(relative.to_owned());
+            }
+        }
+    }
+    Ok(products)
 }
 
 /// Names the file in an I/O error.
@@ -116,7 +213,14 @@ fn walk_error(error: ignore::Error) -> Error {
     let text = error.to_string();
     match error.into_io_error() {
         // The text of the walk names the path.
-        Some(io) => Error::io(std::io::Error::new(io.kind(), text)),
+        Some(io) => {
+            let denied = io.kind() == std::io::ErrorKind::PermissionDenied;
+            let error = Error::io(std::io::Error::new(io.kind(), text));
+            match denied {
+                true => error.hint("leave it out with `exclude = [\"FOLDER/**\"]`"),
+                false => error,
+            }
+        }
         None => Error::new(ErrorKind::Invalid, "the sources cannot be walked").with("cause", text),
     }
 }
@@ -138,6 +242,7 @@ mod tests {
             name: "s".into(),
             include: set(&[include]),
             exclude: set(exclude),
+            excluded_folders: set(&[]),
             at: 0..0,
         }
     }
@@ -168,12 +273,13 @@ mod tests {
         ]);
         let found = scan(
             dir.path(),
+            "p",
             &[source("**/*.txt", &["skip/**"]), source("*.bin", &[])],
             &[dir.path().join("store"), dir.path().join("absent")],
         )
         .unwrap();
         let names = |i: usize| {
-            found[i]
+            found.files[i]
                 .iter()
                 .map(|p| p.to_str().unwrap().to_owned())
                 .collect::<Vec<_>>()
@@ -189,20 +295,20 @@ mod tests {
         let dir = tree(&["a/f.txt"]);
         symlink("..", dir.path().join("a/up")).unwrap();
         symlink("a/f.txt", dir.path().join("link.txt")).unwrap();
-        let found = scan(dir.path(), &[source("**/*.txt", &[])], &[]).unwrap();
+        let found = scan(dir.path(), "p", &[source("**/*.txt", &[])], &[]).unwrap();
         assert_eq!(
-            found[0],
+            found.files[0],
             [PathBuf::from("a/f.txt"), PathBuf::from("link.txt")]
         );
         symlink("gone", dir.path().join("broken.txt")).unwrap();
-        let error = scan(dir.path(), &[source("**/*.txt", &[])], &[]).unwrap_err();
+        let error = scan(dir.path(), "p", &[source("**/*.txt", &[])], &[]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.context("path").unwrap().ends_with("broken.txt"));
     }
 
     #[test]
     fn a_root_that_is_not_there_is_named() {
-        let error = scan(Path::new("/nonexistent/x"), &[], &[]).unwrap_err();
+        let error = scan(Path::new("/nonexistent/x"), "p", &[], &[]).unwrap_err();
         assert_eq!(error.context("path"), Some("/nonexistent/x"));
     }
 }

@@ -1,15 +1,15 @@
 //! `deriva put`: files, folders, pipes and stdin into blobs.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use deriva::Deriva;
 use deriva::api::{BlobStat, Error, ErrorKind, Result};
-use ignore::WalkBuilder;
 use serde_json::json;
 
 use crate::exit::{self, Failure, Outcome};
 use crate::files;
-use crate::run::at;
+use crate::run::{at, walk};
 use crate::term::{Out, Style, counted, note};
 
 /// Files stored between two prints.
@@ -90,16 +90,22 @@ impl Report {
             }
         };
         self.stored += 1;
-        let name = path.to_string_lossy();
+        let name = files::shown(path);
         if out.json() {
             self.all
                 .push(json!({ "addr": stat.addr, "path": name, "bytes": stat.len }));
             return Ok(());
         }
         // As `b3sum`: a name that would break the line is escaped, and the line marked.
-        match name.contains(['\n', '\\']) {
+        let bytes = matches!(name, Cow::Owned(_));
+        match bytes || name.contains(['\n', '\\']) {
             true => {
-                let escaped = name.replace('\\', "\\\\").replace('\n', "\\n");
+                // Backslashes of a name that is not UTF-8 are doubled already.
+                let escaped = match bytes {
+                    true => name.into_owned(),
+                    false => name.replace('\\', "\\\\"),
+                };
+                let escaped = escaped.replace('\n', "\\n");
                 out.exact_line(&format!("\\{}  {escaped}", stat.addr))
             }
             false => out.exact_line(&format!("{}  {name}", stat.addr)),
@@ -134,12 +140,19 @@ impl Report {
     }
 }
 
-/// All files below a folder, in order. Links to folders are not followed; pipes, devices and links to nothing have
-/// no content of their own.
+/// All files below a folder, in order, without stores and lists of outputs. Links to folders are not followed;
+/// pipes, devices and links to nothing have no content of their own.
 fn below(folder: &Path, report: &mut Report) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut left_out = 0;
-    for entry in WalkBuilder::new(folder).standard_filters(false).build() {
+    let entries = match walk(folder, |_| true) {
+        Ok(entries) => entries,
+        Err(error) => {
+            report.failed(error);
+            return files;
+        }
+    };
+    for entry in entries {
         match entry {
             Ok(entry) if entry.path().is_file() => files.push(entry.into_path()),
             Ok(entry) => {
