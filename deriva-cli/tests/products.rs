@@ -96,7 +96,7 @@ fn put_leaves_stores_out() {
     for _ in 0..3 {
         assert_eq!(bench.ok(&["put", "."]).lines().count(), 1);
     }
-    let text = bench.fails(2, &["put", ".deriva"]);
+    let text = bench.fails(1, &["put", ".deriva"]);
     assert!(text.contains("this folder is a store"), "{text}");
 }
 

@@ -127,9 +127,10 @@ fn get_and_run_write_timelines() {
     assert_eq!(
         (
             slices(&bench.read("get.json"), "plan"),
-            slices(&bench.read("get.json"), "light")
+            slices(&bench.read("get.json"), "light"),
+            slices(&bench.read("get.json"), "step")
         ),
-        (1, 2)
+        (1, 1, 1)
     );
 
     bench.file("in/a.txt", "a");
