@@ -14,7 +14,7 @@ use deriva::prelude::*;
 async fn counting(stores: &Stores) -> (Deriva, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let builder = Deriva::builder().store(&*stores.uri()).cache_bytes(0);
+    let builder = Deriva::builder().store(&stores.uri()).cache_bytes(0);
     let builder = builder.function("heavy", "1", move |inputs, _| {
         counted.fetch_add(1, Ordering::SeqCst);
         Ok(inputs.concat().into())

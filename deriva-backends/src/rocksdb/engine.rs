@@ -9,6 +9,7 @@ use rocksdb::{
     WriteOptions,
 };
 
+use super::logs;
 use super::tables::{self, EDGES, EDGES_PREFIX, TABLES, Table, table_of};
 use crate::folder::{at, locked, sync_folder};
 use crate::kv::{self, Engine, Failure, Place, Reopening, Reserve, Write};
@@ -141,6 +142,7 @@ impl Open {
             .unwrap_or(usize::MAX)
             .min(isize::MAX as usize);
         let cache = Cache::new_lru_cache(cache);
+        logs::settle(folder)?;
         let options = tables::database_options(create);
         match DB::open_cf_descriptors(&options, folder, tables::families(&cache)) {
             Ok(db) => Ok(Self { db }),

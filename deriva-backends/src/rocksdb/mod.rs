@@ -2,6 +2,7 @@
 
 mod config;
 mod engine;
+mod logs;
 mod tables;
 
 use async_trait::async_trait;

@@ -35,7 +35,8 @@ pub(super) enum Gap {
     /// The file ends before them, unless something behind them is there.
     Short,
     Zeros,
-    /// What another file held at the same place of a block.
+    /// What another file held at the same place of a block that the file had not before; zeros up to there, as
+    /// they were written with the block.
     Stale,
 }
 
@@ -193,7 +194,7 @@ fn apply(file: &mut Vec<u8>, at: usize, piece: &[u8], kept: bool, gap: Gap, stal
     if kept {
         file[at..behind].copy_from_slice(piece);
     } else if gap == Gap::Stale {
-        for new in len.max(at)..behind {
+        for new in len.next_multiple_of(stale.len()).max(at)..behind {
             file[new] = stale[new % stale.len()];
         }
     }
@@ -318,10 +319,26 @@ mod tests {
         assert_eq!(of(&built(3, Gap::Short)), b"old\0\0\0\0\0end");
         assert_eq!(of(&built(4, Gap::Short)), b"o12345");
         assert_eq!(of(&built(4, Gap::Zeros)), b"o12345\0\0\0\0\0");
-        // Bytes that were there stay, and where there were none lies what blocks held before.
-        assert_eq!(of(&built(3, Gap::Stale)), b"oldles\0\0end");
+        // Bytes that were there stay, and the rest of their block was written with them.
+        assert_eq!(of(&built(3, Gap::Stale)), b"old\0\0\0\0\0end");
         assert_eq!(built(1, Gap::Short).0.len(), 1);
         assert_eq!(built(0, Gap::Short), Tree::default());
+    }
+
+    #[test]
+    fn a_block_that_is_new_to_a_file_shows_what_it_held_before() {
+        let whats = vec![
+            name(0, "f", Some(1)),
+            write(1, 0, b"old"),
+            write(1, 4090, &[7; 10]),
+        ];
+        let timeline = timeline(whats, &[true, false]);
+        let tree = Tree::build(&timeline, all_but(2), Gap::Stale);
+        let bytes = file(&tree, "f").unwrap();
+        assert_eq!(
+            (bytes.len(), &bytes[4090..]),
+            (4100, &b"\0\0\0\0\0\0stal"[..])
+        );
     }
 
     #[test]
