@@ -12,7 +12,8 @@ use crate::SplitMix64;
 pub enum Family {
     /// Nothing.
     Nothing,
-    /// Names and lengths, and no bytes: files are short, or hold zeros, or what a block of another file held.
+    /// Names and lengths, and no bytes: files are short, or hold zeros, or, in blocks that are new to them, what
+    /// another file held.
     Names,
     /// Bytes, and no names.
     Bytes,
