@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use common::open;
+use common::{blob, open};
 use rstest::rstest;
 
 /// Not a test of its own: run as another process, it opens a store and closes it.
@@ -86,4 +86,31 @@ fn a_new_store_is_named_durably(#[case] scheme: &str, #[values(true, false)] was
         behind.iter().any(|call| call.contains(&folder)),
         "{calls:#?}"
     );
+}
+
+#[tokio::test]
+async fn what_an_opening_finds_in_sleds_log_is_durable_before_anything_relies_on_it() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let uri = format!("sled:{}", root.join("store").display());
+    let store = open(&uri).await.unwrap();
+    let blobs: Vec<_> = (0..30).map(|seed| blob(900, seed)).collect();
+    store.blobs.as_ref().unwrap().put(&blobs).await.unwrap();
+    drop(store);
+    let Some(calls) = trace(&uri, &root.join("trace")) else {
+        return;
+    };
+    let sled = root.join("store/sled");
+    let synced = |name: &str| {
+        let wanted = format!("<{}>)", sled.join(name).display());
+        let is_sync = |call: &String| call.contains("sync(") && call.contains(&wanted);
+        calls.iter().position(is_sync)
+    };
+    // Sled's own first step is a snapshot of what it found.
+    let snapshot = calls.iter().position(|call| call.contains("/sled/snap."));
+    let snapshot = snapshot.unwrap_or(calls.len());
+    for name in ["db", "conf"] {
+        let place = synced(name);
+        assert!(place.is_some_and(|at| at < snapshot), "{name}: {calls:#?}");
+    }
 }
