@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -189,7 +189,12 @@ async fn a_low_priority_runs_only_where_a_high_one_has_nothing_to_run(
     let all = works.log.all();
     let is_high = |text: &String| text.starts_with("high");
     let first = all.iter().position(is_high).unwrap();
-    let last = all.iter().rposition(is_high).unwrap();
+    // From where on fewer chains than slots were left: there a low one may run.
+    let mut ends = HashMap::new();
+    ends.extend(all.iter().enumerate().map(|(place, text)| (text, place)));
+    ends.retain(|text, _| is_high(text));
+    let ends: BTreeSet<usize> = ends.into_values().collect();
+    let last = *ends.iter().nth_back(width - 1).unwrap();
     let between = all[first..last]
         .iter()
         .filter(|text| !is_high(text))
