@@ -52,7 +52,7 @@ pub use layer::{BlobLayer, DagLayer};
 pub use node::{Divergence, Node, Output, Record};
 pub use range::ByteRange;
 pub use recipe::Recipe;
-pub use registry::{OpenedStore, StoreFactory, StoreRegistry};
+pub use registry::{OpenedStore, PutTogether, StackFactory, StoreFactory, StoreRegistry};
 pub use uri::StoreUri;
 pub use value::{Params, Value};
 

@@ -1,10 +1,11 @@
 //! Which store schemes are known, as a value.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::{BlobStore, DagStore, Error, ErrorKind, Result, StoreUri};
 
@@ -17,6 +18,22 @@ pub struct OpenedStore {
     pub dag: Option<Arc<dyn DagStore>>,
 }
 
+/// Prints as the URI that opens the same again: that of the stores, where both print alike, or
+/// `split(blobs=.., dag=..)`. A part that is missing is left out.
+impl fmt::Display for OpenedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let blobs = self.blobs.as_ref().map(ToString::to_string);
+        let dag = self.dag.as_ref().map(ToString::to_string);
+        match (blobs, dag) {
+            (Some(blobs), Some(dag)) if blobs != dag => {
+                write!(f, "split(blobs={blobs}, dag={dag})")
+            }
+            (Some(one), _) | (None, Some(one)) => f.write_str(&one),
+            (None, None) => f.write_str("no store"),
+        }
+    }
+}
+
 /// Opens the stores of one scheme.
 #[async_trait]
 pub trait StoreFactory: Debug + Send + Sync + 'static {
@@ -26,15 +43,51 @@ pub trait StoreFactory: Debug + Send + Sync + 'static {
     /// One line about the stores, for lists.
     fn description(&self) -> &str;
 
+    /// Looks at path and options, as [`StoreFactory::open`] would, and makes nothing. Of several stores that are put
+    /// together none is opened before each has been looked at. Default: all is well.
+    ///
+    /// # Errors
+    /// `Invalid` for what is wrong with the URI.
+    fn check(&self, uri: &StoreUri) -> Result<()> {
+        let _ = uri;
+        Ok(())
+    }
+
     /// Opens the store that `uri` names, creating it where it is not there.
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore>;
 }
 
-/// The store schemes that a program knows. A value, not a global: every builder has its own, and an
-/// application adds its own schemes to it.
+/// Puts stores together: what a URI like `retry(sled:./data, attempts=3)` names by `retry`.
+///
+/// What it makes prints itself so that the text, as a URI, gives the same again.
+pub trait StackFactory: Debug + Send + Sync + 'static {
+    /// The name: `retry`.
+    fn name(&self) -> &str;
+
+    /// One line about what it makes, for lists.
+    fn description(&self) -> &str;
+
+    /// The names of the stores that it takes, in order. Default: one without a name.
+    fn stores(&self) -> &[&str] {
+        &[""]
+    }
+
+    /// Reads the options, and says how the stores are put together once they are open.
+    ///
+    /// # Errors
+    /// `Invalid` for what is wrong with the options.
+    fn prepare(&self, uri: &StoreUri) -> Result<Box<PutTogether>>;
+}
+
+/// Puts stores together that are open, in the order of [`StackFactory::stores`].
+pub type PutTogether = dyn FnOnce(Vec<OpenedStore>) -> Result<OpenedStore> + Send;
+
+/// The store schemes, and the stacks, that a program knows. A value, not a global: every builder has its own, and an
+/// application adds its own to it.
 #[derive(Clone, Debug, Default)]
 pub struct StoreRegistry {
     factories: BTreeMap<String, Arc<dyn StoreFactory>>,
+    stacks: BTreeMap<String, Arc<dyn StackFactory>>,
     absent: BTreeMap<&'static str, &'static str>,
 }
 
@@ -52,13 +105,24 @@ impl StoreRegistry {
     pub fn register(&mut self, factory: Arc<dyn StoreFactory>) -> Result<()> {
         let scheme = factory.scheme().to_owned();
         if self.factories.contains_key(&scheme) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "this store scheme is registered already",
-            )
-            .with("scheme", scheme));
+            let message = "this store scheme is registered already";
+            return Err(Error::new(ErrorKind::Conflict, message).with("scheme", scheme));
         }
         self.factories.insert(scheme, factory);
+        Ok(())
+    }
+
+    /// Adds a way to put stores together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the name is taken.
+    pub fn register_stack(&mut self, factory: Arc<dyn StackFactory>) -> Result<()> {
+        let name = factory.name().to_owned();
+        if self.stacks.contains_key(&name) {
+            let message = "a stack of this name is registered already";
+            return Err(Error::new(ErrorKind::Conflict, message).with("name", name));
+        }
+        self.stacks.insert(name, factory);
         Ok(())
     }
 
@@ -74,34 +138,107 @@ impl StoreRegistry {
             .map(|factory| (factory.scheme(), factory.description()))
     }
 
-    /// Opens the store that `uri` names.
+    /// The known stacks with their descriptions, by name.
+    pub fn stacks(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.stacks
+            .values()
+            .map(|factory| (factory.name(), factory.description()))
+    }
+
+    /// Looks at all that `uri` says, and opens and makes nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an unknown scheme, listing the known ones;
-    /// [`ErrorKind::Unsupported`] for one that is not compiled in, naming the feature; and what the
-    /// store itself says.
+    /// [`ErrorKind::Invalid`] for an unknown scheme or stack, listing the known ones, for stores that a stack does
+    /// not take, and for what a factory finds wrong; [`ErrorKind::Unsupported`] for a store that is not compiled
+    /// in, naming the feature.
+    pub fn check(&self, uri: &StoreUri) -> Result<()> {
+        if !uri.is_stack() {
+            let checked = self.factory(uri)?.check(uri);
+            return checked.map_err(|error| error.during("open"));
+        }
+        let factory = self.stack(uri)?;
+        if !uri
+            .stores()
+            .map(|(name, _)| name)
+            .eq(factory.stores().iter().copied())
+        {
+            return Err(uri
+                .invalid("these are not the stores that this stack is made of")
+                .hint(form(factory)));
+        }
+        drop(factory.prepare(uri)?);
+        uri.stores().try_for_each(|(_, store)| self.check(store))
+    }
+
+    /// Opens the store that `uri` names; of a stack all its stores, once all that the URI says has been looked at.
+    ///
+    /// # Errors
+    /// Those of [`StoreRegistry::check`], and what the store itself says.
     pub async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
-        if let Some(factory) = self.factories.get(uri.scheme()) {
-            return factory
-                .open(uri)
-                .await
-                .map_err(|error| error.during("open").with("store", uri));
+        self.check(uri)?;
+        self.open_checked(uri).await
+    }
+
+    fn open_checked<'a>(&'a self, uri: &'a StoreUri) -> BoxFuture<'a, Result<OpenedStore>> {
+        Box::pin(async move {
+            if !uri.is_stack() {
+                let opened = self.factory(uri)?.open(uri).await;
+                return opened.map_err(|error| error.during("open").with("store", uri));
+            }
+            let put_together = self.stack(uri)?.prepare(uri)?;
+            let mut stores = Vec::with_capacity(uri.stores().len());
+            for (_, store) in uri.stores() {
+                stores.push(self.open_checked(store).await?);
+            }
+            put_together(stores).map_err(|error| error.during("open").with("store", uri))
+        })
+    }
+
+    fn factory(&self, uri: &StoreUri) -> Result<&dyn StoreFactory> {
+        let scheme = uri.scheme();
+        if let Some(factory) = self.factories.get(scheme) {
+            return Ok(&**factory);
         }
-        if let Some(feature) = self.absent.get(uri.scheme()) {
-            return Err(
-                Error::new(ErrorKind::Unsupported, "this store was not compiled in")
-                    .with("uri", uri)
-                    .hint(format!("build with the crate feature `{feature}`")),
-            );
+        if let Some(feature) = self.absent.get(scheme) {
+            let message = "this store was not compiled in";
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with("uri", uri)
+                .hint(format!("build with the crate feature `{feature}`")));
         }
-        let known: Vec<&str> = self.factories.keys().map(String::as_str).collect();
-        let hint = match known.as_slice() {
-            [] => "no schemes are registered".to_owned(),
-            _ => format!("known schemes: {}", known.join(", ")),
-        };
-        Err(uri
-            .invalid("unknown store scheme")
-            .with("scheme", uri.scheme())
-            .hint(hint))
+        let unknown = uri.invalid("unknown store scheme").with("scheme", scheme);
+        Err(unknown.hint(match self.stacks.get(scheme) {
+            Some(stack) => form(&**stack),
+            None => known("schemes", self.factories.keys()),
+        }))
+    }
+
+    fn stack(&self, uri: &StoreUri) -> Result<&dyn StackFactory> {
+        let name = uri.scheme();
+        if let Some(factory) = self.stacks.get(name) {
+            return Ok(&**factory);
+        }
+        let unknown = uri.invalid("unknown stack of stores").with("stack", name);
+        Err(unknown.hint(match self.factories.contains_key(name) {
+            true => format!("`{name}` is a store: write `{name}:PATH`"),
+            false => known("stacks", self.stacks.keys()),
+        }))
+    }
+}
+
+/// How a stack is written.
+fn form(factory: &dyn StackFactory) -> String {
+    let stores = factory.stores().iter().map(|name| match *name {
+        "" => "STORE".to_owned(),
+        _ => format!("{name}=STORE"),
+    });
+    let stores: Vec<String> = stores.collect();
+    format!("write `{}({})`", factory.name(), stores.join(", "))
+}
+
+fn known<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    match names.as_slice() {
+        [] => format!("no {what} are registered"),
+        _ => format!("known {what}: {}", names.join(", ")),
     }
 }

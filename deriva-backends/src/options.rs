@@ -1,7 +1,7 @@
 //! Options that several stores take, and how they are read from a URI.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
@@ -54,16 +54,17 @@ pub(crate) fn durability(uri: &StoreUri) -> Result<Option<Durability>> {
 /// An option in bytes (`65536`, `64KiB`, `1 MB`), where it is given.
 #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub(crate) fn bytes(uri: &StoreUri, key: &str) -> Result<Option<u64>> {
-    let Some(text) = uri.option(key) else {
-        return Ok(None);
-    };
-    match text.parse::<ByteSize>() {
-        Ok(size) => Ok(Some(size.as_u64())),
-        Err(source) => Err(uri
-            .invalid("a size is a number of bytes with an optional unit, like 64KiB")
-            .with("option", key)
-            .with("given", text)
-            .caused_by(source)),
+    let expected = "a size is a number of bytes with an optional unit, like 64KiB";
+    let size = uri.read_option::<ByteSize>(key, expected)?;
+    Ok(size.map(|size| size.as_u64()))
+}
+
+/// The URI of a store, as it prints itself.
+pub(crate) fn uri(scheme: &str, path: &Path, durability: Durability) -> Result<StoreUri> {
+    let uri = StoreUri::new(scheme, &path.to_string_lossy())?;
+    match durability {
+        Durability::Sync => Ok(uri),
+        Durability::Buffered => uri.with_option("durability", durability),
     }
 }
 
@@ -79,7 +80,7 @@ pub(crate) fn path(uri: &StoreUri) -> Result<PathBuf> {
 }
 
 /// Fails with `Conflict` when this process has the store open with other settings.
-pub(crate) fn check_shared(path: &std::path::Path, same: bool) -> Result<()> {
+pub(crate) fn check_shared(path: &Path, same: bool) -> Result<()> {
     if same {
         return Ok(());
     }

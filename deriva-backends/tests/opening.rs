@@ -196,10 +196,18 @@ async fn a_value_that_is_none_is_named(#[case] uri: &str, #[case] given: &str) {
 
 #[rstest]
 #[case("memory:", "memory:")]
-#[case("files:PATH?durability=buffered", "files:PATH")]
-#[case("sled:PATH?cache=8MiB", "sled:PATH")]
-#[case("redb:PATH?cache=8MiB", "redb:PATH")]
-#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH?cache=8MiB", "rocksdb:PATH"))]
+#[case("files:PATH?durability=sync", "files:PATH")]
+#[case("files:PATH?durability=buffered", "files:PATH?durability=buffered")]
+#[case(
+    "sled:PATH?cache=8MiB&durability=buffered",
+    "sled:PATH?durability=buffered&cache=8388608"
+)]
+#[case("sled:PATH?cache=256MiB", "sled:PATH")]
+#[case("redb:PATH?blob_threshold=1kB", "redb:PATH?blob_threshold=1000")]
+#[cfg_attr(
+    feature = "rocksdb",
+    case("rocksdb:PATH?cache=8MiB", "rocksdb:PATH?cache=8388608")
+)]
 #[tokio::test]
 async fn a_store_prints_how_to_open_it(#[case] uri: &str, #[case] printed: &str) {
     let store = Store::open(uri).await;

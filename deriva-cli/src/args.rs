@@ -17,7 +17,8 @@ use crate::param::{self, Param};
 #[derive(Debug, Parser)]
 #[command(name = "deriva", version, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// Where blobs and recipes live, as SCHEME:PATH: sled:PATH, redb:PATH, or memory: for this call alone
+    /// Where blobs and recipes live: sled:PATH, redb:PATH, memory: for this call alone, or several put together, as
+    /// 'split(blobs=files:PATH, dag=redb:PATH)'
     #[cfg_attr(feature = "rocksdb", doc = "(also rocksdb:PATH)")]
     #[arg(
         long,

@@ -1,6 +1,5 @@
 //! Opening the store that a verb works on: made only for what fills it, and waited for where that was asked.
 
-use std::path::Path;
 use std::time::Duration;
 
 use deriva::Deriva;
@@ -15,16 +14,21 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Opens the store of this call.
 ///
 /// # Errors
-/// `NotFound` where the verb only reads and nothing is there; what the store says.
+/// `Invalid` for what is no URI of a store, `NotFound` where the verb only reads and nothing is there; what the store
+/// says.
 pub(crate) async fn open(cli: &Cli) -> Outcome<Deriva> {
-    let there = is_there(&cli.store);
-    if !there && !cli.verb.begins() {
+    let uri: StoreUri = cli.store.parse()?;
+    // Said before anything is looked for.
+    deriva::stores().check(&uri)?;
+    if !cli.verb.begins()
+        && let Some(absent) = absent(&uri)
+    {
         // What a run would do with a store that is yet to be made can be told.
         if matches!(cli.verb, Verb::Run(_)) {
             return attempt(cli, "memory:").await;
         }
         return Err(Error::new(ErrorKind::NotFound, "there is no store here")
-            .with("store", &cli.store)
+            .with("store", absent)
             .hint("name another with --store or DERIVA_STORE; `deriva put` and `deriva run` begin one")
             .into());
     }
@@ -81,21 +85,16 @@ async fn attempt(cli: &Cli, store: &str) -> Outcome<Deriva> {
     })?)
 }
 
-/// Whether something is where the store would be. What is no store, or cannot be looked at, is told by opening it.
-fn is_there(store: &str) -> bool {
-    let Ok(uri) = store.parse::<StoreUri>() else {
-        return true;
-    };
-    if uri.path().is_empty() {
-        return true;
+/// That of the stores that are put together where nothing is. Copies are no loss: a fast store may be made anew.
+fn absent(uri: &StoreUri) -> Option<&StoreUri> {
+    if uri.is_stack() {
+        let mut stores = uri.stores().filter(|(name, _)| *name != "fast");
+        return stores.find_map(|(_, store)| absent(store));
     }
-    // A wrong URI is told by opening it, too, before anything is made.
-    let known = uri.allow_options(&["durability", "cache", "blob_threshold"]);
-    if !matches!(uri.scheme(), "sled" | "redb" | "rocksdb" | "files") || known.is_err() {
-        return true;
-    }
-    match std::fs::read_dir(Path::new(uri.path())) {
+    let is_there = match std::fs::read_dir(uri.path()) {
+        // What cannot be looked at is told by opening it.
+        Err(error) => uri.path().is_empty() || error.kind() != std::io::ErrorKind::NotFound,
         Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-    }
+    };
+    (!is_there).then_some(uri)
 }

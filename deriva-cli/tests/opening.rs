@@ -44,6 +44,95 @@ fn what_only_reads_begins_no_store() {
     );
 }
 
+/// Stores that are put together are opened, scrubbed and collected as one is; none is made by a call that reads, nor
+/// any where the URI has a mistake.
+#[test]
+fn stores_that_are_put_together_are_one_store() {
+    let bench = Bench::new();
+    let stack = "retry(split(blobs=files:media, dag=redb:graph), attempts=3)";
+    let on = |args: &[&'static str]| [args, &["--store", stack]].concat();
+    let text = bench.fails(3, &on(&["status"]));
+    assert!(text.contains("files:media"), "{text}");
+    let text = bench.fails(
+        2,
+        &[
+            "put",
+            "x",
+            "--store",
+            "split(blobs=files:media, dag=redb:graph?cash=1)",
+        ],
+    );
+    assert!(text.contains("cash") && text.contains("next: "), "{text}");
+    assert_eq!(common::files(&bench.path("")), 0);
+
+    bench.file("big", "x".repeat(100_000));
+    let put = bench.ok(&on(&["put", "big"]));
+    assert!(bench.path("media").exists() && bench.path("graph").exists());
+    let status = bench.json(&on(&["status", "--json"]));
+    assert_eq!(status["blobs"], 1);
+    assert_eq!(
+        bench.ok(&on(&["get", addr(&put).leak()])),
+        "x".repeat(100_000)
+    );
+    let upper = bench.line(&on(&["recipe", "text.upper/1", "-i", addr(&put).leak()]));
+    bench.ok(&on(&["get", upper.leak()]));
+    bench.ok(&on(&["scrub"]));
+    let taken = bench.json(&on(&["collect", "--without-roots", "--json"]));
+    assert_eq!((&taken["recipes"], &taken["blobs"]), (&1.into(), &1.into()));
+    let status = bench.json(&on(&["status", "--json"]));
+    assert_eq!(
+        (&status["recipes"], &status["blobs"]),
+        (&0.into(), &1.into())
+    );
+
+    // Half of it is not enough, but for copies, which are made anew.
+    std::fs::remove_dir_all(bench.path("graph")).unwrap();
+    let text = bench.fails(3, &on(&["status"]));
+    assert!(text.contains("redb:graph"), "{text}");
+    bench.ok(&[
+        "put",
+        "big",
+        "--store",
+        "tiered(fast=files:fast, slow=sled:slow)",
+    ]);
+    std::fs::remove_dir_all(bench.path("fast")).unwrap();
+    let status = bench.json(&[
+        "status",
+        "--json",
+        "--store",
+        "tiered(fast=files:fast, slow=sled:slow)",
+    ]);
+    assert_eq!(status["blobs"], 1);
+}
+
+/// A stack is held against other processes as its stores are.
+#[test]
+fn a_stack_is_locked_by_its_stores() {
+    let bench = Bench::new();
+    bench.file("a", "x");
+    let stack = "limit(split(blobs=files:media, dag=redb:graph))";
+    bench.ok(&["put", "a", "--store", stack]);
+    let held = std::fs::File::open(bench.path("media/lock")).unwrap();
+    held.lock().unwrap();
+    let text = bench.fails(6, &["status", "--store", stack]);
+    assert!(text.contains("--wait 30s"), "{text}");
+    drop(held);
+    bench.ok(&["status", "--store", stack]);
+}
+
+/// A run reads none of the stores that are put together as a source.
+#[test]
+fn no_store_of_a_stack_is_a_source() {
+    let bench = Bench::new();
+    bench.file("a.txt", "x");
+    bench.file("p.toml", "name = \"p\"\noutput = \"out\"\n[sources.f]\ninclude = [\"**\"]\nexclude = [\"p.toml\"]\n[steps.u]\nfunction = \"hash.blake3/1\"\neach = \"f\"\n[outputs]\n\"u\" = \"u\"\n");
+    let stack = "split(blobs=files:media, dag=redb:graph)";
+    for _ in 0..2 {
+        bench.ok(&["run", "p.toml", "--store", stack]);
+        assert_eq!(common::files(&bench.path("out/u")), 1);
+    }
+}
+
 #[test]
 fn a_dry_run_tells_of_a_store_that_is_yet_to_be_made() {
     let bench = Bench::new();

@@ -332,7 +332,7 @@ impl DerivaBuilder {
         let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
         let graph = OpenStore::of_graph(&bare_dag);
         let contents = OpenStore::of_blobs(&bare_blobs);
-        let view = View::new(&cache, (&bare_blobs, &bare_dag), (&blobs, &dag), &contents);
+        let view = View::new(&cache, &blobs, &dag, &contents);
         graph.enter(&contents, view);
         Ok(Deriva::new(Inner {
             costs: Costs::new(dag.capabilities().durability),

@@ -49,15 +49,11 @@ pub(crate) struct OpenStore {
 }
 
 /// What a handle holds of what the stores have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct View {
     cache: Weak<BlobCache>,
-    /// Its stores with their layers, where it has any: these may hold copies.
-    layered: Option<Layered>,
-}
-
-#[derive(Clone, Debug)]
-struct Layered {
+    /// Its stores as it sees them: there may be layers with copies between it and what was opened, of the builder or of
+    /// a URI.
     blobs: Weak<dyn BlobStore>,
     dag: Weak<dyn DagStore>,
     /// Where its blobs lie.
@@ -65,21 +61,17 @@ struct Layered {
 }
 
 impl View {
-    /// That of a handle whose layers made `after` of `before`.
     pub(crate) fn new(
         cache: &Arc<BlobCache>,
-        before: (&Arc<dyn BlobStore>, &Arc<dyn DagStore>),
-        after: (&Arc<dyn BlobStore>, &Arc<dyn DagStore>),
+        blobs: &Arc<dyn BlobStore>,
+        dag: &Arc<dyn DagStore>,
         contents: &Arc<OpenStore>,
     ) -> Self {
-        let bare = Arc::ptr_eq(before.0, after.0) && Arc::ptr_eq(before.1, after.1);
         Self {
             cache: Arc::downgrade(cache),
-            layered: (!bare).then(|| Layered {
-                blobs: Arc::downgrade(after.0),
-                dag: Arc::downgrade(after.1),
-                contents: Arc::downgrade(contents),
-            }),
+            blobs: Arc::downgrade(blobs),
+            dag: Arc::downgrade(dag),
+            contents: Arc::downgrade(contents),
         }
     }
 }
@@ -159,7 +151,7 @@ impl Inner {
     /// Drops outputs, and the copies of them in the layers of other handles.
     pub(crate) async fn forget_everywhere(&self, addrs: &[CAddr]) -> Result<u64> {
         let forgotten = self.dag.forget(addrs).await?;
-        for dag in self.layered_graphs() {
+        for dag in self.other_graphs() {
             dropped(dag.forget(addrs).await)?;
         }
         Ok(forgotten)
@@ -168,7 +160,7 @@ impl Inner {
     /// Removes recipes, and the copies of them in the layers of other handles.
     pub(crate) async fn remove_recipes_everywhere(&self, addrs: &[CAddr]) -> Result<u64> {
         let removed = self.dag.remove(addrs).await?;
-        for dag in self.layered_graphs() {
+        for dag in self.other_graphs() {
             dropped(dag.remove(addrs).await)?;
         }
         Ok(removed)
@@ -177,9 +169,9 @@ impl Inner {
     /// Removes blobs, and the copies of them in the layers of other handles.
     pub(crate) async fn remove_blobs_everywhere(&self, addrs: &[CAddr]) -> Result<()> {
         self.blobs.remove(addrs).await?;
-        let here = |view: &Layered| view.contents.as_ptr() == Arc::as_ptr(&self.contents);
-        let layered = self.layered().into_iter().filter(here);
-        for blobs in layered.filter_map(|view| view.blobs.upgrade()) {
+        let here = |view: &View| view.contents.as_ptr() == Arc::as_ptr(&self.contents);
+        let others = self.views().into_iter().filter(here);
+        for blobs in others.filter_map(|view| view.blobs.upgrade()) {
             if !Arc::ptr_eq(&blobs, &self.blobs) {
                 dropped(blobs.remove(addrs).await)?;
             }
@@ -187,18 +179,14 @@ impl Inner {
         Ok(())
     }
 
-    fn layered_graphs(&self) -> Vec<Arc<dyn DagStore>> {
-        let layered = self.layered().into_iter();
-        let graphs = layered.filter_map(|view| view.dag.upgrade());
+    fn other_graphs(&self) -> Vec<Arc<dyn DagStore>> {
+        let graphs = self.views().into_iter();
+        let graphs = graphs.filter_map(|view| view.dag.upgrade());
         graphs.filter(|it| !Arc::ptr_eq(it, &self.dag)).collect()
     }
 
-    fn layered(&self) -> Vec<Layered> {
-        let views = self.graph.views.lock();
-        views
-            .iter()
-            .filter_map(|view| view.layered.clone())
-            .collect()
+    fn views(&self) -> Vec<View> {
+        self.graph.views.lock().clone()
     }
 }
 

@@ -24,10 +24,19 @@ pub mod prelude {
     };
 }
 
+/// A registry that knows every store scheme that was compiled in, and every way to put stores together:
+/// `sled:./data`, `split(blobs=files:./media, dag=redb:./graph)`, `retry(sled:./data, attempts=3)`.
+pub fn stores() -> StoreRegistry {
+    let mut registry = deriva_backends::registry();
+    // The names are distinct, so none is refused.
+    layers::register(&mut registry).ok();
+    registry
+}
+
 /// A builder that knows every store scheme and every function that come with deriva.
 pub fn builder() -> DerivaBuilder {
     DerivaBuilder::new()
-        .stores(deriva_backends::registry())
+        .stores(stores())
         .functions(FunctionRegistry::builtin())
 }
 

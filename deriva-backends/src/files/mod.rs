@@ -28,6 +28,10 @@ impl StoreFactory for FilesFactory {
         "blobs as files in a folder (no recipes)"
     }
 
+    fn check(&self, uri: &StoreUri) -> Result<()> {
+        FilesConfig::from_uri(uri).map(drop)
+    }
+
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
         FilesConfig::from_uri(uri)?.open().await
     }

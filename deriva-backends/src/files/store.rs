@@ -1,14 +1,13 @@
 //! The blob store over [`Disk`]: counts, the lock, and the way off the async threads.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
     Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr, Capabilities,
-    DurabilityClass, OpenedStore, Result, StoreIdentity,
+    DurabilityClass, OpenedStore, Result, StoreIdentity, StoreUri,
 };
 use parking_lot::Mutex;
 
@@ -27,7 +26,8 @@ static HANDLES: Handles<Inner> = Handles::new();
 #[derive(Clone)]
 pub struct FileStore {
     inner: Arc<Inner>,
-    path: PathBuf,
+    /// As this handle was asked for.
+    uri: StoreUri,
 }
 
 /// Fields are dropped in their order: the slot last, when all else is closed.
@@ -41,6 +41,7 @@ struct Inner {
 
 pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
     let store = blocking::unblock(move || {
+        let uri = options::uri(SCHEME_FILES, &config.path, config.durability)?;
         let canonical = folder::prepare(&config.path, &[SCHEME_FILES])?;
         let inner = HANDLES.open(&canonical, |slot| {
             let folder = Folder::hold(&canonical, &[SCHEME_FILES])?;
@@ -56,8 +57,7 @@ pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
             }))
         })?;
         options::check_shared(&config.path, inner.durability == config.durability)?;
-        let path = config.path;
-        Ok::<_, deriva_api::Error>(FileStore { inner, path })
+        Ok::<_, deriva_api::Error>(FileStore { inner, uri })
     });
     Ok(OpenedStore {
         blobs: Some(Arc::new(store.await?)),
@@ -207,13 +207,13 @@ impl BlobStore for FileStore {
 
 impl fmt::Display for FileStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME_FILES}:{}", self.path.display())
+        fmt::Display::fmt(&self.uri, f)
     }
 }
 
 impl fmt::Debug for FileStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FileStore({self}, {})", self.inner.durability)
+        write!(f, "FileStore({self})")
     }
 }
 

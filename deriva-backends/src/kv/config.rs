@@ -17,7 +17,7 @@ const MAX_CACHE: u64 = 16 << 40;
 /// The settings. They are compared when one path is opened twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KvConfig {
-    pub(crate) scheme: &'static str,
+    pub(crate) limits: &'static Limits,
     pub(crate) path: PathBuf,
     pub(crate) durability: Durability,
     pub(crate) cache: u64,
@@ -26,6 +26,7 @@ pub(crate) struct KvConfig {
 }
 
 /// Defaults and ranges of an engine's settings, in bytes.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) scheme: &'static str,
     pub(crate) cache: u64,
@@ -37,9 +38,9 @@ pub(crate) struct Limits {
 }
 
 impl KvConfig {
-    pub(crate) fn new(path: PathBuf, limits: &Limits) -> Self {
+    pub(crate) fn new(path: PathBuf, limits: &'static Limits) -> Self {
         Self {
-            scheme: limits.scheme,
+            limits,
             path,
             durability: Durability::default(),
             cache: limits.cache,
@@ -48,20 +49,36 @@ impl KvConfig {
         }
     }
 
-    /// Reads the options; [`KvConfig::check`] looks at their ranges.
-    pub(crate) fn from_uri(uri: &StoreUri, limits: &Limits) -> Result<Self> {
+    /// Reads and checks the options.
+    pub(crate) fn from_uri(uri: &StoreUri, limits: &'static Limits) -> Result<Self> {
         uri.allow_options(&OPTIONS)?;
         let defaults = Self::new(options::path(uri)?, limits);
-        Ok(Self {
+        let config = Self {
             durability: options::durability(uri)?.unwrap_or_default(),
             cache: options::bytes(uri, "cache")?.unwrap_or(limits.cache),
             blob_threshold: options::bytes(uri, "blob_threshold")?.unwrap_or(limits.blob_threshold),
             ..defaults
-        })
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The URI that opens a store with these settings.
+    pub(crate) fn uri(&self) -> Result<StoreUri> {
+        let limits = self.limits;
+        let mut uri = options::uri(limits.scheme, &self.path, self.durability)?;
+        if self.cache != limits.cache {
+            uri = uri.with_option("cache", self.cache)?;
+        }
+        if self.blob_threshold != limits.blob_threshold {
+            uri = uri.with_option("blob_threshold", self.blob_threshold)?;
+        }
+        Ok(uri)
     }
 
     /// Fails with `Invalid` where a setting is out of range.
-    pub(crate) fn check(&self, limits: &Limits) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
+        let limits = self.limits;
         if self.cache < limits.min_cache {
             let range = format!("at least {}", ByteSize(limits.min_cache));
             return Err(out_of_range("cache", self.cache, range));
@@ -136,7 +153,7 @@ macro_rules! kv_config {
             /// deriva wrote it, `Invalid` when the path is no folder, holds something else or may not be
             /// written, or a setting is out of range, `Corrupt` when the database is damaged.
             pub async fn open(self) -> deriva_api::Result<deriva_api::OpenedStore> {
-                self.kv.check(&$LIMITS)?;
+                self.kv.check()?;
                 $crate::kv::KvStore::<$Engine>::open(&super::HANDLES, self.kv).await
             }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deriva_api::{
-    Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity,
+    Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity, StoreUri,
 };
 use parking_lot::Mutex;
 
@@ -25,7 +25,8 @@ use crate::{Durability, options};
 
 pub(crate) struct KvStore<E: Engine> {
     pub(super) core: Arc<Core<E>>,
-    path: PathBuf,
+    /// As this handle was asked for.
+    uri: StoreUri,
 }
 
 /// Fields are dropped in their order: the commit thread ends, the engine closes, and last the path
@@ -61,7 +62,7 @@ impl<E: Engine> KvStore<E> {
     }
 
     fn open_blocking(handles: &'static Handles<Core<E>>, config: KvConfig) -> Result<Self> {
-        let given = config.path.clone();
+        let (given, uri) = (config.path.clone(), config.uri()?);
         let path = folder::prepare(&given, E::FORMS)?;
         let config = KvConfig {
             path: path.clone(),
@@ -92,7 +93,7 @@ impl<E: Engine> KvStore<E> {
             }))
         })?;
         options::check_shared(&given, core.config == config)?;
-        Ok(Self { core, path: given })
+        Ok(Self { core, uri })
     }
 
     pub(super) async fn write(&self, op: Op) -> Result<Answer> {
@@ -138,20 +139,20 @@ impl<E: Engine> Clone for KvStore<E> {
     fn clone(&self) -> Self {
         Self {
             core: self.core.clone(),
-            path: self.path.clone(),
+            uri: self.uri.clone(),
         }
     }
 }
 
 impl<E: Engine> fmt::Display for KvStore<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.core.config.scheme, self.path.display())
+        fmt::Display::fmt(&self.uri, f)
     }
 }
 
 impl<E: Engine> fmt::Debug for KvStore<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KvStore({self}, {})", self.core.config.durability)
+        write!(f, "KvStore({self})")
     }
 }
 
@@ -173,7 +174,7 @@ fn open_engine<E: Engine>(
 ) -> Result<(E, Counters)> {
     let begun = !folder.is_complete();
     let place = Place {
-        folder: path.join(config.scheme),
+        folder: path.join(config.limits.scheme),
         is_new: begun && !Noted::any(path) && !Disk::any(&path.join("files"))?,
     };
     let open = || {

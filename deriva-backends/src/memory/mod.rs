@@ -63,13 +63,18 @@ impl StoreFactory for MemoryFactory {
         "in the memory of this process, gone when it ends"
     }
 
-    async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
+    fn check(&self, uri: &StoreUri) -> Result<()> {
         uri.allow_options(&[])?;
         if !uri.path().is_empty() {
             return Err(uri
                 .invalid("`memory:` takes no path")
                 .hint("write `memory:`, or `sled:PATH` for a store that stays"));
         }
+        Ok(())
+    }
+
+    async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
+        self.check(uri)?;
         let store = Arc::new(MemoryStore::new());
         Ok(OpenedStore {
             blobs: Some(store.clone()),

@@ -31,6 +31,10 @@ impl StoreFactory for RedbFactory {
         "embedded database in a file, pure Rust; fast reads, exact crash safety"
     }
 
+    fn check(&self, uri: &StoreUri) -> Result<()> {
+        RedbConfig::from_uri(uri).map(drop)
+    }
+
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
         RedbConfig::from_uri(uri)?.open().await
     }

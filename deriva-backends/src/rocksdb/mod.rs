@@ -32,6 +32,10 @@ impl StoreFactory for RocksDbFactory {
         "embedded log-structured database in a folder, in C++: large stores, fast writes"
     }
 
+    fn check(&self, uri: &StoreUri) -> Result<()> {
+        RocksDbConfig::from_uri(uri).map(drop)
+    }
+
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
         RocksDbConfig::from_uri(uri)?.open().await
     }

@@ -35,6 +35,10 @@ impl StoreFactory for SledFactory {
         "embedded database in a folder, pure Rust (the default)"
     }
 
+    fn check(&self, uri: &StoreUri) -> Result<()> {
+        SledConfig::from_uri(uri).map(drop)
+    }
+
     async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
         SledConfig::from_uri(uri)?.open().await
     }

@@ -183,10 +183,9 @@ async fn sources(
     clock: &SystemClock,
 ) -> Outcome<(Vec<(Vec<String>, Vec<CAddr>)>, Read)> {
     let mut skip = vec![places.output.clone()];
-    if let Ok(uri) = store.parse::<StoreUri>()
-        && !uri.path().is_empty()
-    {
-        skip.push(uri.path().into());
+    if let Ok(uri) = store.parse::<StoreUri>() {
+        let folders = uri.leaves().map(StoreUri::path);
+        skip.extend(folders.filter(|path| !path.is_empty()).map(PathBuf::from));
     }
     // A walk over a large tree takes a while, and a signal must be heard meanwhile.
     let (root, name, wanted) = (

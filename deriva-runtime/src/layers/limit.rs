@@ -6,6 +6,7 @@ use deriva_api::{Capabilities, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 
 use super::around::{Around, Operation, around_layer};
+use super::uri::Settings;
 
 /// Lets a number of calls into the store at once; further ones wait, first come, first served.
 ///
@@ -35,6 +36,7 @@ impl LimitLayer {
     fn around(&self, _store: &dyn Display) -> Limit {
         Limit {
             places: Semaphore::new(self.calls),
+            settings: Settings::default().with("calls", self.calls, Self::DEFAULT_CALLS),
         }
     }
 }
@@ -50,12 +52,17 @@ around_layer!(LimitLayer);
 #[derive(Debug)]
 struct Limit {
     places: Semaphore,
+    settings: Settings,
 }
 
 impl Around for Limit {
     const NAME: &'static str = "limit";
 
     type Attempts = ();
+
+    fn settings(&self) -> &str {
+        self.settings.as_str()
+    }
 
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
         inner

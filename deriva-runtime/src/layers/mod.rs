@@ -1,12 +1,15 @@
 //! Layers: stores that wrap a store and add one concern.
 //!
-//! | layer | what it adds | prints as |
+//! | layer | what it adds | prints as, and is named by the URI |
 //! |---|---|---|
 //! | [`RetryLayer`] | calls that failed in passing are made again | `retry(sled:./data)` |
 //! | [`TimeoutLayer`] | calls that take too long fail | `timeout(sled:./data)` |
 //! | [`LimitLayer`] | so many calls at once, and no more | `limit(sled:./data)` |
 //! | [`ReadOnlyLayer`] | writes are refused | `read-only(sled:./data)` |
-//! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(memory: / sled:./data)` |
+//! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(fast=memory:, slow=sled:./data)` |
+//!
+//! Settings that are not the default are printed, too: `retry(sled:./data, attempts=3)`. [`register`] lets a
+//! registry open such URIs.
 //!
 //! Each wraps blob stores and DAG stores alike. [`Layers`] is a stack of them;
 //! [`crate::DerivaBuilder::layer`] adds to that of a [`crate::Deriva`].
@@ -18,6 +21,7 @@ mod retry;
 mod stack;
 mod tiered;
 mod timeout;
+mod uri;
 
 pub use limit::LimitLayer;
 pub use read_only::ReadOnlyLayer;
@@ -25,6 +29,7 @@ pub use retry::{Retries, RetryLayer};
 pub use stack::Layers;
 pub use tiered::{TieredLayer, Traffic};
 pub use timeout::TimeoutLayer;
+pub use uri::register;
 
 /// Compiles the example of the reference page.
 #[cfg(doctest)]

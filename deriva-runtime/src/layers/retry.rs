@@ -9,6 +9,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use deriva_api::{Capabilities, Clock, Error, Result, SystemClock};
 
 use super::around::{Around, Operation, around_layer};
+use super::uri::Settings;
 
 /// Makes calls again that failed with an error that [`Error::is_retryable`] (`Unavailable`, and no
 /// other: a `Timeout` is not retried), waiting longer each time. What fails for good is told at once,
@@ -106,6 +107,21 @@ impl RetryLayer {
         self.retries.clone()
     }
 
+    fn settings(&self) -> Settings {
+        let default = Self::new();
+        let jitter = |layer: &Self| {
+            layer
+                .jitter
+                .map_or("none".to_owned(), |seed| seed.to_string())
+        };
+        Settings::default()
+            .with("attempts", self.attempts, default.attempts)
+            .with_time("first_delay", self.first_delay, default.first_delay)
+            .with("factor", self.factor, default.factor)
+            .with_time("max_delay", self.max_delay, default.max_delay)
+            .with("jitter", jitter(self), jitter(&default))
+    }
+
     fn around(&self, _store: &dyn Display) -> Retry {
         let delays = ExponentialBuilder::new()
             .with_max_times(self.attempts - 1)
@@ -117,6 +133,7 @@ impl RetryLayer {
             jitter: self.jitter,
             clock: Arc::clone(&self.clock),
             retries: self.retries.clone(),
+            settings: self.settings(),
         }
     }
 }
@@ -166,6 +183,7 @@ struct Retry {
     jitter: Option<u64>,
     clock: Arc<dyn Clock>,
     retries: Retries,
+    settings: Settings,
 }
 
 impl Retry {
@@ -186,6 +204,10 @@ impl Around for Retry {
     const NAME: &'static str = "retry";
 
     type Attempts = Option<ExponentialBackoff>;
+
+    fn settings(&self) -> &str {
+        self.settings.as_str()
+    }
 
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
         inner

@@ -10,6 +10,7 @@ use deriva_api::{Capabilities, Clock, Error, ErrorKind, Result, SystemClock};
 use futures::future::{Either, select};
 
 use super::around::{Around, Operation, around_layer};
+use super::uri::Settings;
 
 /// Gives every call a time limit. A call that has not answered by then fails with
 /// [`ErrorKind::Timeout`], naming the operation, the limit and the store, and is dropped.
@@ -49,6 +50,7 @@ impl TimeoutLayer {
             limit: self.limit,
             clock: Arc::clone(&self.clock),
             store: store.to_string(),
+            settings: Settings::default().with_time("limit", self.limit, Self::DEFAULT_LIMIT),
         }
     }
 }
@@ -66,6 +68,7 @@ struct Timeout {
     limit: Duration,
     clock: Arc<dyn Clock>,
     store: String,
+    settings: Settings,
 }
 
 impl Timeout {
@@ -82,6 +85,10 @@ impl Around for Timeout {
     const NAME: &'static str = "timeout";
 
     type Attempts = ();
+
+    fn settings(&self) -> &str {
+        self.settings.as_str()
+    }
 
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
         inner

@@ -16,8 +16,14 @@ fn the_first_layer_is_the_outermost() {
         .layer(TieredLayer::new(model()));
     let store = layers.wrap(model());
     let (blobs, dag) = (store.blobs.unwrap(), store.dag.unwrap());
-    assert_eq!(blobs.to_string(), "retry(limit(tiered(model / model)))");
-    assert_eq!(dag.to_string(), "retry(read-only(tiered(model / model)))");
+    assert_eq!(
+        blobs.to_string(),
+        "retry(limit(tiered(fast=model, slow=model), calls=1))"
+    );
+    assert_eq!(
+        dag.to_string(),
+        "retry(read-only(tiered(fast=model, slow=model)))"
+    );
 }
 
 #[test]
@@ -34,7 +40,10 @@ fn stacks_are_built_by_name() {
         ("none", "model"),
         ("retry, timeout", "retry(timeout(model))"),
         ("limit,read-only", "limit(read-only(model))"),
-        ("all", "retry(timeout(limit(tiered(model / model))))"),
+        (
+            "all",
+            "retry(timeout(limit(tiered(fast=model, slow=model))))",
+        ),
     ] {
         assert_eq!(printed(names), (expected.to_owned(), expected.to_owned()));
     }

@@ -44,6 +44,11 @@ pub(super) trait Around: Debug + Send + Sync + 'static {
     /// What is remembered from one attempt of a call to the next.
     type Attempts: Default + Send;
 
+    /// Settings that are not the default, for `Display`.
+    fn settings(&self) -> &str {
+        ""
+    }
+
     /// What the store behind the layer can do, given what `inner` can.
     fn capabilities(&self, inner: Capabilities) -> Capabilities;
 
@@ -134,7 +139,7 @@ impl<A: Around, S: ?Sized + Send + Sync> Layered<A, S> {
 
 impl<A: Around, S: ?Sized + Display> Display for Layered<A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", A::NAME, self.inner)
+        write!(f, "{}({}{})", A::NAME, self.inner, self.around.settings())
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::fence::{Fence, Ticket};
 use super::held::Held;
-use super::{TieredLayer, Traffic, complete};
+use super::{Settings, TieredLayer, Traffic, complete};
 use crate::putting::damaged;
 
 /// A fast blob store in front of a slow one.
@@ -23,12 +23,14 @@ pub(super) struct TieredBlobs {
     fast: Arc<Fast>,
     slow: Arc<dyn BlobStore>,
     max_blob: u64,
+    settings: Settings,
 }
 
 /// The fast store, and all that is known of the copies in it.
 #[derive(Debug)]
 struct Fast {
     store: Arc<dyn BlobStore>,
+    slow: Arc<dyn BlobStore>,
     fence: Fence,
     held: Held,
     /// Set once the copies that lay there before are in `held`.
@@ -44,6 +46,7 @@ impl TieredBlobs {
     ) -> Self {
         let fast = Fast {
             store: fast,
+            slow: Arc::clone(&slow),
             fence: Fence::default(),
             held: Held::new(layer.capacity),
             counted: OnceCell::new(),
@@ -53,6 +56,7 @@ impl TieredBlobs {
             fast: Arc::new(fast),
             slow,
             max_blob: layer.max_blob,
+            settings: layer.settings(),
         }
     }
 
@@ -148,10 +152,16 @@ impl Fast {
         }
     }
 
+    /// Counts the copies that lay there before. What the slow store lacks is the copy of nothing: it is not
+    /// ours to let go, as where fast and slow were mistaken for each other.
     async fn count(&self) -> Result<()> {
         if self.store.capabilities().list {
-            let mut copies = self.store.list(None).try_chunks(1024);
-            while let Some(copies) = copies.try_next().await.map_err(|error| error.1)? {
+            let mut found = self.store.list(None).try_chunks(1024);
+            while let Some(found) = found.try_next().await.map_err(|error| error.1)? {
+                let addrs: Vec<CAddr> = found.iter().map(|stat| stat.addr).collect();
+                let copied = self.slow.stat(&addrs).await?;
+                let copies = found.into_iter().zip(copied);
+                let copies = copies.filter_map(|(found, copied)| copied.map(|_| found));
                 let evicted = self.held.insert(copies);
                 self.discard(&evicted).await;
             }
@@ -165,18 +175,18 @@ impl Fast {
         }
     }
 
-    async fn remove_both(&self, slow: &dyn BlobStore, addrs: &[CAddr]) -> Result<()> {
-        let (fast, slow) = (self.remove(addrs), slow.remove(addrs));
+    async fn remove_both(&self, addrs: &[CAddr]) -> Result<()> {
+        let (fast, slow) = (self.remove(addrs), self.slow.remove(addrs));
         self.fence.remove(addrs, fast, slow).await
     }
 
     /// Removes damaged blobs from the slow store, so that a put there stores them.
-    async fn make_way(&self, slow: &dyn BlobStore, addrs: &[CAddr]) -> Result<()> {
-        let damaged = damaged(slow, addrs).await?;
+    async fn make_way(&self, addrs: &[CAddr]) -> Result<()> {
+        let damaged = damaged(&*self.slow, addrs).await?;
         if damaged.is_empty() {
             return Ok(());
         }
-        self.remove_both(slow, &damaged).await
+        self.remove_both(&damaged).await
     }
 
     /// Removes copies durably: none may come back after a crash when what it copies is gone.
@@ -200,7 +210,7 @@ impl BlobStore for TieredBlobs {
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
         // A whole copy hides a damaged blob from those who look before they put.
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
-        self.fast.make_way(&*self.slow, &addrs).await?;
+        self.fast.make_way(&addrs).await?;
         let ticket = self.fast.fence.ticket();
         self.slow.put(blobs).await?;
         self.fill(ticket, blobs.iter()).await;
@@ -221,7 +231,6 @@ impl BlobStore for TieredBlobs {
             },
         };
         Ok(Box::new(TieredWriter {
-            store: Arc::clone(&self.slow),
             slow: writer,
             hasher: BlobHasher::new(),
             copy,
@@ -276,7 +285,7 @@ impl BlobStore for TieredBlobs {
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
-        self.fast.remove_both(&*self.slow, addrs).await
+        self.fast.remove_both(addrs).await
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
@@ -294,14 +303,18 @@ impl BlobStore for TieredBlobs {
 
 impl fmt::Display for TieredBlobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tiered({} / {})", self.fast.store, self.slow)
+        let settings = self.settings.as_str();
+        write!(
+            f,
+            "tiered(fast={}, slow={}{settings})",
+            self.fast.store, self.slow
+        )
     }
 }
 
 /// Writes to both, as long as the fast store keeps up with the limit on length.
 #[derive(Debug)]
 struct TieredWriter {
-    store: Arc<dyn BlobStore>,
     slow: Box<dyn BlobWriter>,
     /// Of what was written: at the end a damaged blob has to make way.
     hasher: BlobHasher,
@@ -332,7 +345,7 @@ impl BlobWriter for TieredWriter {
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
         let addr = self.hasher.finish().addr;
-        self.fast.make_way(&*self.store, &[addr]).await?;
+        self.fast.make_way(&[addr]).await?;
         let ticket = self.fast.fence.ticket();
         let stat = self.slow.finish().await?;
         let admission = self.fast.fence.admit(ticket);

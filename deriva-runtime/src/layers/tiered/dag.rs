@@ -12,7 +12,7 @@ use deriva_api::{
 use futures::TryStreamExt;
 
 use super::fence::{Fence, Ticket};
-use super::{TieredLayer, Traffic, complete};
+use super::{Settings, TieredLayer, Traffic, complete};
 
 /// A fast DAG store in front of a slow one. The fast one holds recipes with an output, as the slow one
 /// has answered them; a recipe without one there tells nothing.
@@ -25,6 +25,7 @@ pub(super) struct TieredDag {
     copied: AtomicU64,
     max_nodes: u64,
     traffic: Traffic,
+    settings: Settings,
 }
 
 impl TieredDag {
@@ -40,6 +41,7 @@ impl TieredDag {
             copied: AtomicU64::new(0),
             max_nodes: layer.max_nodes,
             traffic: layer.traffic.clone(),
+            settings: layer.settings(),
         }
     }
 
@@ -199,6 +201,11 @@ impl DagStore for TieredDag {
 
 impl fmt::Display for TieredDag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tiered({} / {})", self.fast, self.slow)
+        let settings = self.settings.as_str();
+        write!(
+            f,
+            "tiered(fast={}, slow={}{settings})",
+            self.fast, self.slow
+        )
     }
 }

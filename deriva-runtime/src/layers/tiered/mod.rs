@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deriva_api::{BlobLayer, BlobStore, DagLayer, DagStore, DurabilityClass, OpenedStore};
 
+use super::uri::Settings;
 use blobs::TieredBlobs;
 use dag::TieredDag;
 
@@ -78,6 +79,17 @@ impl TieredLayer {
     pub fn max_nodes(mut self, nodes: u64) -> Self {
         self.max_nodes = nodes;
         self
+    }
+
+    fn settings(&self) -> Settings {
+        let default = Self::new(OpenedStore {
+            blobs: None,
+            dag: None,
+        });
+        Settings::default()
+            .with("max_blob", self.max_blob, default.max_blob)
+            .with("capacity", self.capacity, default.capacity)
+            .with("max_nodes", self.max_nodes, default.max_nodes)
     }
 
     /// Where the counts can be read. Clones of the layer, and both stores wrapped by it, count
@@ -215,7 +227,7 @@ mod tests {
     fn a_graph_is_copied_only_where_nobody_else_can_change_it() {
         let volatile = Capabilities::new(DurabilityClass::None);
         let durable = Capabilities::new(DurabilityClass::PowerLoss);
-        let both = "tiered(claims(model) / claims(model))";
+        let both = "tiered(fast=claims(model), slow=claims(model))";
         assert_eq!(tiered(volatile, durable), both);
         assert_eq!(tiered(volatile, volatile), both);
         assert_eq!(tiered(volatile, durable.shared(true)), "claims(model)");
