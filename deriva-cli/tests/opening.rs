@@ -326,6 +326,19 @@ fn a_param_that_is_unknown_is_told_before_one_that_is_missing() {
 }
 
 #[test]
+fn a_number_that_was_written_as_text_is_told_how_to_be_written() {
+    let bench = Bench::new();
+    bench.file("a", "abc");
+    let a = addr(&bench.ok(&["put", "a"]));
+    let text = bench.fails(2, &["recipe", "bytes.slice/1", "-i", &a, "-p", "len=1"]);
+    assert!(
+        text.contains("next: ") && text.contains("`len:=5`"),
+        "{text}"
+    );
+    bench.ok(&["recipe", "bytes.slice/1", "-i", &a, "-p", "len:=1"]);
+}
+
+#[test]
 fn a_byte_order_mark_in_json_is_called_so() {
     let bench = Bench::new();
     bench.file("a", "\u{feff}{}");

@@ -102,10 +102,22 @@ async fn recipe(deriva: &Deriva, args: &RecipeArgs, out: &mut Out) -> Outcome {
         let otherwise = "--allow-unknown stores a recipe for a program that knows it";
         return Err(unknown_function(deriva, &args.function, otherwise).into());
     }
-    let addr = recipe.insert().await?;
+    let addr = recipe.insert().await.map_err(written_as_json)?;
     match out.json() {
         true => out.value(&json!({ "addr": addr })),
         false => out.line(addr),
+    }
+}
+
+/// Says how a param is written that was taken for text.
+fn written_as_json(error: Error) -> Error {
+    match (error.context("param"), error.context("found")) {
+        (Some(param), Some("text")) if error.advice().is_none() => {
+            let hint =
+                format!("what is not text is written as JSON: `{param}:=5`, `{param}:=[\"a\"]`");
+            error.hint(hint)
+        }
+        _ => error,
     }
 }
 
