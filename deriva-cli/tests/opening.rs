@@ -325,6 +325,74 @@ fn a_param_that_is_unknown_is_told_before_one_that_is_missing() {
     );
 }
 
+/// A store that the user may only read is read, and computed from; what would change it is refused.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_store_that_may_only_be_read_is_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let bench = Bench::new();
+    bench.file("a", "abc");
+    let a = addr(&bench.ok(&["put", "a"]));
+    let upper = bench.line(&["recipe", "text.upper/1", "-i", &a]);
+    let program = bench.path("deriva");
+    std::fs::copy(bench.command(&[]).get_program(), &program).unwrap();
+    let all = |mode: &str| {
+        let folder = [bench.path("")];
+        let mut command = std::process::Command::new("chmod");
+        assert!(
+            command
+                .args(["-R", mode])
+                .args(folder)
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    all("a+rX,a-w");
+    let is_root = rustix::process::geteuid().is_root();
+    let run = |args: &[&str]| {
+        let mut command = match is_root {
+            true => {
+                let mut command = std::process::Command::new("setpriv");
+                command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+                command.arg(&program);
+                command
+            }
+            false => std::process::Command::new(&program),
+        };
+        let output = command
+            .args(args)
+            .current_dir(bench.path(""))
+            .env_remove("DERIVA_STORE")
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            err(&output),
+        )
+    };
+    assert_eq!(run(&["get", &a]).1, "abc");
+    assert_eq!(
+        run(&["get", &upper]),
+        (Some(0), "ABC".to_owned(), String::new())
+    );
+    assert_eq!(run(&["scrub"]).0, Some(0));
+    let (code, _, told) = run(&["root", "set", "x", &upper]);
+    assert_eq!(code, Some(2));
+    assert!(
+        told.contains("may only be read") && told.contains("next: "),
+        "{told}"
+    );
+    all("u+w");
+    assert_eq!(bench.json(&["status", "--json"])["outputs"], 0);
+    drop(std::fs::set_permissions(
+        program,
+        PermissionsExt::from_mode(0o755),
+    ));
+}
+
 #[test]
 fn a_number_that_was_written_as_text_is_told_how_to_be_written() {
     let bench = Bench::new();

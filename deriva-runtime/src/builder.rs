@@ -205,7 +205,8 @@ impl DerivaBuilder {
         self
     }
 
-    /// Which results are written to the store. Default: all.
+    /// Which results are written to the store. Default: all. Where a store may only be read none are, whatever is said
+    /// here.
     pub fn store_results(mut self, results: StoreResults) -> Self {
         self.policies.results = results;
         self
@@ -327,6 +328,10 @@ impl DerivaBuilder {
         let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
         let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");
         let (bare_dag, dag) = opened.dag.zip(dag).ok_or_else(no_dag)?;
+        let mut policies = self.policies;
+        if !(blobs.capabilities().writable && dag.capabilities().writable) {
+            policies.keep_nothing();
+        }
         let memory = self.memory.unwrap_or_else(default_limit);
         let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
         let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
@@ -339,7 +344,7 @@ impl DerivaBuilder {
             slots: Arc::new(Slots::new(executor.width())),
             memory: Memory::new(memory),
             cache,
-            policies: self.policies,
+            policies,
             blobs,
             dag,
             functions,

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::call::check;
 use crate::digest::state_digest;
+use crate::event::Materialized;
 use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
@@ -236,7 +237,7 @@ impl Deriva {
     /// As [`Deriva::materialize`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
         let lease = self.inner.hold(vec![addr]);
-        let mut stat = only(self.materialize(addr).await?.results)?;
+        let (mut stat, mut held) = self.made(addr).await?;
         // Reading any part makes the store verify the whole: damage shows before the first piece is
         // given out, while a recipe can still make the blob again.
         let looked = self
@@ -247,8 +248,10 @@ impl Deriva {
         match looked {
             Err(error) if error.kind() == ErrorKind::Corrupt && stat.addr != addr => {
                 self.inner.discard_damaged(&[stat.addr]).await?;
-                stat = only(self.materialize(addr).await?.results)?;
+                (stat, held) = self.made(addr).await?;
             }
+            // What is in hand is read only where the store lacks it: it is in memory, all of it.
+            Ok(Some(_)) => held = None,
             other => drop(other?),
         }
         lease.note([stat.addr]);
@@ -257,7 +260,13 @@ impl Deriva {
         } else {
             lease
         };
-        Ok(BlobReader::new(Arc::clone(&self.inner), stat, lease))
+        Ok(BlobReader::new(Arc::clone(&self.inner), stat, held, lease))
+    }
+
+    /// Makes the bytes of an address available; with those that are in hand.
+    async fn made(&self, addr: CAddr) -> Result<(BlobStat, Option<Blob>)> {
+        let Materialized { results, held, .. } = self.materialize(addr).await?;
+        Ok((only(results)?, held.into_iter().next().flatten()))
     }
 
     /// Requests that the bytes of an address be available: `.await` it, after setting options.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
+use deriva_api::{Blob, BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
 
 use crate::inner::Inner;
 use crate::leases::Lease;
@@ -11,21 +11,24 @@ use crate::leases::Lease;
 const PIECE: u64 = 1 << 20;
 
 /// Reads the bytes of an address in pieces of 1 MiB; see [`crate::Deriva::open`]. Every piece comes
-/// from a blob that the store has verified.
+/// from a blob that the store has verified, or from one that was just made and is not stored.
 #[derive(Debug)]
 pub struct BlobReader {
     inner: Arc<Inner>,
     stat: BlobStat,
+    /// What the store does not have.
+    held: Option<Blob>,
     offset: u64,
     /// Keeps the blob from collection while it is read.
     _lease: Lease,
 }
 
 impl BlobReader {
-    pub(crate) fn new(inner: Arc<Inner>, stat: BlobStat, lease: Lease) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, stat: BlobStat, held: Option<Blob>, lease: Lease) -> Self {
         Self {
             inner,
             stat,
+            held,
             offset: 0,
             _lease: lease,
         }
@@ -46,6 +49,12 @@ impl BlobReader {
             return Ok(None);
         }
         let range = ByteRange::new(self.offset, PIECE);
+        if let Some(held) = &self.held {
+            let within = range.within(self.stat.len);
+            self.offset = within.end;
+            let piece = within.start as usize..within.end as usize;
+            return Ok(Some(held.bytes().slice(piece)));
+        }
         let piece = self
             .inner
             .blobs

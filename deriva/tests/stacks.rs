@@ -193,6 +193,35 @@ async fn copies_of_one_handle_do_not_outlive_what_the_other_forgets() {
     assert_eq!(kept, [None]);
 }
 
+/// What is not stored is computed, and not kept, where a store may only be read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_may_only_be_read_computes_and_keeps_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |uri: &'static str| {
+        let builder = deriva::builder().store(&within(folder.path(), uri));
+        let builder = builder.function("tell", "1", |_, _| Ok("told".into()));
+        builder
+            .store_results_of("tell", "1", StoreResults::All)
+            .build()
+    };
+    let writer = open("redb:@a").await.unwrap();
+    let leaf = writer.put("leaf").await.unwrap();
+    let told = recipe(&writer, "tell", &[leaf]).await;
+    let deep = recipe(&writer, "tell", &[told]).await;
+    let before = writer.state_digest().await.unwrap();
+    let reader = open("read-only(redb:@a)").await.unwrap();
+    assert_eq!(reader.get(deep).await.unwrap(), "told");
+    let mut pieces = reader.open(deep).await.unwrap();
+    assert_eq!(pieces.next_chunk().await.unwrap().unwrap(), "told");
+    assert_eq!(pieces.next_chunk().await.unwrap(), None);
+    assert_eq!(writer.state_digest().await.unwrap(), before);
+    let asked = reader
+        .materialize(deep)
+        .store_results(StoreResults::All)
+        .await;
+    assert_eq!(asked.unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
 fn any_time() -> impl Strategy<Value = Duration> {
     prop_oneof![
         (0..5_000_000_000_u64).prop_map(Duration::from_nanos),
