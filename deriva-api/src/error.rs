@@ -159,6 +159,13 @@ impl Error {
         self
     }
 
+    /// As [`Error::hint`], in place of what was said before: for who knows better what the user can do.
+    #[must_use]
+    pub fn hint_instead(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        Arc::make_mut(&mut self.0).hint = Some(hint.into());
+        self
+    }
+
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -383,6 +390,22 @@ mod tests {
         assert_eq!(error.to_string(), short);
         assert_eq!(format!("{error:#}"), format!("{short}{why}"));
         assert_eq!(format!("{error:?}"), format!("{short}{why}"));
+    }
+
+    #[test]
+    fn another_hint_leaves_all_else_as_it_is() {
+        let error = Error::new(ErrorKind::Locked, "another process has it")
+            .during("open")
+            .with("store", "x")
+            .along(vec![CAddr::MIN])
+            .caused_by(std::io::Error::other("flock"))
+            .hint("close it there");
+        let told = error.clone().hint_instead("add --wait");
+        assert_eq!(
+            format!("{told:?}"),
+            format!("{error:?}").replace("close it there", "add --wait")
+        );
+        assert!(StdError::source(&told).is_some() && told.advice() == Some("add --wait"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ where
 
 /// The items before the first one that is damaged; its error only where there are none, so that who lists
 /// gets everything before it, and can go on behind it.
+#[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub(crate) fn until_damage<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let mut whole = Vec::new();
     for item in items {

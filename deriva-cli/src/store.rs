@@ -42,22 +42,13 @@ pub(crate) async fn open(cli: &Cli) -> Outcome<Deriva> {
                         Some(_) => "close the store in the other process, or wait longer",
                         None => "add --wait 30s to wait for it, or choose another store",
                     };
-                    return Err(with_hint(&error, hint).into());
+                    return Err(error.hint_instead(hint).into());
                 }
                 clock.sleep(PAUSE).await;
             }
             opened => return opened,
         }
     }
-}
-
-/// The same error with another hint: a store's own knows no options of this command.
-fn with_hint(error: &Error, hint: &'static str) -> Error {
-    let mut told = Error::new(error.kind(), error.message().to_owned());
-    for (key, value) in error.contexts() {
-        told = told.with(key, value);
-    }
-    told.hint(hint)
 }
 
 async fn attempt(cli: &Cli, store: &str) -> Outcome<Deriva> {
@@ -77,10 +68,9 @@ async fn attempt(cli: &Cli, store: &str) -> Outcome<Deriva> {
     let built = builder.build().await;
     // What is missing is said with the builder's methods, which this command's callers do not see.
     Ok(built.map_err(|error| match error.context("missing") {
-        Some(_) => with_hint(
-            &error,
-            "name a store of blobs and recipes, as sled:PATH or redb:PATH",
-        ),
+        Some(_) => {
+            error.hint_instead("name a store of blobs and recipes, as sled:PATH or redb:PATH")
+        }
         None => error,
     })?)
 }

@@ -247,7 +247,7 @@ pub(crate) async fn plan(
     let mut next = 0;
     while next < planner.plan.len() {
         if room.is_used(planner.plan.recipes.len(), planner.bytes) {
-            planner.check(targets)?;
+            planner.check(inner, targets)?;
             return Ok(Planned::TooMany(planner.plan.addrs.split_off(next)));
         }
         let end = planner.plan.len().min(next + BATCH);
@@ -255,7 +255,7 @@ pub(crate) async fn plan(
         next = end;
         tokio::task::consume_budget().await;
     }
-    planner.check(targets)?;
+    planner.check(inner, targets)?;
     planner.plan.link();
     Ok(Planned::Whole(Box::new(planner.plan), planner.claims))
 }
@@ -323,8 +323,8 @@ impl Planner {
         Some(self.plan.functions.len() as u32 - 1)
     }
 
-    fn check(&self, targets: &[CAddr]) -> Result<()> {
-        match error::incomplete(&self.plan, &self.missing, &self.unable) {
+    fn check(&self, inner: &Inner, targets: &[CAddr]) -> Result<()> {
+        match error::incomplete(&self.plan, &self.missing, &self.unable, &inner.functions) {
             Some(error) => Err(about(error, targets)),
             None => Ok(()),
         }

@@ -12,8 +12,9 @@ pub mod prelude {
     pub use crate::DerivaExt;
     pub use deriva_api::{
         AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, CallContext,
-        Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Executor, FunctionId,
-        ParamDoc, Params, Recipe, Result, SystemClock, Value, Weight,
+        Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Executed, Executor,
+        FunctionId, Operand, Operands, ParamDoc, Params, Recipe, Result, Step, SystemClock, Value,
+        Weight, async_trait,
     };
     pub use deriva_runtime::functions::{Arity, FnFunction, FunctionRegistry};
     pub use deriva_runtime::layers::{

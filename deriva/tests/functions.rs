@@ -9,6 +9,7 @@ use std::time::Duration;
 use deriva::prelude::*;
 use deriva::{Executed, Operand, Operands, Step, async_trait};
 use deriva_testkit::{CountingLayer, Operation};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(120);
@@ -89,6 +90,43 @@ async fn what_an_executor_has_of_its_own_needs_no_registration() {
     let error = deriva.get(other).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert_eq!(error.context("unknown_functions"), Some("own.double/2"));
+}
+
+#[tokio::test]
+async fn a_function_that_was_left_out_names_the_feature_that_brings_it() {
+    // As built without these two features: the registry of a crate with all has nothing to name.
+    let mut functions = FunctionRegistry::new();
+    functions.note_feature("compress.zstd", "zstd");
+    functions.note_feature("text.grep", "regex");
+    let builder = Deriva::builder().store("memory:").functions(functions);
+    let deriva = builder.build().await.unwrap();
+    let leaf = deriva.put("x").await.unwrap();
+    let recipe = |name| deriva.recipe(name, "1").input(leaf).insert();
+    let packed = recipe("compress.zstd").await.unwrap();
+    let error = deriva.get(packed).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.advice(), Some("build with the crate feature `zstd`"));
+    let all = [
+        packed,
+        recipe("text.grep").await.unwrap(),
+        recipe("my.own").await.unwrap(),
+    ];
+    let error = deriva.materialize_many(all).await.unwrap_err();
+    let advice = error.advice().unwrap();
+    assert!(
+        advice.starts_with("build with the crate features `regex`, `zstd`; a program registers"),
+        "{advice}"
+    );
+    let error = deriva.get(all[2]).await.unwrap_err();
+    assert!(!error.advice().unwrap().contains("feature"), "{error:#}");
+
+    // What is registered under the name is no longer absent, whoever made it.
+    let mut functions = deriva.functions().clone();
+    functions
+        .register_fn("text.grep", "9", Weight::Light, |_, _| Ok(Bytes::new()))
+        .unwrap();
+    assert_eq!(functions.absent_feature("text.grep"), None);
+    assert_eq!(functions.absent_feature("compress.zstd"), Some("zstd"));
 }
 
 #[tokio::test]
@@ -199,6 +237,46 @@ async fn a_function_whose_request_is_dropped_can_tell_and_frees_its_thread() {
     let ended = tokio::task::spawn_blocking(move || ends.recv_timeout(LONG));
     let error = ended.await.unwrap().expect("the function is told");
     assert_eq!(error.kind(), ErrorKind::Cancelled);
+    let next = deriva.recipe("next", "1").insert().await.unwrap();
+    let got = tokio::time::timeout(LONG, deriva.get(next)).await;
+    assert_eq!(got.expect("the thread is free").unwrap(), "next");
+}
+
+/// Tells when a thread of the pool looks at it, which is before it calls a function.
+#[derive(Debug)]
+struct Watched(SystemClock, UnboundedSender<()>);
+
+#[async_trait]
+impl Clock for Watched {
+    fn now(&self) -> Duration {
+        let thread = std::thread::current();
+        if thread
+            .name()
+            .is_some_and(|name| name.starts_with("deriva-compute"))
+        {
+            self.1.send(()).ok();
+        }
+        self.0.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_built_in_function_that_is_given_up_frees_its_thread() {
+    let (begin, mut begins) = unbounded_channel();
+    let clock = Arc::new(Watched(SystemClock::new(), begin));
+    let builder = Deriva::builder().store("memory:").clock(clock).jobs(1);
+    let builder = builder.function("next", "1", |_, _| Ok(Bytes::from("next")));
+    let deriva = builder.build().await.unwrap();
+    // A quarter of an hour of work at the least.
+    let burn = deriva.recipe("bench.burn", "1").param("units", 1_000_000);
+    let burn = burn.insert().await.unwrap();
+    let request = tokio::spawn(deriva.materialize(burn).into_future());
+    begins.recv().await.expect("it begins");
+    request.abort();
     let next = deriva.recipe("next", "1").insert().await.unwrap();
     let got = tokio::time::timeout(LONG, deriva.get(next)).await;
     assert_eq!(got.expect("the thread is free").unwrap(), "next");

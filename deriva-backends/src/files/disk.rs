@@ -98,6 +98,7 @@ impl Disk {
     }
 
     /// Whether there is any blob below a folder, which need not be there.
+    #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
     pub(crate) fn any(root: &Path) -> Result<bool> {
         let io = |source| at(root, Error::io(source));
         let Some(shards) = present(fs::read_dir(root)).map_err(io)? else {

@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deriva::FunctionRegistry;
 use deriva::api::{ComputeFunction, Params};
 use globset::GlobSet;
 
@@ -122,7 +123,7 @@ impl Pipeline {
     pub(crate) fn parse(
         path: &Path,
         text: &str,
-        functions: &[Arc<dyn ComputeFunction>],
+        functions: &FunctionRegistry,
     ) -> Result<Self, Mistakes> {
         check::parse(path, text, functions)
     }

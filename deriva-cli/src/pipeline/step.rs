@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use deriva::FunctionRegistry;
 use deriva::api::{ComputeFunction, Error, Params, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::mistake::{Mistake, suggest};
 use super::read::{self, Located, table_of};
 
-pub(super) type Functions<'a> = &'a [Arc<dyn ComputeFunction>];
+pub(super) type Functions<'a> = &'a FunctionRegistry;
 
 /// A step as written: names not yet looked up.
 pub(super) struct Draft {
@@ -112,8 +113,11 @@ fn function(
     let versions: Vec<_> = functions.iter().filter(|f| f.id().name() == name).collect();
     if versions.is_empty() {
         let mut mistake = Mistake::new(id.at.clone(), format!("unknown function `{name}`"));
-        mistake.help = suggest(name, functions.iter().map(|f| f.id().name()))
-            .map(|help| format!("{help} (`deriva functions` lists them all)"));
+        mistake.help = match functions.absent_feature(name) {
+            Some(feature) => Some(format!("build with the crate feature `{feature}`")),
+            None => suggest(name, functions.iter().map(|f| f.id().name()))
+                .map(|help| format!("{help} (`deriva functions` lists them all)")),
+        };
         mistakes.push(mistake);
         return None;
     }

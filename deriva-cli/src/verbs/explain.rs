@@ -37,7 +37,10 @@ pub(crate) async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut O
         ))?;
     }
     for id in &explanation.unknown_functions {
-        out.line(format!("unknown function: {id}"))?;
+        out.line(match deriva.functions().absent_feature(id.name()) {
+            Some(feature) => format!("unknown function: {id} (crate feature `{feature}`)"),
+            None => format!("unknown function: {id}"),
+        })?;
     }
     if explanation.forecast.computed > 0 {
         functions(&explanation.forecast.functions, out)?;

@@ -166,9 +166,13 @@ async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
 
 /// Nothing here has a function of this name; `otherwise` says what can be done where that is right.
 fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str) -> Error {
-    let hint = match deriva.functions().nearest(id) {
-        Some(near) => format!("did you mean `{near}`? `deriva functions` lists all; {otherwise}"),
-        None => format!("`deriva functions` lists those that are there; {otherwise}"),
+    let functions = deriva.functions();
+    let hint = match (functions.absent_feature(id.name()), functions.nearest(id)) {
+        (Some(feature), _) => format!("build with the crate feature `{feature}`; {otherwise}"),
+        (_, Some(near)) => {
+            format!("did you mean `{near}`? `deriva functions` lists all; {otherwise}")
+        }
+        _ => format!("`deriva functions` lists those that are there; {otherwise}"),
     };
     Error::new(ErrorKind::NotFound, "the function is not known here")
         .with("function", id)

@@ -72,6 +72,7 @@ impl<F> Body for Within<F>
 where
     F: Fn(&[Bytes], &Params, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
 {
+    #[inline]
     fn run(&self, inputs: &[Bytes], params: &Params, context: &CallContext) -> Result<Bytes> {
         (self.0)(inputs, params, context)
     }

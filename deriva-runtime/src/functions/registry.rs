@@ -1,5 +1,6 @@
 //! The functions that a runtime knows, by name and version.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use super::FnFunction;
 pub struct FunctionRegistry {
     table: HashTable<Entry>,
     hasher: DefaultHashBuilder,
+    /// Names, and the crate feature that brings functions of that name.
+    by_feature: BTreeMap<&'static str, &'static str>,
 }
 
 #[derive(Clone)]
@@ -100,6 +103,20 @@ impl FunctionRegistry {
                 entry.id.name() == name && entry.id.version() == version
             })
             .map(|entry| &entry.function)
+    }
+
+    /// Notes that functions of this name come with the crate feature `feature`.
+    pub fn note_feature(&mut self, name: &'static str, feature: &'static str) {
+        self.by_feature.insert(name, feature);
+    }
+
+    /// The crate feature with which functions of this name would be there; `None` where there are some, or no feature
+    /// brings them.
+    #[must_use]
+    pub fn absent_feature(&self, name: &str) -> Option<&'static str> {
+        let feature = self.by_feature.get(name)?;
+        let is_there = self.iter().any(|function| function.id().name() == name);
+        (!is_there).then_some(feature)
     }
 
     /// All functions, sorted by name and version.

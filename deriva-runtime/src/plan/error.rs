@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use deriva_api::{Error, ErrorKind, FunctionId};
 
 use super::{NodeId, Plan};
+use crate::functions::FunctionRegistry;
 
 /// How many missing addresses an error lists by name; the rest is counted.
 const LISTED: usize = 20;
@@ -19,7 +20,12 @@ pub(super) struct Unable {
 }
 
 /// The error that lists all that a plan lacks; `None` where it lacks nothing.
-pub(super) fn incomplete(plan: &Plan, missing: &[NodeId], unable: &Unable) -> Option<Error> {
+pub(super) fn incomplete(
+    plan: &Plan,
+    missing: &[NodeId],
+    unable: &Unable,
+    functions: &FunctionRegistry,
+) -> Option<Error> {
     let Unable { unknown, lacking } = unable;
     let mut error = match (missing.first(), unknown.is_empty(), lacking.is_empty()) {
         (None, true, true) => return None,
@@ -34,7 +40,7 @@ pub(super) fn incomplete(plan: &Plan, missing: &[NodeId], unable: &Unable) -> Op
             ErrorKind::Unsupported,
             "recipes need functions that are not registered",
         )
-        .hint("a program registers functions of its own; the command has those that `deriva functions` lists"),
+        .hint(how_to_have(unknown, functions)),
         (None, true, false) => Error::new(
             ErrorKind::Unsupported,
             "recipes need heavy functions that the executor does not have",
@@ -48,6 +54,29 @@ pub(super) fn incomplete(plan: &Plan, missing: &[NodeId], unable: &Unable) -> Op
         error = error.with("not_in_executor", list(lacking.iter()));
     }
     Some(error)
+}
+
+/// What to do for functions that are not registered.
+fn how_to_have(unknown: &BTreeSet<FunctionId>, functions: &FunctionRegistry) -> String {
+    let feature = |id: &FunctionId| functions.absent_feature(id.name());
+    let features: BTreeSet<String> = unknown
+        .iter()
+        .filter_map(feature)
+        .map(|feature| format!("`{feature}`"))
+        .collect();
+    let own = "a program registers functions of its own; the command has those that `deriva functions` lists";
+    if features.is_empty() {
+        return own.to_owned();
+    }
+    let named = list(features.iter());
+    let build = match features.len() {
+        1 => format!("build with the crate feature {named}"),
+        _ => format!("build with the crate features {named}"),
+    };
+    match unknown.iter().all(|id| feature(id).is_some()) {
+        true => build,
+        false => format!("{build}; {own}"),
+    }
 }
 
 fn list(items: impl ExactSizeIterator<Item = impl ToString>) -> String {

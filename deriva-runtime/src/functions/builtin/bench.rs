@@ -1,14 +1,15 @@
 //! `bench.*`: work for benchmarks and demonstrations.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use deriva_api::{Params, Result, Weight};
+use deriva_api::{CallContext, Params, Result, Weight};
 use hashbrown::DefaultHashBuilder;
 
 use super::Family;
-use super::define::{Definition, bad_value, given, int_in, needed, nothing, optional};
+use super::define::{Definition, Function, bad_value, given, int_in, needed, nothing, optional};
 use crate::functions::Arity;
 
 /// Steps of one unit of `bench.burn`: about a millisecond at 3 GHz, as each step waits for the one
@@ -39,10 +40,15 @@ pub(super) fn functions() -> Family {
                 "Work to do, 1 to 1000000 units of about a millisecond on one core; default 1.",
             )],
         }
-        .with(
+        .within(
+            "1",
             |params| Ok(int_in(params, "units", 1..=1_000_000)?.unwrap_or(1) as u64),
-            |inputs, units| Ok(Bytes::copy_from_slice(&burn(fnv1a(inputs), units).to_le_bytes())),
-        ),
+            |inputs, units, context| {
+                let burnt = burn(fnv1a(inputs), units, context)?;
+                Ok(Bytes::copy_from_slice(&burnt.to_le_bytes()))
+            },
+        )
+        .map(|burn| -> Function { Arc::new(burn) }),
         Definition {
             name: "bench.liar",
             weight: Weight::Light,
@@ -65,14 +71,17 @@ fn fnv1a(inputs: &[Bytes]) -> u64 {
     hash
 }
 
-fn burn(mut state: u64, units: u64) -> u64 {
-    for _ in 0..units * STEPS_PER_UNIT {
-        state = state
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(23)
-            .wrapping_add(0x2545_f491_4f6c_dd1d);
+fn burn(mut state: u64, units: u64, context: &CallContext) -> Result<u64> {
+    for _ in 0..units {
+        context.check()?;
+        for _ in 0..STEPS_PER_UNIT {
+            state = state
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(23)
+                .wrapping_add(0x2545_f491_4f6c_dd1d);
+        }
     }
-    state
+    Ok(state)
 }
 
 fn probability(params: &Params) -> Result<f64> {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deriva_api::{Error, ErrorKind, Params, Result, Weight};
+use deriva_api::{CallContext, Error, ErrorKind, Params, Result, Weight};
 #[cfg(feature = "flate2")]
 use flate2::bufread::GzDecoder;
 #[cfg(feature = "flate2")]
@@ -56,7 +56,7 @@ pub(super) fn functions() -> Family {
             "Decompresses zstd frames.",
             limit_param(),
         )
-        .build("1", limit, |inputs, limit| { decompress(&ZSTD, &inputs[0], limit, Padding::Refused) })
+        .within("1", limit, |inputs, limit, context| { decompress(&ZSTD, &inputs[0], limit, Padding::Refused, context) })
         .map(sized),
         #[cfg(feature = "flate2")]
         define(
@@ -78,7 +78,7 @@ pub(super) fn functions() -> Family {
             "Decompresses gzip members; version 2 takes zeros after the last one.",
             limit_param(),
         )
-        .build("1", limit, |inputs, limit| { decompress(&GZIP, &inputs[0], limit, Padding::Refused) })
+        .within("1", limit, |inputs, limit, context| { decompress(&GZIP, &inputs[0], limit, Padding::Refused, context) })
         .map(sized),
         #[cfg(feature = "flate2")]
         define(
@@ -86,7 +86,7 @@ pub(super) fn functions() -> Family {
             "Decompresses gzip members, and takes zeros after the last one for padding, as gzip does.",
             limit_param(),
         )
-        .build("2", limit, |inputs, limit| { decompress(&GZIP, &inputs[0], limit, Padding::Zeros) })
+        .within("2", limit, |inputs, limit, context| { decompress(&GZIP, &inputs[0], limit, Padding::Zeros, context) })
         .map(sized),
     ]
     .into_iter()
@@ -137,11 +137,30 @@ struct Format {
     part: &'static str,
     begins: &'static str,
     does_begin: fn(&[u8]) -> bool,
-    /// Decompresses the first part, no more than so many bytes of it; answers with what follows it.
+    /// Decompresses the first part, no more than so many bytes of it; answers with what follows it. The outer error is
+    /// that the call was given up.
     unpack: Unpack,
 }
 
-type Unpack = for<'a> fn(&'a [u8], &mut Vec<u8>, u64) -> io::Result<&'a [u8]>;
+type Unpack = for<'a> fn(&'a [u8], &mut Vec<u8>, u64, &CallContext) -> Result<io::Result<&'a [u8]>>;
+
+/// Bytes of output between two looks at whether it is still wanted.
+const PIECE: u64 = 1 << 20;
+
+/// Reads to the end, as [`Read::read_to_end`], for as long as that is wanted.
+fn read_to_end(
+    mut reader: impl Read,
+    out: &mut Vec<u8>,
+    context: &CallContext,
+) -> Result<io::Result<()>> {
+    loop {
+        context.check()?;
+        match reader.by_ref().take(PIECE).read_to_end(out) {
+            Ok(read) if read as u64 == PIECE => {}
+            end => return Ok(end.map(drop)),
+        }
+    }
+}
 
 #[cfg(feature = "flate2")]
 const GZIP: Format = Format {
@@ -149,10 +168,10 @@ const GZIP: Format = Format {
     part: "member",
     begins: "1f 8b",
     does_begin: |input| input.starts_with(b"\x1f\x8b"),
-    unpack: |input, out, most| {
+    unpack: |input, out, most, context| {
         let mut reader = GzDecoder::new(input).take(most);
-        reader.read_to_end(out)?;
-        Ok(reader.into_inner().into_inner())
+        let read = read_to_end(&mut reader, out, context)?;
+        Ok(read.map(|()| reader.into_inner().into_inner()))
     },
 };
 
@@ -166,10 +185,14 @@ const ZSTD: Format = Format {
         [first, 0x2a, 0x4d, 0x18, ..] => (0x50..=0x5f).contains(first),
         _ => false,
     },
-    unpack: |input, out, most| {
-        let mut reader = zstd::Decoder::with_buffer(input)?.single_frame().take(most);
-        reader.read_to_end(out)?;
-        Ok(reader.into_inner().finish())
+    unpack: |input, out, most, context| {
+        let reader = match zstd::Decoder::with_buffer(input) {
+            Ok(reader) => reader,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut reader = reader.single_frame().take(most);
+        let read = read_to_end(&mut reader, out, context)?;
+        Ok(read.map(|()| reader.into_inner().finish()))
     },
 };
 
@@ -181,7 +204,13 @@ enum Padding {
     Zeros,
 }
 
-fn decompress(format: &Format, input: &[u8], limit: usize, padding: Padding) -> Result<Bytes> {
+fn decompress(
+    format: &Format,
+    input: &[u8],
+    limit: usize,
+    padding: Padding,
+    context: &CallContext,
+) -> Result<Bytes> {
     let mut out = Vec::new();
     let mut rest = input;
     for part in 1_u64.. {
@@ -210,7 +239,7 @@ fn decompress(format: &Format, input: &[u8], limit: usize, padding: Padding) -> 
             });
         }
         let one_more = (limit - out.len()) as u64 + 1;
-        let left = (format.unpack)(rest, &mut out, one_more).map_err(|source| {
+        let left = (format.unpack)(rest, &mut out, one_more, context)?.map_err(|source| {
             damaged(rest)
                 .with("expected", format_args!("complete {} data", format.name))
                 .with("found", &source)

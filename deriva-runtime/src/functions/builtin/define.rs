@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deriva_api::{ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Weight};
+use deriva_api::{
+    CallContext, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Result, Weight,
+};
 
 use crate::functions::{Arity, Body, FnFunction};
 
@@ -52,15 +54,28 @@ impl Definition {
         settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<FnFunction<impl Body>> {
+        self.within(version, settle, move |inputs, settings, _| {
+            run(inputs, settings)
+        })
+    }
+
+    /// As [`Definition::build`], of a function that takes long and asks whether it is still wanted.
+    pub(super) fn within<S>(
+        self,
+        version: &str,
+        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        run: impl Fn(&[Bytes], S, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
+    ) -> Result<FnFunction<impl Body>> {
         let settle = Arc::new(settle);
         let check = Arc::clone(&settle);
         let id = FunctionId::new(self.name, version)?;
-        let mut function = FnFunction::new(id, self.weight, move |inputs, params| {
-            run(inputs, settle(params)?)
-        })
-        .describe(self.description)
-        .arity(self.arity)
-        .no_params();
+        let run = move |inputs: &[Bytes], params: &Params, context: &CallContext| {
+            run(inputs, settle(params)?, context)
+        };
+        let mut function = FnFunction::within(id, self.weight, run)
+            .describe(self.description)
+            .arity(self.arity)
+            .no_params();
         for doc in self.params {
             function = function.param(doc);
         }

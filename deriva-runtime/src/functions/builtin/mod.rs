@@ -23,6 +23,8 @@ mod text;
 mod words;
 
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 #[cfg(all(
     feature = "csv",
     feature = "flate2",
@@ -60,8 +62,22 @@ impl FunctionRegistry {
             let added = function.and_then(|function| functions.register(function));
             debug_assert!(added.is_ok(), "{added:?}");
         }
+        for (feature, names) in BY_FEATURE {
+            for name in names {
+                functions.note_feature(name, feature);
+            }
+        }
         functions
     }
 }
+
+/// The functions that need a crate feature.
+const BY_FEATURE: [(&str, &[&str]); 5] = [
+    ("csv", &["csv.aggregate", "csv.filter", "csv.select"]),
+    ("flate2", &["compress.gunzip", "compress.gzip"]),
+    ("regex", &["text.grep", "text.replace"]),
+    ("sha2", &["hash.sha256"]),
+    ("zstd", &["compress.unzstd", "compress.zstd"]),
+];
 
 type Family = Vec<Result<Function>>;

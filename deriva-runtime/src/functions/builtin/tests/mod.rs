@@ -6,6 +6,7 @@ mod compress;
 mod csv;
 mod docs;
 mod every_function;
+mod given_up;
 mod hash;
 mod json;
 mod text;
