@@ -103,7 +103,8 @@ impl DerivaBuilder {
         self
     }
 
-    /// One store for blobs and graph, by URI: `sled:./data`, `memory:`.
+    /// One store for blobs and graph, by URI: `sled:./data`, `memory:`, or several put together,
+    /// `split(blobs=files:./media, dag=redb:./graph)`.
     pub fn store(mut self, uri: &str) -> Self {
         self.store = Some(uri.to_owned());
         self
