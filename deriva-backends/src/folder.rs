@@ -24,15 +24,12 @@ const NEW_MARKER: &str = "deriva-store.new";
 /// Locked while a process has the store open.
 pub(crate) const LOCK: &str = "lock";
 
-/// A store's folder, held against other processes until this is dropped: alone, or together with others that may
-/// only read it.
+/// A store's folder, held against other processes until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     complete: AtomicBool,
-    /// Why nothing may be written there, if so.
-    read_only: Option<&'static str>,
-    _lock: Option<File>,
+    _lock: File,
 }
 
 /// Creates the folder where it is not there, checks that it is empty or holds a store in one of the
@@ -58,19 +55,15 @@ pub(crate) fn prepare(path: &Path, forms: &[&str]) -> Result<PathBuf> {
 }
 
 impl Folder {
-    /// Locks a prepared folder, and marks it as a store that is being created where it is none yet. Where it may not
-    /// be written it is held for reading alone.
+    /// Locks a prepared folder, and marks it as a store that is being created where it is none yet.
     pub(crate) fn hold(path: &Path, forms: &[&str]) -> Result<Self> {
         let io = |source| at(path, Error::io(source));
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(path.join(LOCK));
-        let lock = match lock {
-            Err(source) => return Self::hold_to_read(path, forms, source),
-            Ok(lock) => lock,
-        };
+            .open(path.join(LOCK))
+            .map_err(|source| unopened::lock_refused(path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(locked(path)),
@@ -81,8 +74,7 @@ impl Folder {
         let folder = Self {
             path: path.to_owned(),
             complete: AtomicBool::new(mark == Mark::Complete),
-            read_only: None,
-            _lock: Some(lock),
+            _lock: lock,
         };
         // Whoever was here before may have ended with the names made, and not durable.
         match mark {
@@ -94,44 +86,6 @@ impl Folder {
             }
         }
         Ok(folder)
-    }
-
-    /// Holds a whole store that may not be written, and writes nothing. A lock that is shared is what keeps those out who
-    /// may write, for a file that is open for reading can be locked, too. Where there is no lock nobody has had the
-    /// store open here; nobody can write to a read-only file system, so there none is needed.
-    fn hold_to_read(path: &Path, forms: &[&str], source: io::Error) -> Result<Self> {
-        let refused = |source| unopened::lock_refused(path, source);
-        let Some(why) = unopened::why_read_only(&source) else {
-            return Err(refused(source));
-        };
-        let lock = match File::open(path.join(LOCK)) {
-            Ok(lock) => match lock.try_lock_shared() {
-                Ok(()) => Some(lock),
-                Err(TryLockError::WouldBlock) => return Err(locked(path)),
-                Err(TryLockError::Error(source)) => return Err(at(path, Error::io(source))),
-            },
-            Err(missing)
-                if missing.kind() == io::ErrorKind::NotFound
-                    && source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
-            {
-                None
-            }
-            Err(_) => return Err(refused(source)),
-        };
-        if check_owner(path, forms)? != Mark::Complete {
-            return Err(refused(source));
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            complete: AtomicBool::new(true),
-            read_only: Some(why),
-            _lock: lock,
-        })
-    }
-
-    /// Why nothing may be written to the store, where that is so.
-    pub(crate) fn read_only(&self) -> Option<&'static str> {
-        self.read_only
     }
 
     /// Whether the store was created to the end: what it holds must be there.

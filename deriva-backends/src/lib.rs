@@ -26,8 +26,6 @@ mod paging;
 pub mod redb;
 #[cfg(feature = "rocksdb")]
 pub mod rocksdb;
-#[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
-mod scratch;
 #[cfg(feature = "sled")]
 pub mod sled;
 mod threads;

@@ -21,35 +21,24 @@ pub(crate) fn refuse_home(path: &Path) -> Result<()> {
     Err(at(path, error).hint(hint))
 }
 
-/// Why a store may be read and not written, where opening its lock for writing failed so.
-pub(crate) fn why_read_only(source: &io::Error) -> Option<&'static str> {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied => Some("permission denied"),
-        io::ErrorKind::ReadOnlyFilesystem => Some("the file system is read-only"),
-        _ => None,
-    }
-}
-
-/// The lock cannot be taken, nor can the store be held for reading alone.
+/// The lock cannot be taken. Every store writes when it is opened: the lock, and what puts a crash in order. So one that
+/// cannot be written cannot be opened either.
 pub(crate) fn lock_refused(path: &Path, source: io::Error) -> Error {
-    let Some(why) = why_read_only(&source) else {
-        return at(path, Error::io(source)).with("file", LOCK);
+    let message = match source.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: a store is locked and put in order when it is opened"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the file system is read-only, and a store is locked and put in order when it is opened"
+        }
+        _ => return at(path, Error::io(source)).with("file", LOCK),
     };
-    let message = "a store that may only be read has to be whole, with a lock that may be read";
-    let error = Error::new(ErrorKind::Invalid, message).caused_by(source);
-    at(path, error)
-        .with("file", LOCK)
-        .with("why", why)
-        .hint("change the permissions, or copy the folder to where you may write and open the copy")
-}
-
-/// A write to a store that may only be read.
-pub(crate) fn write_refused(why: &'static str) -> Error {
-    Error::new(ErrorKind::Unsupported, "the store may only be read")
-        .with("why", why)
-        .hint(
-            "change the permissions, or copy the folder to where you may write; then open it anew",
-        )
+    at(
+        path,
+        Error::new(ErrorKind::Invalid, message).caused_by(source),
+    )
+    .with("file", LOCK)
+    .hint("change the permissions, or copy the folder to where you may write and open the copy")
 }
 
 #[cfg(test)]
@@ -76,12 +65,6 @@ mod tests {
         ] {
             let error = lock_refused(Path::new("x"), kind.into());
             assert_eq!(error.kind(), ErrorKind::Invalid);
-            let why = error.context("why").unwrap();
-            assert_eq!(
-                write_refused("permission denied").kind(),
-                ErrorKind::Unsupported
-            );
-            assert!(["permission denied", "the file system is read-only"].contains(&why));
             assert!(
                 error.advice().unwrap().contains("open the copy"),
                 "{error:?}"

@@ -86,17 +86,6 @@ impl Disk {
         })
     }
 
-    /// Opens the folder for reads alone, and writes nothing.
-    pub(crate) fn open_to_read(root: &Path) -> Result<Self> {
-        Ok(Self {
-            root: root.to_owned(),
-            folder: File::open(root).map_err(|source| at(root, Error::io(source)))?,
-            durability: Durability::Sync,
-            checked: Cache::new(CHECKED),
-            doubt: Doubt::open(root)?,
-        })
-    }
-
     /// Whether there is any blob below a folder, which need not be there.
     #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
     pub(crate) fn any(root: &Path) -> Result<bool> {

@@ -18,7 +18,7 @@ use super::usage::Usage;
 use crate::expect::check_expected;
 use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
-use crate::{Durability, SCHEME_FILES, options, paging, unopened};
+use crate::{Durability, SCHEME_FILES, options, paging};
 
 static HANDLES: Handles<Inner> = Handles::new();
 
@@ -35,7 +35,7 @@ struct Inner {
     disk: Arc<Disk>,
     usage: Mutex<Usage>,
     durability: Durability,
-    folder: Folder,
+    _folder: Folder,
     _slot: Slot<Inner>,
 }
 
@@ -46,17 +46,13 @@ pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
         let inner = HANDLES.open(&canonical, |slot| {
             let folder = Folder::hold(&canonical, &[SCHEME_FILES])?;
             failpoint!(OPEN_MARKED);
-            let read_only = folder.read_only().is_some();
-            let disk = match read_only {
-                true => Disk::open_to_read(&canonical)?,
-                false => Disk::open(&canonical, config.durability)?,
-            };
+            let disk = Arc::new(Disk::open(&canonical, config.durability)?);
             folder.complete(SCHEME_FILES)?;
             Ok(Arc::new(Inner {
-                usage: Mutex::new(Usage::open(&canonical, &disk, read_only)?),
-                disk: Arc::new(disk),
+                usage: Mutex::new(Usage::open(&canonical, &disk)?),
+                disk,
                 durability: config.durability,
-                folder,
+                _folder: folder,
                 _slot: slot,
             }))
         })?;
@@ -123,14 +119,6 @@ impl Inner {
 }
 
 impl FileStore {
-    /// Fails where the store may only be read.
-    fn check_writable(&self) -> Result<()> {
-        let why = self.inner.folder.read_only();
-        why.map_or(Ok(()), |why| {
-            Err(unopened::write_refused(why).with("store", self))
-        })
-    }
-
     /// Files block, so all work on them is done on threads that may.
     async fn run<T: Send + 'static>(
         &self,
@@ -150,18 +138,15 @@ impl BlobStore for FileStore {
             Durability::Sync => DurabilityClass::PowerLoss,
             Durability::Buffered => DurabilityClass::ProcessCrash,
         })
-        .writable(self.inner.folder.read_only().is_none())
         .identity(StoreIdentity::of(&self.inner))
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
-        self.check_writable()?;
         let blobs = blobs.to_vec();
         self.run(move |inner| inner.put(&blobs)).await
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
-        self.check_writable()?;
         Ok(Box::new(Writer {
             spool: Spool::new(self.inner.disk.clone()),
             store: self.clone(),
@@ -197,7 +182,6 @@ impl BlobStore for FileStore {
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
-        self.check_writable()?;
         let addrs = addrs.to_vec();
         self.run(move |inner| inner.remove(&addrs)).await
     }

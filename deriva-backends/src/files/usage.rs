@@ -22,8 +22,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Where the store may only be read nothing changes, and nothing is written.
-    pub(super) fn open(folder: &Path, disk: &Disk, read_only: bool) -> Result<Self> {
+    pub(super) fn open(folder: &Path, disk: &Disk) -> Result<Self> {
         let saved = fs::read_to_string(folder.join(FILE)).ok();
         let saved = saved.as_deref().and_then(parse);
         let now = match saved {
@@ -33,7 +32,7 @@ impl Usage {
         Ok(Self {
             now,
             folder: folder.to_owned(),
-            on_disk: saved.is_some() || read_only,
+            on_disk: saved.is_some(),
         })
     }
 

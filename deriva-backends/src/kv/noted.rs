@@ -15,6 +15,8 @@ use deriva_api::{Error, ErrorKind, Result};
 use super::layout;
 use crate::folder::at;
 
+const FILE: &str = "commits";
+
 #[derive(Debug)]
 pub(super) struct Noted {
     file: File,
@@ -22,12 +24,9 @@ pub(super) struct Noted {
 }
 
 impl Noted {
-    /// Its name in a store's folder.
-    pub(super) const FILE: &str = "commits";
-
     /// Opens the note in a store's folder, and checks it.
     pub(super) fn open(folder: &Path, found: u64) -> Result<Self> {
-        let path = folder.join(Self::FILE);
+        let path = folder.join(FILE);
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
         let file = options.open(&path);
@@ -42,7 +41,7 @@ impl Noted {
 
     /// Whether a commit was ever noted in a store's folder.
     pub(super) fn any(folder: &Path) -> bool {
-        let file = File::open(folder.join(Self::FILE));
+        let file = File::open(folder.join(FILE));
         file.is_ok_and(|file| read(&file).is_some_and(|last| last > 0))
     }
 

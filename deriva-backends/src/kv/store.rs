@@ -9,7 +9,6 @@ use deriva_api::{
     Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity, StoreUri,
 };
 use parking_lot::Mutex;
-use tempfile::TempDir;
 
 use super::commit::KvCommitter;
 use super::config::KvConfig;
@@ -22,7 +21,7 @@ use super::read;
 use crate::files::disk::Disk;
 use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
-use crate::{Durability, options, scratch, unopened};
+use crate::{Durability, options};
 
 pub(crate) struct KvStore<E: Engine> {
     pub(super) core: Arc<Core<E>>,
@@ -36,9 +35,7 @@ pub(crate) struct Core<E: Engine> {
     pub(super) commit: GroupCommit<KvCommitter<E>>,
     pub(super) shared: Arc<Shared<E>>,
     pub(super) config: KvConfig,
-    folder: Folder,
-    /// The copy of the database, where the store may only be read.
-    _scratch: Option<TempDir>,
+    _folder: Folder,
     _slot: Slot<Core<E>>,
 }
 
@@ -74,18 +71,9 @@ impl<E: Engine> KvStore<E> {
         let core = handles.open(&path, |slot| {
             let folder = Folder::hold(&path, E::FORMS)?;
             failpoint!(OPEN_MARKED);
-            let read_only = folder.read_only().is_some();
-            let scratch =
-                read_only.then(|| scratch::copy_of(&path, &[config.limits.scheme, Noted::FILE]));
-            let scratch = scratch.transpose()?;
-            let home = scratch.as_ref().map_or(path.as_path(), TempDir::path);
-            let (engine, counters) = open_engine::<E>(&folder, home, &config)?;
-            let noted = Noted::open(home, counters.commits)?;
-            let files = path.join("files");
-            let disk = match read_only {
-                true => Disk::open_to_read(&files)?,
-                false => Disk::open(&files, config.durability)?,
-            };
+            let (engine, counters) = open_engine::<E>(&folder, &path, &config)?;
+            let noted = Noted::open(&path, counters.commits)?;
+            let disk = Disk::open(&path.join("files"), config.durability)?;
             failpoint!(OPEN_FORMATTED);
             folder.complete(engine.form())?;
             let shared = Arc::new(Shared {
@@ -93,15 +81,14 @@ impl<E: Engine> KvStore<E> {
                 disk: Arc::new(disk),
                 counters: Mutex::new(counters),
                 noted,
-                folder: home.to_owned(),
+                folder: path.clone(),
             });
             let committer = KvCommitter::new(shared.clone(), config.durability);
             Ok(Arc::new(Core {
                 commit: GroupCommit::start("deriva-commit", committer)?,
                 shared,
                 config: config.clone(),
-                folder,
-                _scratch: scratch,
+                _folder: folder,
                 _slot: slot,
             }))
         })?;
@@ -109,16 +96,7 @@ impl<E: Engine> KvStore<E> {
         Ok(Self { core, uri })
     }
 
-    /// Fails where the store may only be read.
-    pub(super) fn check_writable(&self) -> Result<()> {
-        let why = self.core.folder.read_only();
-        why.map_or(Ok(()), |why| Err(self.tell(unopened::write_refused(why))))
-    }
-
     pub(super) async fn write(&self, op: Op) -> Result<Answer> {
-        if !matches!(op, Op::Flush) {
-            self.check_writable()?;
-        }
         let answer = self.core.commit.submit(op).await;
         answer.map_err(|error| self.tell(error))
     }
@@ -149,7 +127,6 @@ impl<E: Engine> KvStore<E> {
             Durability::Sync => DurabilityClass::PowerLoss,
             Durability::Buffered => E::APPLIED,
         })
-        .writable(self.core.folder.read_only().is_none())
         .identity(StoreIdentity::of(&self.core))
     }
 
