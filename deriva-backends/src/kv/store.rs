@@ -9,9 +9,11 @@ use deriva_api::{
     Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity,
 };
 use parking_lot::Mutex;
+use tempfile::TempDir;
 
 use super::commit::KvCommitter;
 use super::config::KvConfig;
+use super::copied;
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
@@ -34,7 +36,9 @@ pub(crate) struct Core<E: Engine> {
     pub(super) commit: GroupCommit<KvCommitter<E>>,
     pub(super) shared: Arc<Shared<E>>,
     pub(super) config: KvConfig,
-    _folder: Folder,
+    /// Where the database lies, if the store may only be read.
+    _copy: Option<TempDir>,
+    folder: Folder,
     _slot: Slot<Core<E>>,
 }
 
@@ -70,9 +74,25 @@ impl<E: Engine> KvStore<E> {
         let core = handles.open(&path, |slot| {
             let folder = Folder::hold(&path, E::FORMS)?;
             failpoint!(OPEN_MARKED);
-            let (engine, counters) = open_engine::<E>(&folder, &path, &config)?;
-            let noted = Noted::open(&path, counters.commits)?;
-            let disk = Disk::open(&path.join("files"), config.durability)?;
+            // Every database writes when it is opened.
+            let copy = match folder.unwritable() {
+                Some(_) => Some(copied::copy::<E>(&path, config.scheme)?),
+                None => None,
+            };
+            let base = copy.as_ref().map_or(path.as_path(), TempDir::path);
+            let opened = open_engine::<E>(&folder, base, &config).and_then(|(engine, counters)| {
+                let noted = Noted::open(base, counters.commits)?;
+                Ok((engine, counters, noted))
+            });
+            let (engine, counters, noted) = opened.map_err(|error| match copy {
+                Some(_) => error.with("copy_of", path.display()),
+                None => error,
+            })?;
+            let files = path.join("files");
+            let disk = match copy {
+                Some(_) => Disk::open_to_read(&files, config.durability)?,
+                None => Disk::open(&files, config.durability)?,
+            };
             failpoint!(OPEN_FORMATTED);
             folder.complete(engine.form())?;
             let shared = Arc::new(Shared {
@@ -87,7 +107,8 @@ impl<E: Engine> KvStore<E> {
                 commit: GroupCommit::start("deriva-commit", committer)?,
                 shared,
                 config: config.clone(),
-                _folder: folder,
+                _copy: copy,
+                folder,
                 _slot: slot,
             }))
         })?;
@@ -96,8 +117,17 @@ impl<E: Engine> KvStore<E> {
     }
 
     pub(super) async fn write(&self, op: Op) -> Result<Answer> {
+        if !matches!(op, Op::Flush) {
+            self.check_writable()?;
+        }
         let answer = self.core.commit.submit(op).await;
         answer.map_err(|error| self.tell(error))
+    }
+
+    /// Also to be asked before files are staged for a write.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        let checked = self.core.folder.check_writable();
+        checked.map_err(|error| self.tell(error))
     }
 
     /// Reads up to `rows` rows where the policy wants it.
@@ -127,6 +157,7 @@ impl<E: Engine> KvStore<E> {
             Durability::Buffered => E::APPLIED,
         })
         .identity(StoreIdentity::of(&self.core))
+        .writable(self.core.folder.unwritable().is_none())
     }
 
     pub(super) fn tell(&self, error: Error) -> Error {
