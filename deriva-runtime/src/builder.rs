@@ -205,7 +205,8 @@ impl DerivaBuilder {
         self
     }
 
-    /// Which results are written to the store. Default: all.
+    /// Which results are written to the store. Default: all; none where a store may only be read, whatever is
+    /// said here.
     pub fn store_results(mut self, results: StoreResults) -> Self {
         self.policies.results = results;
         self
@@ -330,6 +331,10 @@ impl DerivaBuilder {
         let memory = self.memory.unwrap_or_else(default_limit);
         let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
         let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
+        let mut policies = self.policies;
+        if !(blobs.capabilities().writable && dag.capabilities().writable) {
+            policies.keep_nothing();
+        }
         let graph = OpenStore::of_graph(&bare_dag);
         let contents = OpenStore::of_blobs(&bare_blobs);
         let view = View::new(&cache, (&bare_blobs, &bare_dag), (&blobs, &dag), &contents);
@@ -339,7 +344,7 @@ impl DerivaBuilder {
             slots: Arc::new(Slots::new(executor.width())),
             memory: Memory::new(memory),
             cache,
-            policies: self.policies,
+            policies,
             blobs,
             dag,
             functions,

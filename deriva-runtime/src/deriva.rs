@@ -222,9 +222,11 @@ impl Deriva {
         };
         match self.inner.blobs.get(output.addr).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                // The recipe can make it again.
-                self.inner.discard_damaged(&[output.addr]).await?;
-                Ok(None)
+                // The recipe can make it again; in memory, where the store may only be read.
+                match self.inner.discard_damaged(&[output.addr]).await {
+                    Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
+                    _ => Ok(None),
+                }
             }
             other => Ok(other?.map(|blob| (blob, output.cost))),
         }
@@ -236,6 +238,9 @@ impl Deriva {
     /// As [`Deriva::materialize`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
         let lease = self.inner.hold(vec![addr]);
+        if let Some(blob) = self.unkept(addr).await? {
+            return Ok(BlobReader::held(Arc::clone(&self.inner), blob, lease));
+        }
         let mut stat = only(self.materialize(addr).await?.results)?;
         // Reading any part makes the store verify the whole: damage shows before the first piece is
         // given out, while a recipe can still make the blob again.
@@ -258,6 +263,29 @@ impl Deriva {
             lease
         };
         Ok(BlobReader::new(Arc::clone(&self.inner), stat, lease))
+    }
+
+    /// What a recipe makes and a store that may only be read has not, or damaged: computed, and in memory alone.
+    async fn unkept(&self, addr: CAddr) -> Result<Option<Blob>> {
+        let inner = &self.inner;
+        if inner.blobs.capabilities().writable && inner.dag.capabilities().writable {
+            return Ok(None);
+        }
+        let Some(node) = inner.dag.get_one(addr).await? else {
+            return Ok(None);
+        };
+        if let Some(output) = node.output {
+            match inner
+                .blobs
+                .get_range(output.addr, ByteRange::new(0, 1))
+                .await
+            {
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                there => return there.map(|_| None),
+            }
+        }
+        only(self.materialize(addr).blobs().await?).map(Some)
     }
 
     /// Requests that the bytes of an address be available: `.await` it, after setting options.

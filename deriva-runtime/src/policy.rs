@@ -78,6 +78,14 @@ pub(crate) struct FunctionPolicy {
 }
 
 impl Policies {
+    /// For stores that may only be read.
+    pub(crate) fn keep_nothing(&mut self) {
+        self.results = StoreResults::None;
+        for own in self.of_functions.values_mut() {
+            own.results = None;
+        }
+    }
+
     pub(crate) fn results_of(&self, function: &FunctionId) -> StoreResults {
         let own = self.of_functions.get(function);
         own.and_then(|own| own.results).unwrap_or(self.results)

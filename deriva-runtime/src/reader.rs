@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
+use deriva_api::{Blob, BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
 
 use crate::inner::Inner;
 use crate::leases::Lease;
@@ -16,6 +16,7 @@ const PIECE: u64 = 1 << 20;
 pub struct BlobReader {
     inner: Arc<Inner>,
     stat: BlobStat,
+    held: Option<Bytes>,
     offset: u64,
     /// Keeps the blob from collection while it is read.
     _lease: Lease,
@@ -26,9 +27,17 @@ impl BlobReader {
         Self {
             inner,
             stat,
+            held: None,
             offset: 0,
             _lease: lease,
         }
+    }
+
+    /// Of a blob that is in no store.
+    pub(crate) fn held(inner: Arc<Inner>, blob: Blob, lease: Lease) -> Self {
+        let mut reader = Self::new(inner, blob.stat(), lease);
+        reader.held = Some(blob.into_bytes());
+        reader
     }
 
     /// Address and length of the bytes.
@@ -46,6 +55,11 @@ impl BlobReader {
             return Ok(None);
         }
         let range = ByteRange::new(self.offset, PIECE);
+        if let Some(held) = &self.held {
+            let within = range.within(self.stat.len);
+            self.offset = within.end;
+            return Ok(Some(held.slice(within.start as usize..within.end as usize)));
+        }
         let piece = self
             .inner
             .blobs

@@ -16,16 +16,62 @@ use super::noted;
 use crate::folder::at;
 
 const PREFIX: &str = "deriva-read-";
-const HINT: &str = "a database that may only be read is opened in a copy: make room for it, or name another folder \
-                    with TMPDIR";
+/// Locked while the copy is in use. A killed process leaves its copy, and the next one deletes it.
+const HELD: &str = "held";
+const MESSAGE: &str = "a database that may only be read is opened in a copy, and none can be made";
+const HINT: &str = "make room for it, or name another folder for temporary files with TMPDIR";
 
-/// Copies the database of a store, and the note beside it. The copy is deleted when it is dropped.
+/// A copy, deleted when it is dropped.
+#[derive(Debug)]
+pub(super) struct Copied {
+    dir: TempDir,
+    _held: File,
+}
+
+impl Copied {
+    /// Begins an empty one; those that nobody uses any more go first.
+    fn begin(room: &Path) -> io::Result<Self> {
+        sweep(room)?;
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(room)?;
+        // Never there without being locked.
+        let new = dir.path().join("new");
+        let held = File::create(&new)?;
+        held.try_lock()?;
+        fs::rename(new, dir.path().join(HELD))?;
+        Ok(Self { dir, _held: held })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Deletes copies that nobody uses any more. Those of other users stay.
+fn sweep(room: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(room)? {
+        let entry = entry?;
+        let left = || {
+            let held = File::open(entry.path().join(HELD)).ok()?;
+            held.try_lock().ok().map(|()| held)
+        };
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && left().is_some() {
+            // Where this fails it takes room.
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+    Ok(())
+}
+
+/// Copies the database of a store, and the note beside it.
 ///
 /// # Errors
 /// `Full` where the folder for temporary files has too little room; what the file system says.
-pub(super) fn copy<E: Engine>(store: &Path, scheme: &str) -> Result<TempDir> {
+pub(super) fn copy<E: Engine>(store: &Path, scheme: &str) -> Result<Copied> {
     let room = std::env::temp_dir();
-    let fails = |source| at(&room, Error::io(source)).hint(HINT);
+    let fails = |source| {
+        let source = Error::io(source);
+        at(&room, Error::new(source.kind(), MESSAGE).caused_by(source)).hint(HINT)
+    };
     let mut files = Vec::new();
     for name in [scheme, noted::FILE] {
         let found = list(store, Path::new(name), &mut files);
@@ -34,15 +80,13 @@ pub(super) fn copy<E: Engine>(store: &Path, scheme: &str) -> Result<TempDir> {
     let copied = |entry: &&Entry| !entry.is_linked::<E>();
     let needed: u64 = files.iter().filter(copied).map(|entry| entry.len).sum();
     let needed = needed + E::RESERVE.bytes;
+    let copy = Copied::begin(&room).map_err(fails)?;
     let free = rustix::fs::statvfs(&room).map_err(|source| fails(source.into()))?;
     let free = free.f_bavail.saturating_mul(free.f_frsize);
     if free < needed {
-        let message = "too little space is left for temporary files";
-        let full = at(&room, Error::new(ErrorKind::Full, message));
+        let full = at(&room, Error::new(ErrorKind::Full, MESSAGE));
         return Err(full.with("free", free).with("needed", needed).hint(HINT));
     }
-    let copy = tempfile::Builder::new().prefix(PREFIX).tempdir();
-    let copy = copy.map_err(fails)?;
     for entry in &files {
         let (from, to) = (store.join(&entry.path), copy.path().join(&entry.path));
         if entry.is_folder {
@@ -53,9 +97,9 @@ pub(super) fn copy<E: Engine>(store: &Path, scheme: &str) -> Result<TempDir> {
             // Not `fs::copy`: the copy has to be writable.
             let mut read = File::open(&from).map_err(|source| at(&from, Error::io(source)))?;
             let mut written = File::create(to).map_err(fails)?;
-            io::copy(&mut read, &mut written).map_err(|source| match Error::io(source) {
-                full if full.kind() == ErrorKind::Full => at(&room, full).hint(HINT),
-                other => at(&from, other),
+            io::copy(&mut read, &mut written).map_err(|source| match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => fails(source),
+                _ => at(&from, Error::io(source)),
             })?;
         }
     }

@@ -9,11 +9,10 @@ use deriva_api::{
     Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity,
 };
 use parking_lot::Mutex;
-use tempfile::TempDir;
 
 use super::commit::KvCommitter;
 use super::config::KvConfig;
-use super::copied;
+use super::copied::{self, Copied};
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
@@ -37,7 +36,7 @@ pub(crate) struct Core<E: Engine> {
     pub(super) shared: Arc<Shared<E>>,
     pub(super) config: KvConfig,
     /// Where the database lies, if the store may only be read.
-    _copy: Option<TempDir>,
+    _copy: Option<Copied>,
     folder: Folder,
     _slot: Slot<Core<E>>,
 }
@@ -79,7 +78,7 @@ impl<E: Engine> KvStore<E> {
                 Some(_) => Some(copied::copy::<E>(&path, config.scheme)?),
                 None => None,
             };
-            let base = copy.as_ref().map_or(path.as_path(), TempDir::path);
+            let base = copy.as_ref().map_or(path.as_path(), Copied::path);
             let opened = open_engine::<E>(&folder, base, &config).and_then(|(engine, counters)| {
                 let noted = Noted::open(base, counters.commits)?;
                 Ok((engine, counters, noted))
