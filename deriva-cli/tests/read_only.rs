@@ -182,9 +182,10 @@ fn who_may_only_read_a_store_reads_it() {
 #[test]
 fn damage_is_told_where_it_cannot_be_mended() {
     let bench = Bench::new();
-    bench.file("a", "text");
+    bench.file("a", "Text");
     let a = addr(&bench.ok(&["put", "a"]));
     let long = bench.line(&["recipe", "bytes.repeat/1", "-i", &a, "-p", "times:=20000"]);
+    let lower = bench.line(&["recipe", "text.lower/1", "-i", &long]);
     bench.ok(&["get", &long]);
     let shown = bench.json(&["show", &long, "--json"]);
     let output = shown["output"]["addr"].as_str().unwrap();
@@ -194,10 +195,12 @@ fn damage_is_told_where_it_cannot_be_mended() {
     );
     let reader = Reader::of(bench);
     let before = state(reader.bench.dir.path());
-    // What made it makes it again.
-    assert_eq!(reader.ok(&["get", &long]), "text".repeat(20_000));
-    let text = reader.fails(4, &["get", output]);
-    assert!(text.contains("do not hash"), "{text}");
+    for damaged in [long.as_str(), output] {
+        let text = reader.fails(4, &["get", damaged]);
+        assert!(text.contains("do not hash"), "{text}");
+    }
+    // As an input it is made again.
+    assert_eq!(reader.ok(&["get", &lower]), "text".repeat(20_000));
     let output = reader.run(&["scrub"]);
     assert_eq!(output.status.code(), Some(4), "{}", err(&output));
     let told = String::from_utf8(output.stdout).unwrap();

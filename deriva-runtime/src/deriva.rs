@@ -222,11 +222,9 @@ impl Deriva {
         };
         match self.inner.blobs.get(output.addr).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                // The recipe can make it again; in memory, where the store may only be read.
-                match self.inner.discard_damaged(&[output.addr]).await {
-                    Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
-                    _ => Ok(None),
-                }
+                // The recipe can make it again.
+                self.inner.discard_met(output.addr, error).await?;
+                Ok(None)
             }
             other => Ok(other?.map(|blob| (blob, output.cost))),
         }
@@ -251,7 +249,7 @@ impl Deriva {
             .await;
         match looked {
             Err(error) if error.kind() == ErrorKind::Corrupt && stat.addr != addr => {
-                self.inner.discard_damaged(&[stat.addr]).await?;
+                self.inner.discard_met(stat.addr, error).await?;
                 stat = only(self.materialize(addr).await?.results)?;
             }
             other => drop(other?),
@@ -265,7 +263,7 @@ impl Deriva {
         Ok(BlobReader::new(Arc::clone(&self.inner), stat, lease))
     }
 
-    /// What a recipe makes and a store that may only be read has not, or damaged: computed, and in memory alone.
+    /// What a recipe makes and a store that may only be read does not have: computed, and in memory alone.
     async fn unkept(&self, addr: CAddr) -> Result<Option<Blob>> {
         let inner = &self.inner;
         if inner.blobs.capabilities().writable && inner.dag.capabilities().writable {
@@ -274,16 +272,10 @@ impl Deriva {
         let Some(node) = inner.dag.get_one(addr).await? else {
             return Ok(None);
         };
-        if let Some(output) = node.output {
-            match inner
-                .blobs
-                .get_range(output.addr, ByteRange::new(0, 1))
-                .await
-            {
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => {}
-                there => return there.map(|_| None),
-            }
+        if let Some(output) = node.output
+            && let [Some(_)] = inner.blobs.stat(&[output.addr]).await?[..]
+        {
+            return Ok(None);
         }
         only(self.materialize(addr).blobs().await?).map(Some)
     }
