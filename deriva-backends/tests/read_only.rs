@@ -33,10 +33,15 @@ struct Medium {
 impl Medium {
     /// `None` where root may not mount.
     fn new() -> Option<Self> {
+        Self::of("256m")
+    }
+
+    fn of(size: &str) -> Option<Self> {
         let dir = TempDir::new().unwrap();
         let is_root = rustix::process::geteuid().is_root();
         let mounted = is_root && {
-            let args = ["-t", "tmpfs", "-o", "size=64m", "tmpfs"];
+            let size = format!("size={size}");
+            let args = ["-t", "tmpfs", "-o", &size, "tmpfs"];
             let mounted = Command::new("mount").args(args).arg(dir.path()).output();
             mounted.is_ok_and(|output| output.status.success())
         };
@@ -222,7 +227,10 @@ async fn in_another_process() {
     let Ok(uri) = std::env::var("DERIVA_TEST_HOLD") else {
         return;
     };
-    let held = open(&uri).await.unwrap();
+    let held = match open(&uri).await {
+        Ok(held) => held,
+        Err(error) => return println!("\n{}: {}", error.kind(), error.advice().unwrap()),
+    };
     match held.blobs.as_ref().unwrap().capabilities().writable {
         true => fill(&held).await,
         false => check(&held).await,
@@ -240,19 +248,31 @@ struct Other {
 
 impl Other {
     fn holds(uri: &str) -> Self {
+        Self::with_temp(uri, &std::env::temp_dir()).unwrap()
+    }
+
+    /// Answers with what it says where it cannot.
+    fn with_temp(uri: &str, temp: &Path) -> Result<Self, String> {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "in_another_process", "--nocapture"])
             .env("DERIVA_TEST_HOLD", uri)
+            .env("TMPDIR", temp)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "held"));
-        Self {
-            child,
-            _lines: lines,
+        let mut told = String::new();
+        for line in &mut lines {
+            let line = line.unwrap();
+            if line == "held" {
+                let _lines = lines;
+                return Ok(Self { child, _lines });
+            }
+            told += &line;
         }
+        child.wait().unwrap();
+        Err(told)
     }
 
     fn killed(mut self) {
@@ -362,4 +382,46 @@ async fn without_its_lock_file_a_store_is_read_where_nobody_can_write(#[case] ur
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
         assert!(error.message().contains("lock"), "{error:?}");
     }
+}
+
+#[rstest]
+#[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
+#[tokio::test]
+async fn a_copy_goes_with_its_reader_or_with_the_next(#[case] uri: &str) {
+    let Some(medium) = Medium::new() else { return };
+    let uri = within(&medium, uri);
+    Other::holds(&uri).ends();
+    medium.set_writable(false);
+    let temp = TempDir::new().unwrap();
+    let copies = || fs::read_dir(temp.path()).unwrap().count();
+    let first = Other::with_temp(&uri, temp.path()).unwrap();
+    let second = Other::with_temp(&uri, temp.path()).unwrap();
+    assert_eq!(copies(), 2);
+    first.killed();
+    assert_eq!(copies(), 2);
+    let third = Other::with_temp(&uri, temp.path()).unwrap();
+    assert_eq!(copies(), 2, "that of the killed one is gone");
+    second.ends();
+    third.ends();
+    assert_eq!(copies(), 0);
+}
+
+#[rstest]
+#[case("sled:PATH")]
+#[case("redb:PATH")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb:PATH"))]
+#[tokio::test]
+async fn too_little_room_for_a_copy_is_full(#[case] uri: &str) {
+    let Some(medium) = Medium::new() else { return };
+    let uri = within(&medium, uri);
+    Other::holds(&uri).ends();
+    medium.set_writable(false);
+    let Some(little) = Medium::of("1m").filter(|little| little.mounted) else {
+        return;
+    };
+    let told = Other::with_temp(&uri, little.path()).map(drop).unwrap_err();
+    assert!(told.contains("full: ") && told.contains("TMPDIR"), "{told}");
+    assert_eq!(fs::read_dir(little.path()).unwrap().count(), 0);
 }

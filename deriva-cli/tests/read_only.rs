@@ -26,7 +26,7 @@ impl Reader {
         fs::set_permissions(temp.path(), Permissions::from_mode(0o777)).unwrap();
         fs::copy(bench.command(&[]).get_program(), temp.path().join("deriva")).unwrap();
         let reader = Self { bench, temp };
-        reader.set_mode(|mode| mode & !0o222 | 0o444 | (mode & 0o100) / 0o100 * 0o111);
+        reader.set_mode(|mode| (mode & !0o222) | 0o444 | ((mode & 0o100) / 0o100 * 0o111));
         reader
     }
 
