@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deriva_api::{Error, ErrorKind, Result};
 
+use crate::reading::{self, Unwritable};
 use crate::unopened;
 
 /// Names the store's form; empty while the store is being created. A folder without it is nobody's,
@@ -22,14 +23,16 @@ const MARKER: &str = "deriva-store";
 /// What the marker is written as, before it gets its name.
 const NEW_MARKER: &str = "deriva-store.new";
 /// Locked while a process has the store open.
-pub(crate) const LOCK: &str = "lock";
+const LOCK: &str = "lock";
 
 /// A store's folder, held against other processes until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
     complete: AtomicBool,
-    _lock: File,
+    unwritable: Option<Unwritable>,
+    /// `None` where nobody could write one.
+    _lock: Option<File>,
 }
 
 /// Creates the folder where it is not there, checks that it is empty or holds a store in one of the
@@ -55,26 +58,27 @@ pub(crate) fn prepare(path: &Path, forms: &[&str]) -> Result<PathBuf> {
 }
 
 impl Folder {
-    /// Locks a prepared folder, and marks it as a store that is being created where it is none yet.
+    /// Locks a prepared folder, and marks it as a store that is being created where it is none yet. One that
+    /// may only be read is held for reading: see [`Folder::unwritable`].
     pub(crate) fn hold(path: &Path, forms: &[&str]) -> Result<Self> {
         let io = |source| at(path, Error::io(source));
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(LOCK))
-            .map_err(|source| unopened::lock_refused(path, source))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(path)),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        let lock = match options.open(path.join(LOCK)) {
+            Ok(lock) => lock,
+            Err(error) => match Unwritable::of(&error) {
+                Some(why) => return Self::hold_to_read(path, forms, why),
+                None => return Err(io(error).with("file", LOCK)),
+            },
+        };
+        taken(path, lock.try_lock())?;
         // Checked again: somebody may have made a store here before the lock was ours.
         let mark = check_owner(path, forms)?;
         let folder = Self {
             path: path.to_owned(),
             complete: AtomicBool::new(mark == Mark::Complete),
-            _lock: lock,
+            unwritable: None,
+            _lock: Some(lock),
         };
         // Whoever was here before may have ended with the names made, and not durable.
         match mark {
@@ -86,6 +90,47 @@ impl Folder {
             }
         }
         Ok(folder)
+    }
+
+    /// The same, where it may not be written: those who may are kept out, others who read are not. Nothing is
+    /// changed.
+    fn hold_to_read(path: &Path, forms: &[&str], why: Unwritable) -> Result<Self> {
+        let lock = match File::open(path.join(LOCK)) {
+            Ok(lock) => {
+                taken(path, lock.try_lock_shared())?;
+                Some(lock)
+            }
+            // Whoever writes begins with it, so on such a medium nobody does.
+            Err(missing)
+                if missing.kind() == io::ErrorKind::NotFound && why == Unwritable::Medium =>
+            {
+                None
+            }
+            Err(error) => {
+                let missing = "its file `lock`, which keeps others from writing, cannot be read";
+                return Err(reading::refused(path, why, missing).caused_by(error));
+            }
+        };
+        if check_owner(path, forms)? != Mark::Complete {
+            let missing = "no store was created here to the end";
+            return Err(reading::refused(path, why, missing));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            complete: AtomicBool::new(true),
+            unwritable: Some(why),
+            _lock: lock,
+        })
+    }
+
+    /// Why nothing may be changed below the folder, if so. Then the store was created to the end.
+    pub(crate) fn unwritable(&self) -> Option<Unwritable> {
+        self.unwritable
+    }
+
+    /// Fails with `Unsupported` where nothing may be changed.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.unwritable.map_or(Ok(()), |why| why.refuse(&self.path))
     }
 
     /// Whether the store was created to the end: what it holds must be there.
@@ -165,6 +210,15 @@ fn cannot_be_asked(error: &io::Error) -> bool {
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
     synced.map_err(|source| at(path, Error::io(source)))
+}
+
+/// What came of an attempt to lock.
+fn taken(path: &Path, attempt: Result<(), TryLockError>) -> Result<()> {
+    match attempt {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(locked(path)),
+        Err(TryLockError::Error(source)) => Err(at(path, Error::io(source)).with("file", LOCK)),
+    }
 }
 
 /// The error of a store that another process has open.

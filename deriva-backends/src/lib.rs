@@ -22,6 +22,7 @@ mod kv;
 pub mod memory;
 mod options;
 mod paging;
+mod reading;
 #[cfg(feature = "redb")]
 pub mod redb;
 #[cfg(feature = "rocksdb")]

@@ -1,11 +1,10 @@
 //! Folders that are not opened as they are named, and what to do instead.
 
-use std::io;
 use std::path::{Component, Path};
 
 use deriva_api::{Error, ErrorKind, Result};
 
-use crate::folder::{LOCK, at};
+use crate::folder::at;
 
 /// Refuses to begin a store in a folder that is called `~`: a shell does not expand what follows `sled:`.
 pub(crate) fn refuse_home(path: &Path) -> Result<()> {
@@ -19,26 +18,6 @@ pub(crate) fn refuse_home(path: &Path) -> Result<()> {
     let error = Error::new(ErrorKind::Invalid, message);
     let hint = "write `$HOME` in its place, or `./~` for a folder of that name";
     Err(at(path, error).hint(hint))
-}
-
-/// The lock cannot be taken. Every store writes when it is opened: the lock, and what puts a crash in order. So one that
-/// cannot be written cannot be opened either.
-pub(crate) fn lock_refused(path: &Path, source: io::Error) -> Error {
-    let message = match source.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "permission denied: a store is locked and put in order when it is opened"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "the file system is read-only, and a store is locked and put in order when it is opened"
-        }
-        _ => return at(path, Error::io(source)).with("file", LOCK),
-    };
-    at(
-        path,
-        Error::new(ErrorKind::Invalid, message).caused_by(source),
-    )
-    .with("file", LOCK)
-    .hint("change the permissions, or copy the folder to where you may write and open the copy")
 }
 
 #[cfg(test)]
@@ -55,22 +34,5 @@ mod tests {
         for path in ["x", "./~/x", "/~/x", "x/~", ".", ""] {
             assert!(refuse_home(Path::new(path)).is_ok(), "{path}");
         }
-    }
-
-    #[test]
-    fn what_cannot_be_written_says_what_to_do() {
-        for kind in [
-            io::ErrorKind::ReadOnlyFilesystem,
-            io::ErrorKind::PermissionDenied,
-        ] {
-            let error = lock_refused(Path::new("x"), kind.into());
-            assert_eq!(error.kind(), ErrorKind::Invalid);
-            assert!(
-                error.advice().unwrap().contains("open the copy"),
-                "{error:?}"
-            );
-        }
-        let other = lock_refused(Path::new("x"), io::ErrorKind::StorageFull.into());
-        assert_eq!(other.kind(), ErrorKind::Full);
     }
 }

@@ -206,8 +206,8 @@ impl DerivaBuilder {
         self
     }
 
-    /// Which results are written to the store. Default: all. Where a store may only be read none are, whatever is said
-    /// here.
+    /// Which results are written to the store. Default: all; none where a store may only be read, whatever is
+    /// said here.
     pub fn store_results(mut self, results: StoreResults) -> Self {
         self.policies.results = results;
         self
@@ -329,13 +329,13 @@ impl DerivaBuilder {
         let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
         let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");
         let (bare_dag, dag) = opened.dag.zip(dag).ok_or_else(no_dag)?;
+        let memory = self.memory.unwrap_or_else(default_limit);
+        let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
+        let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
         let mut policies = self.policies;
         if !(blobs.capabilities().writable && dag.capabilities().writable) {
             policies.keep_nothing();
         }
-        let memory = self.memory.unwrap_or_else(default_limit);
-        let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
-        let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
         let graph = OpenStore::of_graph(&bare_dag);
         let contents = OpenStore::of_blobs(&bare_blobs);
         let view = View::new(&cache, &blobs, &dag, &contents);

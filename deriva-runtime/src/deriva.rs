@@ -224,7 +224,7 @@ impl Deriva {
         match self.inner.blobs.get(output.addr).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // The recipe can make it again.
-                self.inner.discard_damaged(&[output.addr]).await?;
+                self.inner.discard_met(output.addr, error).await?;
                 Ok(None)
             }
             other => Ok(other?.map(|blob| (blob, output.cost))),
@@ -247,7 +247,7 @@ impl Deriva {
             .await;
         match looked {
             Err(error) if error.kind() == ErrorKind::Corrupt && stat.addr != addr => {
-                self.inner.discard_damaged(&[stat.addr]).await?;
+                self.inner.discard_met(stat.addr, error).await?;
                 (stat, held) = self.made(addr).await?;
             }
             // What is in hand is read only where the store lacks it: it is in memory, all of it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, CAddr, Clock, DagStore, ErrorKind, Executor, Result};
+use deriva_api::{BlobStore, CAddr, Clock, DagStore, Error, ErrorKind, Executor, Result};
 
 use crate::cache::{BlobCache, Epoch};
 use crate::costs::Costs;
@@ -97,6 +97,15 @@ impl Inner {
     /// Waits for the writes that have been let through the gate.
     pub(crate) async fn drain_writes(&self) {
         drop(self.gate.write().await);
+    }
+
+    /// Removes a blob whose damage a read met, so that its recipe makes it again. Where it may only be read, the
+    /// damage is the answer.
+    pub(crate) async fn discard_met(&self, addr: CAddr, damage: Error) -> Result<()> {
+        match self.discard_damaged(&[addr]).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Err(damage),
+            discarded => discarded,
+        }
     }
 
     /// Removes blobs that are damaged, so that putting them again stores them: a damaged copy would be

@@ -81,8 +81,8 @@ impl Policies {
     /// For stores that may only be read.
     pub(crate) fn keep_nothing(&mut self) {
         self.results = StoreResults::None;
-        for function in self.of_functions.values_mut() {
-            function.results = None;
+        for own in self.of_functions.values_mut() {
+            own.results = None;
         }
     }
 

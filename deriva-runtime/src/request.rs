@@ -259,7 +259,7 @@ async fn stored(inner: &Inner, addr: CAddr, content: CAddr) -> Result<Blob> {
         Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
         Err(error) if content == addr => Err(name_needs(inner, addr, error).await),
         Err(error) => {
-            inner.discard_damaged(&[content]).await?;
+            inner.discard_met(content, error.clone()).await?;
             Err(error)
         }
     }

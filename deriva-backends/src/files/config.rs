@@ -30,12 +30,12 @@ impl FilesConfig {
         self
     }
 
-    /// Opens the store.
+    /// Opens the store; for reading, where it may not be written.
     ///
     /// # Errors
     /// [`deriva_api::ErrorKind::Locked`] while another process has it open, `Conflict` when this
     /// process has it open with other settings, `Invalid` when the path is no folder, holds
-    /// something else, or may not be written.
+    /// something else, or may not be written and holds no store that was created to the end.
     pub async fn open(self) -> Result<OpenedStore> {
         super::store::open(self).await
     }

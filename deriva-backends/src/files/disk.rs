@@ -33,8 +33,9 @@ const CHECKED: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Disk {
     root: PathBuf,
-    /// Held open: the system tells a file system's lost writes to whoever has had it open since.
-    folder: File,
+    /// Held open: the system tells a file system's lost writes to whoever has had it open since. `None` where
+    /// nothing is written.
+    folder: Option<File>,
     durability: Durability,
     checked: Cache<CAddr, Identity>,
     doubt: Doubt,
@@ -79,7 +80,18 @@ impl Disk {
         sync_folder(root)?;
         Ok(Self {
             root: root.to_owned(),
-            folder: File::open(root).map_err(io)?,
+            folder: Some(File::open(root).map_err(io)?),
+            durability,
+            checked: Cache::new(CHECKED),
+            doubt: Doubt::open(root)?,
+        })
+    }
+
+    /// Opens the folder, which need not be there, to read what is in it. Nothing else may be asked for.
+    pub(crate) fn open_to_read(root: &Path, durability: Durability) -> Result<Self> {
+        Ok(Self {
+            root: root.to_owned(),
+            folder: None,
             durability,
             checked: Cache::new(CHECKED),
             doubt: Doubt::open(root)?,
@@ -209,7 +221,10 @@ impl Disk {
 
     /// Makes everything written so far durable, whatever the durability.
     pub(crate) fn sync_all(&self) -> Result<()> {
-        let synced = rustix::fs::syncfs(&self.folder);
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let synced = rustix::fs::syncfs(folder);
         synced.map_err(|source| at(&self.root, Error::io(source.into())))
     }
 

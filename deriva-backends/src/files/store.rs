@@ -35,7 +35,7 @@ struct Inner {
     disk: Arc<Disk>,
     usage: Mutex<Usage>,
     durability: Durability,
-    _folder: Folder,
+    folder: Folder,
     _slot: Slot<Inner>,
 }
 
@@ -46,13 +46,17 @@ pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
         let inner = HANDLES.open(&canonical, |slot| {
             let folder = Folder::hold(&canonical, &[SCHEME_FILES])?;
             failpoint!(OPEN_MARKED);
-            let disk = Arc::new(Disk::open(&canonical, config.durability)?);
+            let writable = folder.unwritable().is_none();
+            let disk = Arc::new(match writable {
+                true => Disk::open(&canonical, config.durability)?,
+                false => Disk::open_to_read(&canonical, config.durability)?,
+            });
             folder.complete(SCHEME_FILES)?;
             Ok(Arc::new(Inner {
-                usage: Mutex::new(Usage::open(&canonical, &disk)?),
+                usage: Mutex::new(Usage::open(&canonical, &disk, writable)?),
                 disk,
                 durability: config.durability,
-                _folder: folder,
+                folder,
                 _slot: slot,
             }))
         })?;
@@ -128,6 +132,20 @@ impl FileStore {
         let done = blocking::unblock(move || work(&inner)).await;
         done.map_err(|error| error.with("store", self))
     }
+
+    /// The same, for what changes files.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.check_writable()?;
+        self.run(work).await
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        let checked = self.inner.folder.check_writable();
+        checked.map_err(|error| error.with("store", self))
+    }
 }
 
 #[async_trait]
@@ -139,14 +157,16 @@ impl BlobStore for FileStore {
             Durability::Buffered => DurabilityClass::ProcessCrash,
         })
         .identity(StoreIdentity::of(&self.inner))
+        .writable(self.inner.folder.unwritable().is_none())
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
         let blobs = blobs.to_vec();
-        self.run(move |inner| inner.put(&blobs)).await
+        self.change(move |inner| inner.put(&blobs)).await
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
+        self.check_writable()?;
         Ok(Box::new(Writer {
             spool: Spool::new(self.inner.disk.clone()),
             store: self.clone(),
@@ -183,7 +203,7 @@ impl BlobStore for FileStore {
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
         let addrs = addrs.to_vec();
-        self.run(move |inner| inner.remove(&addrs)).await
+        self.change(move |inner| inner.remove(&addrs)).await
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
@@ -246,7 +266,7 @@ impl BlobWriter for Writer {
             Spooled::File(staged) => {
                 let stat = staged.stat;
                 check_expected(expect, stat)?;
-                store.run(move |inner| inner.place(vec![staged])).await?;
+                store.change(move |inner| inner.place(vec![staged])).await?;
                 stat
             }
         };

@@ -19,10 +19,11 @@ pub(super) struct Usage {
     now: BlobUsage,
     folder: PathBuf,
     on_disk: bool,
+    writable: bool,
 }
 
 impl Usage {
-    pub(super) fn open(folder: &Path, disk: &Disk) -> Result<Self> {
+    pub(super) fn open(folder: &Path, disk: &Disk, writable: bool) -> Result<Self> {
         let saved = fs::read_to_string(folder.join(FILE)).ok();
         let saved = saved.as_deref().and_then(parse);
         let now = match saved {
@@ -33,6 +34,7 @@ impl Usage {
             now,
             folder: folder.to_owned(),
             on_disk: saved.is_some(),
+            writable,
         })
     }
 
@@ -66,9 +68,12 @@ impl Usage {
 
 impl Drop for Usage {
     fn drop(&mut self) {
+        if self.on_disk || !self.writable {
+            return;
+        }
         // Where this fails the next opening counts.
         let text = text(self.now);
-        if !self.on_disk && fs::write(self.folder.join(FILE), text).is_err() {
+        if fs::write(self.folder.join(FILE), text).is_err() {
             fs::remove_file(self.folder.join(FILE)).ok();
         }
     }

@@ -30,6 +30,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        self.check_writable()?;
         let threshold = self.core.config.blob_threshold;
         let large = |blob: &&Blob| blob.len() >= threshold;
         let (large, small): (Vec<&Blob>, Vec<&Blob>) = blobs.iter().partition(large);
@@ -54,6 +55,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
+        self.check_writable()?;
         Ok(Box::new(Writer {
             spool: Spool::new(self.core.shared.disk.clone()),
             store: self.clone(),

@@ -145,13 +145,15 @@ macro_rules! kv_config {
                 self
             }
 
-            /// Opens the store: a blob store and a DAG store in one.
+            /// Opens the store: a blob store and a DAG store in one. Where it may not be written it is opened for
+            /// reading, in a temporary copy of the database.
             ///
             /// # Errors
             /// [`ErrorKind`](deriva_api::ErrorKind)`::Locked` while another process has it open,
             /// `Conflict` when this process has it open with other settings, `Unsupported` when a newer
-            /// deriva wrote it, `Invalid` when the path is no folder, holds something else or may not be
-            /// written, or a setting is out of range, `Corrupt` when the database is damaged.
+            /// deriva wrote it, `Invalid` when the path is no folder, holds something else, or may not be
+            /// written and holds no store that was created to the end, or a setting is out of range,
+            /// `Corrupt` when the database is damaged, `Full` when there is no room for a copy.
             pub async fn open(self) -> deriva_api::Result<deriva_api::OpenedStore> {
                 self.kv.check()?;
                 $crate::kv::KvStore::<$Engine>::open(&super::HANDLES, self.kv).await

@@ -37,6 +37,12 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
     /// apply larger batches too.)
     const MAX_COMMIT: usize = usize::MAX;
 
+    /// Whether a file of this name in the engine's folder is never written again, so that a copy of the
+    /// database may link to it.
+    fn is_final(_name: &str) -> bool {
+        false
+    }
+
     /// Opens the database, or creates it where the place is new; `cache` bytes of memory, about.
     fn open(place: &Place, cache: u64) -> Result<Self>;
 

@@ -13,6 +13,7 @@
 //! | `read` | where reads run |
 //! | `caught` | panics of a database as errors |
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
+//! | `copied` | a copy of a database that may only be read |
 //! | `space` | stops writes before the disk is full |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
@@ -20,6 +21,7 @@ mod blobs;
 mod caught;
 mod commit;
 mod config;
+mod copied;
 mod dag;
 mod edges;
 mod engine;

@@ -15,7 +15,7 @@ use deriva_api::{Error, ErrorKind, Result};
 use super::layout;
 use crate::folder::at;
 
-const FILE: &str = "commits";
+pub(super) const FILE: &str = "commits";
 
 #[derive(Debug)]
 pub(super) struct Noted {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::commit::KvCommitter;
 use super::config::KvConfig;
+use super::copied::{self, Copied};
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
@@ -35,7 +36,9 @@ pub(crate) struct Core<E: Engine> {
     pub(super) commit: GroupCommit<KvCommitter<E>>,
     pub(super) shared: Arc<Shared<E>>,
     pub(super) config: KvConfig,
-    _folder: Folder,
+    /// Where the database lies, if the store may only be read.
+    _copy: Option<Copied>,
+    folder: Folder,
     _slot: Slot<Core<E>>,
 }
 
@@ -71,9 +74,25 @@ impl<E: Engine> KvStore<E> {
         let core = handles.open(&path, |slot| {
             let folder = Folder::hold(&path, E::FORMS)?;
             failpoint!(OPEN_MARKED);
-            let (engine, counters) = open_engine::<E>(&folder, &path, &config)?;
-            let noted = Noted::open(&path, counters.commits)?;
-            let disk = Disk::open(&path.join("files"), config.durability)?;
+            // Every database writes when it is opened.
+            let copy = match folder.unwritable() {
+                Some(_) => Some(copied::copy::<E>(&path, config.limits.scheme)?),
+                None => None,
+            };
+            let base = copy.as_ref().map_or(path.as_path(), Copied::path);
+            let opened = open_engine::<E>(&folder, base, &config).and_then(|(engine, counters)| {
+                let noted = Noted::open(base, counters.commits)?;
+                Ok((engine, counters, noted))
+            });
+            let (engine, counters, noted) = opened.map_err(|error| match copy {
+                Some(_) => error.with("copy_of", path.display()),
+                None => error,
+            })?;
+            let files = path.join("files");
+            let disk = match copy {
+                Some(_) => Disk::open_to_read(&files, config.durability)?,
+                None => Disk::open(&files, config.durability)?,
+            };
             failpoint!(OPEN_FORMATTED);
             folder.complete(engine.form())?;
             let shared = Arc::new(Shared {
@@ -88,7 +107,8 @@ impl<E: Engine> KvStore<E> {
                 commit: GroupCommit::start("deriva-commit", committer)?,
                 shared,
                 config: config.clone(),
-                _folder: folder,
+                _copy: copy,
+                folder,
                 _slot: slot,
             }))
         })?;
@@ -97,8 +117,17 @@ impl<E: Engine> KvStore<E> {
     }
 
     pub(super) async fn write(&self, op: Op) -> Result<Answer> {
+        if !matches!(op, Op::Flush) {
+            self.check_writable()?;
+        }
         let answer = self.core.commit.submit(op).await;
         answer.map_err(|error| self.tell(error))
+    }
+
+    /// Also to be asked before files are staged for a write.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        let checked = self.core.folder.check_writable();
+        checked.map_err(|error| self.tell(error))
     }
 
     /// Reads up to `rows` rows where the policy wants it.
@@ -128,6 +157,7 @@ impl<E: Engine> KvStore<E> {
             Durability::Buffered => E::APPLIED,
         })
         .identity(StoreIdentity::of(&self.core))
+        .writable(self.core.folder.unwritable().is_none())
     }
 
     pub(super) fn tell(&self, error: Error) -> Error {

@@ -39,6 +39,11 @@ impl Engine for RocksDbEngine {
         amplification: 3,
     };
 
+    /// Tables are written once.
+    fn is_final(name: &str) -> bool {
+        name.ends_with(".sst")
+    }
+
     fn open(place: &Place, cache: u64) -> Result<Self> {
         let folder = place.folder.clone();
         let create = place.is_new;

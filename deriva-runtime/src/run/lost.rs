@@ -39,11 +39,12 @@ impl Run {
             }
         }
         match self.inner.discard_damaged(&damaged).await {
-            Ok(()) => {
+            // What may only be read stays as it is, and is made in memory.
+            Err(error) if error.kind() != ErrorKind::Unsupported => self.fail(node, error),
+            _ => {
                 self.distrust(gone.into_iter().chain(damaged));
                 self.replan = true;
             }
-            Err(error) => self.fail(node, error),
         }
     }
 }

@@ -46,14 +46,22 @@ impl Work<'_> {
             let made = makers.remove(&blob).unwrap_or_default();
             let what = "no recipe makes this blob";
             let mut failed = Some(Error::new(ErrorKind::Corrupt, what).hint("put it again"));
-            if !made.is_empty() {
-                self.request.deriva.inner.discard_damaged(&[blob]).await?;
-            }
-            for recipe in &made {
-                failed = self.make(*recipe).await.err();
-                if failed.is_none() {
-                    break;
+            let discarded = match made.is_empty() {
+                true => Ok(()),
+                false => self.request.deriva.inner.discard_damaged(&[blob]).await,
+            };
+            match discarded {
+                Ok(()) => {
+                    for recipe in &made {
+                        failed = self.make(*recipe).await.err();
+                        if failed.is_none() {
+                            break;
+                        }
+                    }
                 }
+                // A store that may only be read is not healed.
+                Err(error) if error.kind() == ErrorKind::Unsupported => failed = Some(error),
+                Err(error) => return Err(error),
             }
             if let Some(error) = failed {
                 self.unhealed(blob, FindingKind::Blob, &error, &made)
