@@ -31,7 +31,9 @@ pub use fixture::UriFixture;
 /// # Errors
 /// What parsing and the store say.
 pub async fn open(uri: &str) -> Result<OpenedStore> {
-    deriva_backends::registry().open(&uri.parse()?).await
+    let mut registry = deriva_backends::registry();
+    deriva_runtime::layers::register(&mut registry)?;
+    registry.open(&uri.parse()?).await
 }
 
 /// `did you mean .. ? ` with the known name that is most like `given`, or nothing where none is like it.

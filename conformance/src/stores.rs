@@ -106,18 +106,10 @@ impl Store {
     /// # Errors
     /// What the stores say.
     pub async fn open(&self, folder: &Path) -> Result<OpenedStore> {
-        let mut halves = Vec::new();
-        for uri in self.uris_in(folder) {
-            halves.push(crate::open(&uri).await?);
-        }
-        let mut halves = halves.into_iter();
-        match (halves.next(), halves.next()) {
-            (Some(dag), Some(blobs)) => Ok(OpenedStore {
-                blobs: blobs.blobs,
-                dag: dag.dag,
-            }),
-            (Some(both), None) => Ok(both),
-            (None, _) => Err(Error::new(ErrorKind::Unsupported, "a mutant has no URI")),
+        match self.uris_in(folder).as_slice() {
+            [dag, blobs] => crate::open(&format!("split(blobs={blobs}, dag={dag})")).await,
+            [both] => crate::open(both).await,
+            _ => Err(Error::new(ErrorKind::Unsupported, "a mutant has no URI")),
         }
     }
 

@@ -21,12 +21,11 @@ use crate::putting::damaged;
 #[derive(Debug)]
 pub(super) struct TieredBlobs {
     fast: Arc<Fast>,
-    slow: Arc<dyn BlobStore>,
     max_blob: u64,
     settings: Settings,
 }
 
-/// The fast store, and all that is known of the copies in it.
+/// The fast store, what it copies, and all that is known of the copies in it.
 #[derive(Debug)]
 struct Fast {
     store: Arc<dyn BlobStore>,
@@ -46,7 +45,7 @@ impl TieredBlobs {
     ) -> Self {
         let fast = Fast {
             store: fast,
-            slow: Arc::clone(&slow),
+            slow,
             fence: Fence::default(),
             held: Held::new(layer.capacity),
             counted: OnceCell::new(),
@@ -54,7 +53,6 @@ impl TieredBlobs {
         };
         Self {
             fast: Arc::new(fast),
-            slow,
             max_blob: layer.max_blob,
             settings: layer.settings(),
         }
@@ -67,7 +65,7 @@ impl TieredBlobs {
 
     async fn get_slow(&self, addr: CAddr) -> Result<Option<Blob>> {
         let ticket = self.fast.fence.ticket();
-        let blob = self.slow.get(addr).await?;
+        let blob = self.fast.slow.get(addr).await?;
         self.fill(ticket, blob.iter()).await;
         Ok(blob)
     }
@@ -204,7 +202,7 @@ impl Fast {
 #[deny(clippy::missing_trait_methods)]
 impl BlobStore for TieredBlobs {
     fn capabilities(&self) -> Capabilities {
-        self.slow.capabilities()
+        self.fast.slow.capabilities()
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
@@ -212,13 +210,13 @@ impl BlobStore for TieredBlobs {
         let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
         self.fast.make_way(&addrs).await?;
         let ticket = self.fast.fence.ticket();
-        self.slow.put(blobs).await?;
+        self.fast.slow.put(blobs).await?;
         self.fill(ticket, blobs.iter()).await;
         Ok(())
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
-        let writer = self.slow.writer(expect).await?;
+        let writer = self.fast.slow.writer(expect).await?;
         let too_long = expect.is_some_and(|expect| expect.len > self.max_blob);
         let copy = match too_long {
             true => None,
@@ -250,7 +248,7 @@ impl BlobStore for TieredBlobs {
         let copies = self.fast.get_many(addrs).await;
         let slow = async |missing: Vec<CAddr>| {
             let ticket = self.fast.fence.ticket();
-            let blobs = self.slow.get_many(&missing).await?;
+            let blobs = self.fast.slow.get_many(&missing).await?;
             self.fill(ticket, blobs.iter().flatten()).await;
             Ok(blobs)
         };
@@ -264,9 +262,9 @@ impl BlobStore for TieredBlobs {
         }
         // A range that begins behind the limit is of a blob too long, or empty: nothing to look up.
         if range.offset >= self.max_blob {
-            return self.slow.get_range(addr, range).await;
+            return self.fast.slow.get_range(addr, range).await;
         }
-        match self.slow.stat(&[addr]).await?.first() {
+        match self.fast.slow.stat(&[addr]).await?.first() {
             Some(Some(stat)) if stat.len <= self.max_blob => {
                 let blob = self.get_slow(addr).await?;
                 Ok(blob.map(|blob| {
@@ -276,12 +274,12 @@ impl BlobStore for TieredBlobs {
                 }))
             }
             Some(None) => Ok(None),
-            _ => self.slow.get_range(addr, range).await,
+            _ => self.fast.slow.get_range(addr, range).await,
         }
     }
 
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
-        self.slow.stat(addrs).await
+        self.fast.slow.stat(addrs).await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
@@ -289,15 +287,15 @@ impl BlobStore for TieredBlobs {
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
-        self.slow.list(after)
+        self.fast.slow.list(after)
     }
 
     async fn usage(&self) -> Result<Option<BlobUsage>> {
-        self.slow.usage().await
+        self.fast.slow.usage().await
     }
 
     async fn flush(&self) -> Result<()> {
-        self.slow.flush().await
+        self.fast.slow.flush().await
     }
 }
 
@@ -307,7 +305,7 @@ impl fmt::Display for TieredBlobs {
         write!(
             f,
             "tiered(fast={}, slow={}{settings})",
-            self.fast.store, self.slow
+            self.fast.store, self.fast.slow
         )
     }
 }
