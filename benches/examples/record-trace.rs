@@ -15,7 +15,7 @@ fn main() -> Result<()> {
         return Err(
             Error::new(ErrorKind::Invalid, "five arguments are needed").hint(
                 "record-trace DERIVA-COMMAND REPOSITORY COMMITS PASSES FILE: runs the command over \
-                 so many of the repository's last commits, PASSES times, and writes the trace to FILE",
+                 as many of the repository's last commits, PASSES times, and writes the trace to FILE",
             ),
         );
     };

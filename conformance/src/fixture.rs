@@ -26,7 +26,7 @@ pub struct UriFixture {
 }
 
 impl UriFixture {
-    /// A store of `scheme` with `options` behind it (`?durability=buffered`, or empty), without layers.
+    /// A store of `scheme` with `options` after it (`?durability=buffered`, or empty), without layers.
     ///
     /// # Panics
     /// When there is no such store, or no folder can be made.

@@ -9,8 +9,8 @@ use deriva_api::{
     Bytes, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Recipe, Result, Weight,
 };
 
-use crate::call::guarded;
 use crate::inner::Inner;
+use crate::invoke::guarded;
 
 /// Whether the recipes of a function can be computed.
 pub(crate) enum Able {

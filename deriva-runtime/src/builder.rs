@@ -356,7 +356,7 @@ impl DerivaBuilder {
             nested: Arc::clone(&graph.nested),
             gate: Gate::new(&graph, &contents),
             leases: graph.leases.clone(),
-            sightings: Arc::default(),
+            unreachable_since: Arc::default(),
             invalidations: Arc::clone(&graph.invalidations),
             graph,
             contents,

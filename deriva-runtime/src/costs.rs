@@ -143,12 +143,12 @@ impl Costs {
         }
     }
 
-    /// Takes in a look-up of so many recorded outputs in one call to the store.
+    /// Takes in a look-up of N recorded outputs in one call to the store.
     pub(crate) fn observe_lookup(&self, items: u64, took: Duration) {
         self.0.lock().lookup.take_in(items, took.as_nanos() as f64);
     }
 
-    /// Takes in a commit of so many rows.
+    /// Takes in a commit of N rows.
     pub(crate) fn observe_write(&self, items: u64, took: Duration) {
         self.0.lock().write.take_in(items, took.as_nanos() as f64);
     }

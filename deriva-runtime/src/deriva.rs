@@ -11,13 +11,13 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::call::check;
 use crate::digest::state_digest;
 use crate::event::Materialized;
 use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
-use crate::needs::name_needs;
+use crate::invoke::check;
+use crate::needed_by::name_needs;
 use crate::planted::{Fault, hidden, planted};
 use crate::reader::BlobReader;
 use crate::recipe_builder::RecipeBuilder;
@@ -236,7 +236,7 @@ impl Deriva {
     /// # Errors
     /// As [`Deriva::materialize`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
-        let lease = self.inner.hold(vec![addr]);
+        let lease = self.inner.grant(vec![addr]);
         let (mut stat, mut held) = self.made(addr).await?;
         // Reading any part makes the store verify the whole: damage shows before the first piece is
         // given out, while a recipe can still make the blob again.
@@ -254,7 +254,7 @@ impl Deriva {
             Ok(Some(_)) => held = None,
             other => drop(other?),
         }
-        lease.note([stat.addr]);
+        lease.extend([stat.addr]);
         let lease = if planted(Fault::a_reader_leases_nothing) {
             self.lease()
         } else {

@@ -12,7 +12,7 @@ use crate::why::Reason;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The plan is made: so many recipes to compute, so many recorded outputs to reuse. Comes again
+    /// The plan is made: how many recipes to compute, how many recorded outputs to reuse. Comes again
     /// when a lost blob, a cancelled request or an invalidation forces a new plan.
     Planned {
         /// Recipes to be computed by this request.

@@ -8,10 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
 use serde::{Serialize, Serializer};
 
+use crate::carried::Carried;
 use crate::forecast::{Forecast, forecast};
 use crate::inner::Inner;
-use crate::known::Known;
-use crate::survey::{Found, survey};
+use crate::lookup::{Found, look_up};
 
 /// How many addresses one look-up asks for.
 const BATCH: usize = 2048;
@@ -122,7 +122,7 @@ pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanat
         let batch = addrs[next..addrs.len().min(next + BATCH)].to_vec();
         next += batch.len();
         let began = inner.clock.now();
-        let found = survey(&*inner.dag, &*inner.blobs, &batch, &Known::default()).await?;
+        let found = look_up(&*inner.dag, &*inner.blobs, &batch, &Carried::default()).await?;
         let took = inner.clock.now().saturating_sub(began);
         inner.costs.observe_lookup(batch.len() as u64, took);
         for (addr, found) in batch.into_iter().zip(found.found()) {

@@ -21,7 +21,7 @@ pub struct InUse {
     pub spools: u64,
     /// Permissions to add, or to take away.
     pub permits: u64,
-    /// Bytes of the memory budget that requests hold, as far as they have settled their accounts.
+    /// Bytes of the memory budget that requests hold, as far as their accounts have shared it.
     pub memory: u64,
     /// Bytes of the memory cache that are pinned.
     pub pinned: u64,

@@ -9,15 +9,15 @@ use crate::costs::Costs;
 use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
 use crate::in_use::Tallies;
-use crate::invalidations::{Invalidations, Moment};
+use crate::invalidations::{Invalidations, Revision};
 use crate::leases::Leases;
 use crate::memory::Memory;
 use crate::nesting::NestedWaits;
 use crate::open_stores::{Gate, OpenStore};
 use crate::planted::{Fault, planted};
 use crate::policy::Policies;
-use crate::sightings::Sightings;
 use crate::slots::Slots;
+use crate::unreachable_since::UnreachableSince;
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -40,7 +40,7 @@ pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) leases: Leases,
     /// What earlier collections through this handle saw, by its clock; the one that runs holds it.
-    pub(crate) sightings: Arc<tokio::sync::Mutex<Sightings>>,
+    pub(crate) unreachable_since: Arc<tokio::sync::Mutex<UnreachableSince>>,
     pub(crate) invalidations: Arc<Invalidations>,
     pub(crate) cache: Arc<BlobCache>,
     pub(crate) memory: Memory,
@@ -55,7 +55,7 @@ pub(crate) struct Inner {
 /// When a search in the stores began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Search {
-    since: Moment,
+    since: Revision,
     epoch: Epoch,
 }
 
@@ -64,12 +64,12 @@ impl Inner {
     /// and are abandoned: who waits for them may have asked later.
     pub(crate) fn land_unrecorded(
         &self,
-        since: Moment,
+        since: Revision,
         landings: impl IntoIterator<Item = (CAddr, Landing)>,
     ) {
-        self.invalidations.with_moved(since, |moved| {
-            let moved = moved && !planted(Fault::hands_on_what_was_forgotten);
-            let how = |landing| if moved { Landing::Abandoned } else { landing };
+        self.invalidations.with_changed(since, |changed| {
+            let changed = changed && !planted(Fault::hands_on_what_was_forgotten);
+            let how = |landing| if changed { Landing::Abandoned } else { landing };
             self.flights.land(landings, how);
         });
     }
@@ -89,8 +89,8 @@ impl Inner {
         search: Search,
         keep: impl FnOnce(&Arc<BlobCache>, Epoch) -> T,
     ) -> Option<T> {
-        self.invalidations.with_moved(search.since, |moved| {
-            (!moved).then(|| keep(&self.cache, search.epoch))
+        self.invalidations.with_changed(search.since, |changed| {
+            (!changed).then(|| keep(&self.cache, search.epoch))
         })
     }
 

@@ -35,7 +35,7 @@ const BATCH: usize = 512;
 
 /// A point in the sequence of invalidations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
+pub(crate) struct Revision(u64);
 
 /// All invalidations that somebody may still have to know of.
 #[derive(Debug, Default)]
@@ -47,11 +47,11 @@ pub(crate) struct Invalidations {
 #[derive(Debug, Default)]
 struct State {
     /// Counts ends of invalidations.
-    moment: u64,
+    revision: u64,
     /// Counts beginnings.
     begun: u64,
     entries: BTreeMap<u64, Entry>,
-    /// How many watches began at a moment.
+    /// How many watches began at a revision.
     watches: BTreeMap<u64, usize>,
 }
 
@@ -68,8 +68,8 @@ impl Entry {
 }
 
 impl State {
-    fn moved(&self, since: Moment) -> bool {
-        self.moment != since.0 || self.entries.values().any(|entry| entry.ended.is_none())
+    fn changed_since(&self, since: Revision) -> bool {
+        self.revision != since.0 || self.entries.values().any(|entry| entry.ended.is_none())
     }
 
     fn prune(&mut self) {
@@ -83,9 +83,9 @@ impl State {
 }
 
 impl Invalidations {
-    /// The moment now.
-    pub(crate) fn now(&self) -> Moment {
-        Moment(self.state.read().moment)
+    /// The revision now.
+    pub(crate) fn now(&self) -> Revision {
+        Revision(self.state.read().revision)
     }
 
     /// How many watches there are, and how many invalidations are held.
@@ -109,14 +109,14 @@ impl Invalidations {
     }
 
     /// Does something while no invalidation can begin or end, told whether anything may have been forgotten
-    /// since a moment.
-    pub(crate) fn with_moved<T>(&self, since: Moment, act: impl FnOnce(bool) -> T) -> T {
+    /// since a revision.
+    pub(crate) fn with_changed<T>(&self, since: Revision, act: impl FnOnce(bool) -> T) -> T {
         let state = self.state.read();
-        act(state.moved(since))
+        act(state.changed_since(since))
     }
 
     /// Waits for the end of the invalidations that are under way now.
-    pub(crate) async fn settled(&self) {
+    pub(crate) async fn all_ended(&self) {
         let before = self.state.read().begun;
         loop {
             let ended = self.ended.notified();
@@ -139,8 +139,8 @@ pub(crate) struct Invalidation<'a> {
 impl Drop for Invalidation<'_> {
     fn drop(&mut self) {
         let mut state = self.all.state.write();
-        state.moment += 1;
-        let now = state.moment;
+        state.revision += 1;
+        let now = state.revision;
         if let Some(entry) = state.entries.get_mut(&self.id) {
             entry.ended = Some(now);
         }
@@ -154,24 +154,24 @@ impl Drop for Invalidation<'_> {
 #[derive(Debug)]
 pub(crate) struct Watch {
     inner: Arc<Inner>,
-    since: Moment,
+    since: Revision,
     refused: AtomicBool,
 }
 
 impl Watch {
     pub(crate) fn new(inner: &Arc<Inner>) -> Arc<Self> {
         let mut state = inner.invalidations.state.write();
-        let since = state.moment;
+        let since = state.revision;
         *state.watches.entry(since).or_default() += 1;
         Arc::new(Self {
             inner: Arc::clone(inner),
-            since: Moment(since),
+            since: Revision(since),
             refused: AtomicBool::new(false),
         })
     }
 
     /// When the watch began.
-    pub(crate) fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> Revision {
         self.since
     }
 
@@ -189,7 +189,13 @@ impl Watch {
         if self.refused.load(Ordering::Acquire) {
             return Ok(true);
         }
-        if !self.inner.invalidations.state.read().moved(self.since) {
+        if !self
+            .inner
+            .invalidations
+            .state
+            .read()
+            .changed_since(self.since)
+        {
             return Ok(false);
         }
         let refused = strict || self.relies_on_barred(records, also).await?;
@@ -227,10 +233,15 @@ impl Watch {
     }
 
     /// Refuses whatever the request would still record, where anything was forgotten since; tells whether.
-    pub(crate) fn refuse_if_moved(&self) -> bool {
-        let moved = self.inner.invalidations.state.read().moved(self.since);
-        self.refused.fetch_or(moved, Ordering::AcqRel);
-        moved
+    pub(crate) fn refuse_if_changed(&self) -> bool {
+        let changed = self
+            .inner
+            .invalidations
+            .state
+            .read()
+            .changed_since(self.since);
+        self.refused.fetch_or(changed, Ordering::AcqRel);
+        changed
     }
 
     /// Whether a batch of this request was refused.
@@ -316,11 +327,11 @@ mod tests {
     async fn a_request_that_refuses_on_its_own_does_so_only_where_something_was_forgotten() {
         let inner = inner().await;
         let early = Watch::new(&inner);
-        assert!(!early.refuse_if_moved() && !early.is_refused());
+        assert!(!early.refuse_if_changed() && !early.is_refused());
         drop(inner.invalidations.begin(&barring(&[addr(1)])));
         let late = Watch::new(&inner);
-        assert!(!late.refuse_if_moved() && !late.is_refused());
-        assert!(early.refuse_if_moved() && early.is_refused());
+        assert!(!late.refuse_if_changed() && !late.is_refused());
+        assert!(early.refuse_if_changed() && early.is_refused());
         assert!(early.refuses(&[record(2)], &[], false).await.unwrap());
     }
 
@@ -364,12 +375,12 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_the_end_waits_for_those_under_way_and_no_later_ones() {
         let inner = inner().await;
-        assert!(inner.invalidations.settled().now_or_never().is_some());
+        assert!(inner.invalidations.all_ended().now_or_never().is_some());
         let first = inner.invalidations.begin(&barring(&[]));
-        let mut settled = std::pin::pin!(inner.invalidations.settled());
-        assert!(settled.as_mut().now_or_never().is_none());
+        let mut ended = std::pin::pin!(inner.invalidations.all_ended());
+        assert!(ended.as_mut().now_or_never().is_none());
         let _second = inner.invalidations.begin(&barring(&[]));
         drop(first);
-        settled.await;
+        ended.await;
     }
 }

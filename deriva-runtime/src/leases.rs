@@ -39,20 +39,20 @@ impl Lease {
 
     /// Protects several addresses.
     pub async fn protect_many(&self, addrs: impl IntoIterator<Item = CAddr>) {
-        self.note(addrs);
+        self.extend(addrs);
         drop(self.gate.read().await);
     }
 
     /// As [`Lease::protect_many`], but what a collection is taking away at this moment may be among it:
     /// for those who hold the gate, or look again before they rely on it.
-    pub(crate) fn note(&self, addrs: impl IntoIterator<Item = CAddr>) {
+    pub(crate) fn extend(&self, addrs: impl IntoIterator<Item = CAddr>) {
         let mut state = self.leases.0.lock();
         let State { held, journal, .. } = &mut *state;
         let Some(held) = held.get_mut(&self.id) else {
             return;
         };
         for addr in addrs {
-            if held.noted.insert(addr) {
+            if held.added.insert(addr) {
                 journal.extend(&[addr]);
             }
         }
@@ -92,7 +92,7 @@ impl Deriva {
     /// # }
     /// ```
     pub fn lease(&self) -> Lease {
-        self.inner.hold(Vec::new())
+        self.inner.grant(Vec::new())
     }
 }
 
@@ -103,21 +103,21 @@ pub(crate) struct Adding<'a> {
 }
 
 impl Inner {
-    /// Begins a lease on `addrs` for somebody who looks at the stores behind the gate only.
-    pub(crate) fn hold(&self, addrs: Vec<CAddr>) -> Lease {
-        self.leases.hold(addrs, &self.gate)
+    /// Begins a lease on `addrs` for somebody who looks at the stores only after passing the gate.
+    pub(crate) fn grant(&self, addrs: Vec<CAddr>) -> Lease {
+        self.leases.grant(addrs, &self.gate)
     }
 
     /// Begins a lease on `addrs`: what is there when this returns stays there.
     pub(crate) async fn lease(&self, addrs: Vec<CAddr>) -> Lease {
-        let lease = self.hold(addrs);
+        let lease = self.grant(addrs);
         drop(self.gate.read().await);
         lease
     }
 
     /// Passes the gate to add, or to name in what is added, `addrs`. Whoever takes away next keeps them.
     pub(crate) async fn adding(&self, addrs: Vec<CAddr>) -> Adding<'_> {
-        let lease = self.hold(addrs);
+        let lease = self.grant(addrs);
         Adding {
             _lease: lease,
             _together: self.gate.read().await,
@@ -140,7 +140,7 @@ struct State {
 struct Held {
     /// What the lease began with, as it was given.
     given: Vec<CAddr>,
-    noted: HashSet<CAddr, BuildAddrHasher>,
+    added: HashSet<CAddr, BuildAddrHasher>,
 }
 
 /// What was leased since the collection looked last; nothing is noted while none runs.
@@ -158,20 +158,20 @@ impl Journaled {
 impl State {
     fn begin_journal(&mut self) {
         let held = self.held.values();
-        let leased = held.flat_map(|held| held.given.iter().chain(&held.noted));
+        let leased = held.flat_map(|held| held.given.iter().chain(&held.added));
         self.journal.0 = Some(leased.copied().collect());
     }
 }
 
 impl Leases {
-    fn hold(&self, addrs: Vec<CAddr>, gate: &Gate) -> Lease {
+    fn grant(&self, addrs: Vec<CAddr>, gate: &Gate) -> Lease {
         let mut state = self.0.lock();
         let id = state.next;
         state.next += 1;
         state.journal.extend(&addrs);
         let held = Held {
             given: addrs,
-            noted: HashSet::default(),
+            added: HashSet::default(),
         };
         state.held.insert(id, held);
         Lease {
@@ -246,14 +246,14 @@ mod tests {
     #[test]
     fn a_collection_begins_with_what_is_leased_and_hears_of_what_is_leased_later() {
         let (leases, gate) = (Leases::default(), gate());
-        let before = leases.hold(vec![addr(1)], &gate);
-        before.note([addr(2)]);
-        drop(leases.hold(vec![addr(3)], &gate));
+        let before = leases.grant(vec![addr(1)], &gate);
+        before.extend([addr(2)]);
+        drop(leases.grant(vec![addr(3)], &gate));
         let journal = leases.journal();
         assert_eq!(sorted(journal.drain()), sorted(vec![addr(1), addr(2)]));
         assert_eq!(journal.drain(), []);
-        drop(leases.hold(vec![addr(4)], &gate));
-        before.note([addr(5), addr(5)]);
+        drop(leases.grant(vec![addr(4)], &gate));
+        before.extend([addr(5), addr(5)]);
         assert_eq!(journal.drain(), [addr(4), addr(5)]);
         drop(journal);
         assert!(leases.0.lock().journal.0.is_none());
@@ -263,7 +263,7 @@ mod tests {
     async fn protecting_waits_for_what_is_being_taken_away() {
         use futures::FutureExt;
         let (leases, gate) = (Leases::default(), gate());
-        let lease = leases.hold(Vec::new(), &gate);
+        let lease = leases.grant(Vec::new(), &gate);
         let journal = leases.journal();
         let alone = gate.write().await;
         assert!(lease.protect(addr(1)).now_or_never().is_none());

@@ -19,9 +19,10 @@
 //! both together.
 
 mod able;
+mod address_index;
 mod builder;
 pub mod cache;
-mod call;
+mod carried;
 mod claimant;
 mod collect;
 mod costs;
@@ -36,17 +37,17 @@ mod forecast;
 mod forget;
 pub mod functions;
 mod in_use;
-mod index;
 mod inner;
 #[cfg(test)]
 mod interleavings;
 mod invalidate;
 mod invalidations;
-mod known;
+mod invoke;
 pub mod layers;
 mod leases;
+mod lookup;
 mod memory;
-mod needs;
+mod needed_by;
 mod nesting;
 mod open_stores;
 mod plan;
@@ -61,12 +62,11 @@ mod run;
 pub mod schedule;
 mod scrub;
 mod settings;
-mod sightings;
 mod slots;
 mod stages;
-mod survey;
 mod sync;
 mod timeline;
+mod unreachable_since;
 mod why;
 
 pub use builder::{DerivaBuilder, StoreSource};
@@ -84,7 +84,7 @@ pub use functions::FunctionRegistry;
 pub use in_use::InUse;
 pub use invalidate::{Invalidate, Invalidated};
 pub use leases::Lease;
-pub use needs::Needs;
+pub use needed_by::NeededBy;
 pub use policy::{Cutoff, StoreResults};
 pub use reader::BlobReader;
 pub use recipe_builder::RecipeBuilder;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::inner::Inner;
 use crate::planted::{Fault, planted};
 
-/// How far an account may be off before it is settled: a node of a few bytes touches nothing shared.
+/// Bytes by which an account may differ from what the budget knows of it: so that a node of a few bytes touches
+/// no shared counter.
 const SLACK: i64 = 64 << 10;
 
 /// The budget.
@@ -41,7 +42,7 @@ impl Memory {
 pub(crate) struct Account {
     inner: Arc<Inner>,
     held: u64,
-    unsettled: i64,
+    unshared: i64,
 }
 
 impl Account {
@@ -49,7 +50,7 @@ impl Account {
         Self {
             inner: Arc::clone(inner),
             held: 0,
-            unsettled: 0,
+            unshared: 0,
         }
     }
 
@@ -74,7 +75,7 @@ impl Account {
 
     /// Bytes by which the budget is exceeded with `more` bytes. The cache has yielded before.
     pub(crate) fn excess(&mut self, more: u64) -> u64 {
-        self.settle();
+        self.share();
         let (memory, cache) = (&self.inner.memory, &self.inner.cache);
         let wanted = memory.held() + more;
         let excess = |cached: u64| (wanted + cached).saturating_sub(memory.limit);
@@ -88,15 +89,15 @@ impl Account {
     }
 
     fn change(&mut self, by: i64) {
-        self.unsettled += by;
-        if self.unsettled.abs() >= SLACK {
-            self.settle();
+        self.unshared += by;
+        if self.unshared.abs() >= SLACK {
+            self.share();
         }
     }
 
-    fn settle(&mut self) {
+    fn share(&mut self) {
         let held = &self.inner.memory.held;
-        match std::mem::take(&mut self.unsettled) {
+        match std::mem::take(&mut self.unshared) {
             more @ 1.. => held.fetch_add(more as u64, Ordering::Relaxed),
             0 => 0,
             less => held.fetch_sub(less.unsigned_abs(), Ordering::Relaxed),
@@ -108,10 +109,10 @@ impl Drop for Account {
     fn drop(&mut self) {
         let held = std::mem::take(&mut self.held);
         if planted(Fault::keeps_the_bytes_of_accounts) {
-            return self.settle();
+            return self.share();
         }
-        self.unsettled -= held as i64;
-        self.settle();
+        self.unshared -= held as i64;
+        self.share();
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Nesting(Arc<[CAddr]>, Option<i32>);
 
 thread_local! {
     /// Of the function that runs on this thread.
-    static AROUND: RefCell<Option<Nesting>> = const { RefCell::new(None) };
+    static INSIDE: RefCell<Option<Nesting>> = const { RefCell::new(None) };
 }
 
 tokio::task_local! {
@@ -41,7 +41,7 @@ tokio::task_local! {
 impl Nesting {
     /// That of a request which is made here, now.
     pub(crate) fn here() -> Self {
-        AROUND.with_borrow(|around| around.clone().unwrap_or_default())
+        INSIDE.with_borrow(|inside| inside.clone().unwrap_or_default())
     }
 
     /// Whether a function asked for this.
@@ -65,7 +65,7 @@ impl Nesting {
     }
 
     /// Lets the steps that `work` executes know this nesting.
-    pub(crate) async fn around<F: Future>(self, work: F) -> F::Output {
+    pub(crate) async fn scope<F: Future>(self, work: F) -> F::Output {
         REQUEST.scope(self, work).await
     }
 
@@ -83,10 +83,10 @@ impl Nesting {
             .hint("name what a function needs as an input of its recipe"));
         }
         let inside = Self(self.0.iter().copied().chain([addr]).collect(), self.1);
-        let before = AROUND.replace(Some(inside));
+        let before = INSIDE.replace(Some(inside));
         // Functions that panic are caught inside `call`.
         let result = call();
-        AROUND.set(before);
+        INSIDE.set(before);
         result
     }
 
@@ -102,7 +102,7 @@ impl Nesting {
         claimant: &Arc<Claimant>,
         joined: Vec<CAddr>,
     ) -> Result<Waiting> {
-        // Noted first: of two that wait for each other, one sees the other.
+        // State first: of two that wait for each other, one sees the other.
         let waiting = inner.nested.add(inner, self, claimant, &joined);
         self.check(inner, joined).await?;
         Ok(waiting)
@@ -143,10 +143,10 @@ impl Nesting {
 
 /// What nested requests wait for, of all requests.
 #[derive(Debug, Default)]
-pub(crate) struct NestedWaits(Mutex<Noted>);
+pub(crate) struct NestedWaits(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Noted {
+struct State {
     next: u64,
     waits: BTreeMap<u64, Wait>,
     /// The priorities that are lent to recipes whose functions run.
@@ -175,43 +175,43 @@ impl NestedWaits {
         claimant: &Arc<Claimant>,
         joined: &[CAddr],
     ) -> Waiting {
-        let mut noted = self.0.lock();
-        let id = noted.next;
-        noted.next += 1;
+        let mut state = self.0.lock();
+        let id = state.next;
+        state.next += 1;
         let wait = Wait {
             nesting: nesting.clone(),
             claimant: Arc::clone(claimant),
             joined: joined.to_vec(),
         };
-        noted.waits.insert(id, wait);
+        state.waits.insert(id, wait);
         Waiting {
             inner: Arc::clone(inner),
             id,
         }
     }
 
-    /// How many waits are noted.
+    /// How many waits are state.
     pub(crate) fn in_use(&self) -> u64 {
         self.0.lock().waits.len() as u64
     }
 
     /// What the functions of these recipes have asked for and not been given.
     fn asked_by(&self, recipes: &[CAddr]) -> Vec<CAddr> {
-        let noted = self.0.lock();
+        let state = self.0.lock();
         let asks = |nesting: &Nesting| nesting.0.iter().any(|addr| recipes.contains(addr));
-        let waits = noted.waits.values().filter(|wait| asks(&wait.nesting));
+        let waits = state.waits.values().filter(|wait| asks(&wait.nesting));
         waits.flat_map(|wait| &wait.joined).copied().collect()
     }
 
     /// Lends this priority, or none any more, to a recipe whose function runs: to what it asks for, that is.
     pub(crate) fn lend(&self, recipe: CAddr, priority: Option<i32>) {
-        let mut noted = self.0.lock();
+        let mut state = self.0.lock();
         let before = match priority {
-            Some(priority) => noted.lent.insert(recipe, priority),
-            None => noted.lent.remove(&recipe),
+            Some(priority) => state.lent.insert(recipe, priority),
+            None => state.lent.remove(&recipe),
         };
         if before != priority {
-            let waits = noted.waits.values();
+            let waits = state.waits.values();
             for wait in waits.filter(|wait| wait.nesting.0.contains(&recipe)) {
                 wait.claimant.tell(recipe);
             }
@@ -223,11 +223,11 @@ impl NestedWaits {
         if !nesting.is_nested() {
             return None;
         }
-        let noted = self.0.lock();
+        let state = self.0.lock();
         nesting
             .0
             .iter()
-            .filter_map(|recipe| noted.lent.get(recipe))
+            .filter_map(|recipe| state.lent.get(recipe))
             .max()
             .copied()
     }

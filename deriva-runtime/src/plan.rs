@@ -18,10 +18,10 @@ use std::sync::Arc;
 use deriva_api::{AddrTable, BlobStat, CAddr, ComputeFunction, Error, Output, Recipe, Result};
 
 use crate::able::Able;
+use crate::carried::Carried;
 use crate::claimant::Claimant;
 use crate::flights::Joined;
 use crate::inner::Inner;
-use crate::known::Known;
 
 use error::Unable;
 pub(crate) use frontier::Claims;
@@ -204,7 +204,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Room for so many recipes more.
+    /// Room for N recipes more.
     pub(crate) fn more(mut self, recipes: usize) -> Self {
         self.recipes += recipes;
         self.least += recipes;
@@ -225,7 +225,7 @@ pub(crate) async fn plan(
     inner: &Arc<Inner>,
     claimant: &Arc<Claimant>,
     targets: &[CAddr],
-    known: &Known,
+    carried: &Carried,
     room: Room,
 ) -> Result<Planned> {
     let mut planner = Planner {
@@ -251,7 +251,7 @@ pub(crate) async fn plan(
             return Ok(Planned::TooMany(planner.plan.addrs.split_off(next)));
         }
         let end = planner.plan.len().min(next + BATCH);
-        planner.expand(inner, next..end, known).await?;
+        planner.expand(inner, next..end, carried).await?;
         next = end;
         tokio::task::consume_budget().await;
     }
@@ -306,8 +306,8 @@ impl Planner {
     /// The function of a recipe. Graphs have few functions and long runs of the same one.
     fn function(&mut self, inner: &Inner, recipe: &Recipe) -> Option<u32> {
         let same = |function: &Arc<dyn ComputeFunction>| recipe.applies(function.id());
-        if let Some(known) = self.plan.functions.iter().rposition(same) {
-            return Some(known as u32);
+        if let Some(at) = self.plan.functions.iter().rposition(same) {
+            return Some(at as u32);
         }
         match inner.able(recipe) {
             Able::Yes(function) => self.plan.functions.push(function),

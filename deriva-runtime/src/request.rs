@@ -16,7 +16,7 @@ use crate::claimant::Urgency;
 use crate::deriva::only;
 use crate::event::{Event, Materialized};
 use crate::inner::Inner;
-use crate::needs::name_needs;
+use crate::needed_by::name_needs;
 use crate::nesting::Nesting;
 use crate::planted::{Fault, planted};
 use crate::policy::{Cutoff, StoreResults};
@@ -216,7 +216,7 @@ impl Materialize {
             true => Vec::new(),
             false => self.targets.clone(),
         };
-        let _lease = self.inner.hold(leased);
+        let _lease = self.inner.grant(leased);
         // What is damaged shows when it is read; then it is removed, and made again.
         let again = Self {
             inner: Arc::clone(&self.inner),

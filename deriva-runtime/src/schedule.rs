@@ -171,7 +171,7 @@ pub fn critical_path(graph: Graph<'_>, priorities: &[u64]) -> Vec<u32> {
     path
 }
 
-/// The time that the graph takes on so many workers, when a worker that is free always takes the next
+/// The time that the graph takes on `workers` workers, when a worker that is free always takes the next
 /// ready node. `costs` has one entry for each node; no worker is taken for one.
 #[must_use]
 pub fn simulate(graph: Graph<'_>, costs: &[u64], order: Order<'_>, workers: usize) -> u64 {
@@ -225,7 +225,7 @@ pub fn simulate(graph: Graph<'_>, costs: &[u64], order: Order<'_>, workers: usiz
     }
 }
 
-/// The time below which no order can run the graph on so many workers: the longest path, or the work
+/// The time below which no order can run the graph on `workers` workers: the longest path, or the work
 /// divided evenly, whichever is longer.
 #[must_use]
 pub fn lower_bound(graph: Graph<'_>, costs: &[u64], workers: usize) -> u64 {

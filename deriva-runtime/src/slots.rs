@@ -1,6 +1,6 @@
 //! Slots of the executor, shared fairly by all requests.
 //!
-//! The executor has room for so many steps. A request says how many steps it could start now and at what level;
+//! The executor has room for N steps. A request says how many steps it could start now and at what level;
 //! a slot that becomes free goes to the request of the highest level, among those to the one with the fewest
 //! slots, among those to the one that waits longest.
 //!

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 use futures::TryStreamExt;
 
+use crate::carried::Carried;
 use crate::claimant::Claimant;
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
-use crate::invalidations::{Moment, Watch};
-use crate::known::Known;
+use crate::invalidations::{Revision, Watch};
 use crate::leases::Lease;
 use crate::nesting::Waiting;
 use crate::plan::{BATCH, NodeId, Plan, Planned, Room, plan};
@@ -44,9 +44,9 @@ struct Stages {
     stages: Vec<Stage>,
     /// What earlier stages of this request made: to find it is no reuse.
     ours: HashSet<CAddr, BuildAddrHasher>,
-    known: Known,
+    carried: Carried,
     /// When the last plan began to watch for invalidations.
-    watched: Option<Moment>,
+    watched: Option<Revision>,
     summary: Summary,
     /// Plans of this stage so far, and how many of them lost blobs forced.
     plans: usize,
@@ -86,7 +86,7 @@ pub(crate) async fn materialize(
         options,
         stages: vec![Stage::new(targets)],
         ours: HashSet::default(),
-        known: Known::default(),
+        carried: Carried::default(),
         watched: None,
         summary: Summary::default(),
         plans: 0,
@@ -105,10 +105,10 @@ impl Stages {
         let watch = Watch::new(&self.inner);
         // What is carried over may have been made from what was forgotten since.
         if let Some(before) = self.watched.replace(watch.since()) {
-            let known = &mut self.known;
+            let carried = &mut self.carried;
             let keeps = planted(Fault::carries_over_what_was_forgotten);
-            let drop_if = |moved: bool| (moved && !keeps).then(|| known.drop_results());
-            self.inner.invalidations.with_moved(before, drop_if);
+            let drop_if = |changed: bool| (changed && !keeps).then(|| carried.drop_results());
+            self.inner.invalidations.with_changed(before, drop_if);
         }
         let room = room(&self.inner);
         let Some(Stage { targets, deferred }) = self.stages.last_mut() else {
@@ -116,8 +116,8 @@ impl Stages {
         };
         let planning = self.inner.clock.now();
         let more = *deferred * 2 * BATCH;
-        let (known, claimant) = (&self.known, &self.claimant);
-        let planned = plan(&self.inner, claimant, targets, known, room.more(more));
+        let (carried, claimant) = (&self.carried, &self.claimant);
+        let planned = plan(&self.inner, claimant, targets, carried, room.more(more));
         let (plan, claims) = match planned.await? {
             Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
@@ -139,19 +139,19 @@ impl Stages {
         let roots = self.roots_in(&plan).await?;
         let is_stage = self.stages.len() > 1;
         let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
-        let known = std::mem::take(&mut self.known);
+        let carried = std::mem::take(&mut self.carried);
         let guards = Guards {
             lease: Arc::clone(&self.lease),
             watch: Arc::clone(&watch),
             claimant: Arc::clone(&self.claimant),
         };
-        let mut run = Run::new(inner, options, plan, known, roots, is_stage, guards);
+        let mut run = Run::new(inner, options, plan, carried, roots, is_stage, guards);
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;
         let lost = run.lost;
         self.summary.add(&run.summary);
-        self.known = std::mem::take(&mut run.known);
+        self.carried = std::mem::take(&mut run.carried);
         drop(run);
         match end? {
             End::Finished(results) if !is_stage => {
@@ -169,11 +169,11 @@ impl Stages {
                 let done = self.stages.pop().map(|stage| stage.targets);
                 self.ours.extend(done.into_iter().flatten());
                 (self.plans, self.lost_rounds) = (0, 0);
-                self.known.distrusted.clear();
+                self.carried.distrusted.clear();
             }
             End::Replan => {
                 if watch.is_refused() {
-                    self.inner.invalidations.settled().await;
+                    self.inner.invalidations.all_ended().await;
                 }
                 self.plans += 1;
                 self.lost_rounds += usize::from(lost);

@@ -5,9 +5,9 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use crate::Deriva;
+use crate::carried::Carried;
 use crate::diff::Diff;
-use crate::known::Known;
-use crate::survey::{Found, survey};
+use crate::lookup::{Found, look_up};
 
 /// Dependents that are asked for a sign that there once was an output.
 const DEPENDENTS: usize = 256;
@@ -85,7 +85,7 @@ impl Deriva {
     /// What the stores say.
     pub async fn why(&self, addr: CAddr, previous: Option<CAddr>) -> Result<Why> {
         let inner = &self.inner;
-        let found = survey(&*inner.dag, &*inner.blobs, &[addr], &Known::default()).await?;
+        let found = look_up(&*inner.dag, &*inner.blobs, &[addr], &Carried::default()).await?;
         let standing = match found.found().next() {
             Some(Found::Leaf(_)) => Standing::Blob,
             Some(Found::Present(..)) => Standing::Present,

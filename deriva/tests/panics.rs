@@ -18,7 +18,7 @@ use futures::FutureExt;
 /// Far longer than anything here takes.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Panics when it is dropped, with a payload that does the same, so many times.
+/// Panics when it is dropped, with a payload that does the same, N times.
 #[derive(Debug)]
 struct Evil(u32);
 

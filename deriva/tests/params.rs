@@ -19,7 +19,7 @@ async fn memory(bytes: u64) -> Deriva {
         .unwrap()
 }
 
-/// A recipe that has a list of so many nulls for its one param, as an older version would have made it.
+/// A recipe that has a list of N nulls for its one param, as an older version would have made it.
 fn nulls(function: &str, count: usize) -> Recipe {
     let head = [b"\x85\x01\x65".as_slice(), function.as_bytes()].concat();
     let count = u32::try_from(count).unwrap();

@@ -56,7 +56,7 @@ impl Log {
             .count()
     }
 
-    /// Waits until so many ran, or run.
+    /// Waits until N ran, or run.
     async fn reach(&self, count: usize) {
         while self.0.0.lock().0.len() < count {
             tokio::task::yield_now().await;
@@ -229,7 +229,7 @@ async fn equals_share() {
 const CROWD: usize = 2000;
 
 /// What a test of the waits for a claim has: all slots taken by a step that stays; a request of priority -10 that
-/// has claimed `wanted`, behind steps of its own; and a crowd of priority 0.
+/// has claimed `wanted`, after steps of its own; and a crowd of priority 0.
 struct Inversion {
     works: Works,
     wanted: CAddr,

@@ -218,7 +218,7 @@ async fn a_cursor_continues_where_a_limit_ended_and_nothing_is_missed() {
             (total.recipes, total.corrupt, total.healed),
             (300, damaged, damaged)
         );
-        // A blob that was healed behind the cursor is read again.
+        // A blob that was healed after the cursor is read again.
         assert!(
             (450..=450 + damaged).contains(&total.blobs),
             "{}",

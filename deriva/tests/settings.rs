@@ -327,7 +327,7 @@ async fn of_a_timeout_where_there_is_something_to_wait_for() {
     }
 }
 
-/// Calls that fail in passing are made again as often as was said, whatever the delays are.
+/// Calls with a transient failure are made again as often as was said, whatever the delays are.
 #[tokio::test]
 async fn of_a_retry_where_there_is_something_to_repeat() {
     let delays = [Duration::ZERO, Duration::from_nanos(1), Duration::MAX];

@@ -10,7 +10,7 @@ const KEYS: u64 = 10_000;
 /// The exponent of the Zipf distributions.
 const SKEW: f64 = 0.8;
 
-/// Traces of so many requests each.
+/// Traces of N requests each.
 pub(crate) fn all(requests: usize) -> [Trace; 3] {
     let zipf = |random: &mut SplitMix64, cdf: &[f64]| {
         let total = cdf.last().copied().unwrap_or_default();

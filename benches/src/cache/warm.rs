@@ -30,7 +30,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
         quick.insert(blob.addr(), blob);
     }
     let addrs: Arc<[CAddr]> = addrs.into();
-    // Each of so many threads asks for one blob in `apart`, the others for the rest.
+    // Each of N threads asks for one blob in `apart`, the others for the rest.
     let ours = |threads, apart| {
         gets_by(&runtime, threads, |thread| {
             let (deriva, addrs) = (deriva.clone(), Arc::clone(&addrs));
@@ -91,7 +91,7 @@ fn picks(thread: u64, apart: u64) -> impl FnMut() -> usize {
     move || (random.below(BLOBS / apart) * apart + thread % apart) as usize
 }
 
-/// Runs a task on each of so many threads, and measures until the last is done.
+/// Runs a task on each of N threads, and measures until the last is done.
 fn gets_by<F>(
     runtime: &tokio::runtime::Runtime,
     threads: u64,

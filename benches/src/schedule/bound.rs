@@ -6,18 +6,18 @@ use deriva::runtime::schedule::{Graph, priorities};
 /// Thresholds that are tried of each kind.
 const STEPS: usize = 64;
 
-/// A node with what must run before and behind it.
+/// A node with what must run before and after it.
 #[derive(Clone, Copy)]
 struct Node {
     before: u64,
-    behind: u64,
+    after: u64,
     cost: u64,
 }
 
-/// The sum of the bounds of the sections between *barriers*: nodes that all others are before or behind, at
+/// The sum of the bounds of the sections between *barriers*: nodes that all others are before or after, at
 /// which nothing else runs. Costs must not be 0.
 pub(super) fn tighter(graph: Graph<'_>, costs: &[u64], workers: usize) -> u64 {
-    let behind = minus(priorities(graph, costs), costs);
+    let after = minus(priorities(graph, costs), costs);
     let before = minus(from_the_beginning(graph, costs), costs);
     // Along each edge the way from the beginning grows, so this is an order in which inputs come first.
     let mut order: Vec<usize> = (0..costs.len()).collect();
@@ -27,12 +27,12 @@ pub(super) fn tighter(graph: Graph<'_>, costs: &[u64], workers: usize) -> u64 {
         let begin = before[section[0]];
         let nodes = section.iter().map(|node| Node {
             before: before[*node] - begin,
-            behind: behind[*node],
+            after: after[*node],
             cost: costs[*node],
         });
         let mut nodes: Vec<Node> = nodes.collect();
-        let rest = nodes.iter().map(|node| node.behind).min().unwrap_or(0);
-        nodes.iter_mut().for_each(|node| node.behind -= rest);
+        let rest = nodes.iter().map(|node| node.after).min().unwrap_or(0);
+        nodes.iter_mut().for_each(|node| node.after -= rest);
         sum += section_bound(nodes, workers);
     }
     sum
@@ -44,7 +44,7 @@ fn sections<'a>(graph: Graph<'_>, order: &'a [usize]) -> Vec<&'a [usize]> {
     for (at, node) in order.iter().enumerate() {
         place[*node] = at;
     }
-    // An edge over a place, an end before it, or a beginning behind it, and it is no barrier.
+    // An edge over a place, an end before it, or a beginning after it, and it is no barrier.
     let mut over = vec![0i64; order.len() + 1];
     let mut is_begin = vec![true; order.len()];
     let mut first_end = order.len();
@@ -75,16 +75,16 @@ fn sections<'a>(graph: Graph<'_>, order: &'a [usize]) -> Vec<&'a [usize]> {
     sections
 }
 
-/// The best bound over sets of nodes that all have at least so much before them and behind them: the set is
-/// run between these two, by so many workers, one of whom runs at least its share of the nodes.
+/// The best bound over sets of nodes that all have at least so much before them and after them: the set is
+/// run between these two, by N workers, one of whom runs at least its share of the nodes.
 fn section_bound(mut nodes: Vec<Node>, workers: usize) -> u64 {
     // By cost, so that any subset in this order begins with its cheapest.
     nodes.sort_unstable_by_key(|node| node.cost);
     let mut best = 0;
     for head in thresholds(nodes.iter().map(|node| node.before)) {
-        for tail in thresholds(nodes.iter().map(|node| node.behind)) {
+        for tail in thresholds(nodes.iter().map(|node| node.after)) {
             let inside = nodes.iter();
-            let inside = inside.filter(|node| node.before >= head && node.behind >= tail);
+            let inside = inside.filter(|node| node.before >= head && node.after >= tail);
             let set: Vec<u64> = inside.map(|node| node.cost).collect();
             let Some(largest) = set.last() else {
                 continue;

@@ -17,7 +17,7 @@ use super::outputs::{read_output, write_output};
 use super::store::{Store, answers, dawdle, pause};
 
 impl Store {
-    /// Addresses, behind `after`.
+    /// Addresses, after `after`.
     fn list_of(&self, disk: &Disk, mut found: Vec<CAddr>, after: Option<CAddr>) -> Vec<CAddr> {
         if self.broken(Break::lists_recipes_by_insertion) {
             let place = |addr: &CAddr| disk.inserted.iter().position(|inserted| inserted == addr);
@@ -375,8 +375,8 @@ impl DagStore for Store {
             None => disk.scan(ROOTS, &[], None).map(root).collect(),
         };
         if !self.broken(Break::lists_roots_from_the_start) {
-            let behind = |name: &str| after.is_none_or(|after| name > after);
-            roots.retain(|root| root.as_ref().map_or(true, |(name, _)| behind(name)));
+            let after = |name: &str| after.is_none_or(|after| name > after);
+            roots.retain(|root| root.as_ref().map_or(true, |(name, _)| after(name)));
         }
         if self.broken(Break::lists_4096_roots_at_most) {
             roots.truncate(4096);

@@ -168,7 +168,7 @@ impl Disk {
         self.rows.get(&key(table, &[addr.as_bytes()]))
     }
 
-    /// The rows of a table whose keys go on with `prefix`, behind `after`.
+    /// The rows of a table whose keys go on with `prefix`, after `after`.
     pub(super) fn scan(
         &self,
         table: u8,

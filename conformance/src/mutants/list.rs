@@ -2,7 +2,7 @@
 
 use super::{Kind, Mutant};
 
-/// Declares mutants: the sentence says what is broken, the name behind the arrow is the case that must
+/// Declares mutants: the sentence says what is broken, the name after the arrow is the case that must
 /// catch it. Makes `Break`, `MUTANTS`, and the macro `each_mutant` that turns each into a test.
 macro_rules! mutants {
     ($d:tt $($section:ident as $kind:ident {
@@ -42,7 +42,7 @@ mutants! { $
         counts_lengths_in_pages => blobs_of_every_size_round_trip,
         /// An offset is taken modulo 16 MiB.
         wraps_offsets_at_16_mib => a_large_blob_round_trips,
-        /// A writer drops what comes behind 32 MiB.
+        /// A writer drops what comes after 32 MiB.
         writer_ends_at_32_mib => a_large_blob_round_trips,
         /// The empty blob is not stored.
         never_stores_the_empty_blob => the_empty_blob_is_a_blob,
@@ -80,7 +80,7 @@ mutants! { $
         follows_bytes_that_look_like_addresses => hostile_bytes_round_trip,
         /// A second put of a blob counts it again.
         counts_a_blob_twice => a_second_put_changes_nothing,
-        /// The rest of a batch behind 1,024 blobs is not stored.
+        /// The rest of a batch after 1,024 blobs is not stored.
         ends_a_batch_at_1024 => batches_keep_their_order,
         /// `get_many` answers by address, not in the order asked.
         answers_in_the_order_of_addresses => batches_keep_their_order,
@@ -100,9 +100,9 @@ mutants! { $
         lists_blobs_by_insertion => blob_lists_are_complete_and_resumable,
         /// A list of blobs takes no notice of `after`.
         lists_blobs_from_the_start => blob_lists_are_complete_and_resumable,
-        /// A resumed list of blobs begins at the last item, not behind it.
+        /// A resumed list of blobs begins at the last item, not after it.
         lists_the_last_blob_again => blob_lists_are_complete_and_resumable,
-        /// A list behind an address that is not there is empty.
+        /// A list after an address that is not there is empty.
         resumes_only_behind_what_is_there => blob_lists_are_complete_and_resumable,
         /// A list goes on at the nth blob, whatever was put before it meanwhile.
         lists_blobs_by_position => blob_lists_are_stable_while_others_put,
@@ -116,7 +116,7 @@ mutants! { $
         knows_no_blob_usage => blob_capabilities_are_as_declared,
         /// Removing an absent blob is counted.
         counts_absent_blobs_as_removed => every_blob_call_can_fail_and_be_repeated,
-        /// The rest of a batch behind 16 MiB is not stored.
+        /// The rest of a batch after 16 MiB is not stored.
         ends_a_batch_at_16_mib => a_large_batch_is_stored_whole,
         /// Removing a batch removes all that lies between its addresses.
         removes_what_lies_between => remove_leaves_the_others,
@@ -146,7 +146,7 @@ mutants! { $
         tells_the_length_before_beyond_64 => blob_batches_of_every_size,
         /// `get_many` answers 256 addresses, and the others as if nothing were there.
         reads_256_blobs_at_most => blob_batches_of_every_size,
-        /// The rest of a batch behind 300 blobs is not removed.
+        /// The rest of a batch after 300 blobs is not removed.
         removes_300_blobs_at_most => blob_batches_of_every_size_are_removed,
         /// The offset of a range is cut to 32 bits.
         cuts_offsets_to_32_bits => ranges_are_64_bits_wide,
@@ -207,7 +207,7 @@ mutants! { $
         looks_functions_up_by_prefix => by_function_is_exact,
         /// A list of recipes takes no notice of `after`.
         lists_recipes_from_the_start => recipe_lists_are_complete_and_resumable,
-        /// A resumed list of recipes begins at the last item, not behind it.
+        /// A resumed list of recipes begins at the last item, not after it.
         lists_the_last_recipe_again => recipe_lists_are_complete_and_resumable,
         /// Recipes are listed without their outputs.
         lists_recipes_without_outputs => recipe_lists_are_complete_and_resumable,
@@ -249,9 +249,9 @@ mutants! { $
         counts_forgotten_outputs => dag_usage_is_exact,
         /// Roots are gone when the store is opened again.
         loses_roots_at_reopen => dag_usage_is_exact,
-        /// Edges behind the 4,096th input are not written.
+        /// Edges after the 4,096th input are not written.
         keeps_4096_edges => a_wide_fan_in,
-        /// Dependents behind the 16,384th are not listed.
+        /// Dependents after the 16,384th are not listed.
         ends_dependents_at_16384 => a_wide_fan_out,
         /// A recipe more than 10,000 deep is refused.
         limits_depth => a_long_chain,
@@ -283,7 +283,7 @@ mutants! { $
         keeps_costs_in_microseconds => outputs_come_back_as_recorded,
         /// `outputs` answers by address, not in the order asked.
         answers_with_outputs_in_order_of_addresses => outputs_keep_order,
-        /// What stands behind a divergence in a batch is not recorded.
+        /// What stands after a divergence in a batch is not recorded.
         stops_at_a_divergence => divergences_do_not_stop_a_batch,
         /// A read puts into the cache a recipe that was removed while it read.
         caches_recipes_too_late => a_recipe_is_linearizable,
@@ -301,9 +301,9 @@ mutants! { $
         inserts_in_halves => a_dropped_insert_is_whole_or_nothing,
         /// When the store is opened again, a recipe that was removed and inserted again has no edges.
         loses_edges_that_came_back => random_dag_calls_agree_with_the_model,
-        /// The rest of a batch behind 300 recipes is not inserted.
+        /// The rest of a batch after 300 recipes is not inserted.
         inserts_300_recipes_at_most => recipe_batches_of_every_size,
-        /// The rest of a batch behind 300 records is not recorded.
+        /// The rest of a batch after 300 records is not recorded.
         records_300_at_most => recipe_batches_of_every_size,
         /// `outputs` answers the output of the row before, from the 65th address on.
         tells_the_output_before_beyond_64 => recipe_batches_of_every_size,
@@ -315,7 +315,7 @@ mutants! { $
         looks_at_64_dependents => every_dependent_counts_when_recipes_are_removed,
         /// `remove` looks at the dependents of the first 64 recipes of a batch.
         looks_at_64_recipes_of_a_batch => every_dependent_counts_when_recipes_are_removed,
-        /// Edges to the inputs behind the 256th stay when a recipe is removed.
+        /// Edges to the inputs after the 256th stay when a recipe is removed.
         removes_256_edges => inputs_of_every_number_have_edges,
         /// Lengths of outputs are kept in a number with a sign.
         keeps_lengths_in_63_bits => outputs_are_64_bits_wide,
@@ -444,9 +444,9 @@ mutants! { $
         answers_a_target_once => answers_come_in_the_order_of_the_request,
         /// A recipe more than 1,000 deep is refused.
         plans_1000_deep => a_long_chain_is_materialized,
-        /// Inputs behind the 512th do not reach the function.
+        /// Inputs after the 512th do not reach the function.
         hands_512_inputs_over => a_wide_recipe_is_materialized,
-        /// Inputs behind the seventh do not reach the function.
+        /// Inputs after the seventh do not reach the function.
         hands_seven_inputs_over => generated_graphs_come_out_as_in_the_reference,
         /// A request fails in a runtime of one thread.
         wants_many_threads => requests_are_made_in_any_runtime,

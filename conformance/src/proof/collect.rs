@@ -21,7 +21,7 @@ use super::{Broken, uri_in};
 
 /// Recipes that are added before each kill.
 const RECIPES: usize = 60;
-/// Of which every so many is named by a root.
+/// Of which every Nth is named by a root.
 const ROOTED: usize = 9;
 /// Roots that are left when others come.
 const ROOTS: usize = 20;

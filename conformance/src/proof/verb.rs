@@ -35,7 +35,7 @@ pub enum Verb {
         /// The stores, as SCHEME or SCHEME?OPTIONS
         #[arg(long, value_delimiter = ',', required = true)]
         stores: Vec<String>,
-        /// Kills of each sort and store; where there are more system calls, so many that lie evenly among them
+        /// Kills of each sort and store; where there are more system calls, that many, spread evenly over them
         #[arg(long, default_value_t = 1000)]
         kills: u64,
         /// Where chance begins

@@ -216,7 +216,7 @@ async fn what_a_scrub_healed_is_stored() {
     }
 }
 
-/// What a request computed that is dropped is stored all the same, also what waited behind another batch.
+/// What a request computed that is dropped is stored all the same, also what waited for another batch.
 #[tokio::test]
 async fn a_dropped_request_stores_what_it_computed() {
     let works = Works::new().await;

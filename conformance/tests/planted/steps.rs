@@ -190,7 +190,7 @@ impl Steps {
         Arc::strong_count(&self.under_way) - 1
     }
 
-    /// Waits until so many have begun.
+    /// Waits until N have begun.
     pub(crate) async fn reach(&self, count: u64) {
         until("a step begins", || self.begun() >= count).await;
     }

@@ -2,7 +2,7 @@
 //! implement and `deriva-testkit` to be tested by.
 //!
 //! One database file holds blobs and recipes. It is simple before it is fast: calls run on the calling
-//! thread behind one mutex, and each write is a transaction of its own, synced before it is acknowledged.
+//! thread after one mutex, and each write is a transaction of its own, synced before it is acknowledged.
 //! Rows that do not hash to their own key carry a checksum, since a store must never serve wrong bytes
 //! and SQLite does not check its pages.
 
@@ -97,14 +97,14 @@ impl SqliteStore {
         Ok(written)
     }
 
-    /// A stream over a table in the order of its keys, a page at a time. `page` answers the rows behind
+    /// A stream over a table in the order of its keys, a page at a time. `page` answers the rows after
     /// a key, each with its key.
     fn stream<'a, T: Send + 'a>(
         &'a self,
         after: Option<Vec<u8>>,
         page: impl Fn(&Connection, &[u8]) -> Result<Vec<(Vec<u8>, T)>> + Send + Sync + 'a,
     ) -> BoxStream<'a, Result<T>> {
-        // No key is empty, so that all keys lie behind the empty one.
+        // No key is empty, so that all keys lie after the empty one.
         let first = Some(after.unwrap_or_default());
         futures::stream::try_unfold((first, page), move |(after, page)| async move {
             let Some(after) = after else { return Ok(None) };

@@ -37,7 +37,7 @@ impl Deriva {
             if attempts == ATTEMPTS {
                 return cache.pin_apart(addr, &blob);
             }
-            self.inner.invalidations.settled().await;
+            self.inner.invalidations.all_ended().await;
         }
     }
 

@@ -153,7 +153,7 @@ impl BlobCache {
         self.shrink_to(bytes);
     }
 
-    /// Evicts until at most so many bytes are held, or all that are left are pinned; answers with the
+    /// Evicts until at most `bytes` bytes are held, or all that are left are pinned; answers with the
     /// bytes that were freed.
     pub fn shrink_to(&self, bytes: u64) -> u64 {
         let mut freed = 0;
@@ -166,7 +166,7 @@ impl BlobCache {
         freed
     }
 
-    /// Evicts until so many bytes are freed, or all that are left are pinned; answers with the bytes
+    /// Evicts until `bytes` bytes are freed, or all that are left are pinned; answers with the bytes
     /// that were freed.
     pub fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0;

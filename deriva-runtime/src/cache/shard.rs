@@ -69,7 +69,7 @@ struct Orphan {
 pub(super) enum Unpinned {
     /// Other guards hold the entry.
     Held,
-    /// The entry, of so many bytes, can be evicted again.
+    /// The entry can be evicted again.
     Free(u64),
     /// The entry had been removed, and now its bytes are gone too.
     Gone(u64),
@@ -240,7 +240,7 @@ impl Shard {
 
 #[cfg(test)]
 impl Shard {
-    pub(super) fn holds(&self, addr: CAddr) -> bool {
+    pub(super) fn contains(&self, addr: CAddr) -> bool {
         self.table.contains_key(&addr)
     }
 

@@ -29,12 +29,12 @@ fn cache(limit: u64) -> Arc<BlobCache> {
 
 impl BlobCache {
     /// Whether an address is held. Counts as no use.
-    fn holds(&self, addr: CAddr) -> bool {
-        self.shard(addr).holds(addr)
+    fn contains(&self, addr: CAddr) -> bool {
+        self.shard(addr).contains(addr)
     }
 
     fn held(&self, keys: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let held = keys.into_iter().filter(|i| self.holds(key(*i)));
+        let held = keys.into_iter().filter(|i| self.contains(key(*i)));
         held.collect()
     }
 
@@ -68,7 +68,7 @@ fn what_saves_the_least_time_per_byte_goes_first() {
     while cache.bytes() > 0 {
         let before = cache.held(1..=11);
         cache.evict(1);
-        order.extend(before.into_iter().filter(|i| !cache.holds(key(*i))));
+        order.extend(before.into_iter().filter(|i| !cache.contains(key(*i))));
     }
     assert_eq!(order, [1, 2, 4, 11, 5, 3, 7, 8, 9, 10]);
 }
@@ -81,7 +81,7 @@ fn what_is_not_used_ages() {
     for i in 1..200 {
         cache.insert(key(i), &blob, MS);
     }
-    assert!(!cache.holds(key(0)));
+    assert!(!cache.contains(key(0)));
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn a_scan_does_not_empty_a_cache_full_of_what_was_used() {
 fn what_takes_more_than_an_eighth_is_not_taken_in() {
     let cache = cache(8 * 4096);
     cache.insert(key(1), &blob_of(4097), MS);
-    assert!(!cache.holds(key(1)));
+    assert!(!cache.contains(key(1)));
     cache.insert(key(1), &blob_of(4096), MS);
-    assert!(cache.holds(key(1)));
+    assert!(cache.contains(key(1)));
 }
 
 #[test]
@@ -191,17 +191,17 @@ fn what_was_read_before_a_removal_is_not_taken_in_after_it() {
         let epoch = cache.epoch(addr);
         remove(&cache);
         cache.insert_since(epoch, addr, &blob, MS);
-        assert!(!cache.holds(addr));
+        assert!(!cache.contains(addr));
         let pinned = cache.insert_pinned(epoch, addr, &blob, MS).unwrap();
-        assert!(pinned.is_none() && !cache.holds(addr));
+        assert!(pinned.is_none() && !cache.contains(addr));
         cache.insert_since(cache.epoch(addr), addr, &blob, MS);
-        assert!(cache.holds(addr));
+        assert!(cache.contains(addr));
     }
     // An eviction is no removal.
     let epoch = cache.epoch(addr);
     cache.evict(u64::MAX);
     cache.insert_since(epoch, addr, &blob, MS);
-    assert!(cache.holds(addr));
+    assert!(cache.contains(addr));
     cache.assert_accounted();
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use deriva_api::Result;
 
-use super::living::{BATCH, Collector, ENTRY, Entry};
-use crate::index::{Index, Position};
-use crate::sightings::{Sighted, Sightings};
+use super::mark::{BATCH, Collector, ENTRY, Entry};
+use crate::address_index::{Index, Position};
+use crate::unreachable_since::{FirstSeen, UnreachableSince};
 
 impl Collector {
     /// Lets those unreachable recipes and blobs live, with what they need, that were not known to be
@@ -14,11 +14,11 @@ impl Collector {
     pub(super) async fn keep_young(
         &mut self,
         age: Duration,
-        sightings: &mut Sightings,
+        unreachable_since: &mut UnreachableSince,
     ) -> Result<()> {
         let now = self.inner.clock.now();
         let is_young = |since: &Duration| now.saturating_sub(*since) < age;
-        let recipes = Sighted::new(&self.inner.tokio);
+        let recipes = FirstSeen::new(&self.inner.tokio);
         let mut from = 0;
         loop {
             let page = self.unreachable(&mut from, BATCH);
@@ -26,15 +26,17 @@ impl Collector {
                 break;
             }
             let addrs = self.recipes.addrs(page.clone()).await?;
-            let times = recipes.note(addrs, sightings.recipes.as_ref(), now).await?;
+            let times = recipes
+                .add(addrs, unreachable_since.recipes.as_ref(), now)
+                .await?;
             for (at, since) in page.into_iter().zip(times) {
                 if is_young(&since) {
-                    self.living.meet(at);
+                    self.marked.meet(at);
                 }
             }
         }
         self.walk(usize::MAX).await?;
-        let blobs = Sighted::new(&self.inner.tokio);
+        let blobs = FirstSeen::new(&self.inner.tokio);
         let mut from = 0;
         while self.options.policy.unreferenced_blobs {
             let page = self.unnamed(&mut from, BATCH);
@@ -48,7 +50,9 @@ impl Collector {
                 entries.collect::<Result<Vec<_>>>()
             };
             let addrs = self.blobs.with(addrs).await?;
-            let times = blobs.note(addrs, sightings.blobs.as_ref(), now).await?;
+            let times = blobs
+                .add(addrs, unreachable_since.blobs.as_ref(), now)
+                .await?;
             for (at, since) in page.into_iter().zip(times) {
                 if is_young(&since) {
                     self.named.set(at);
@@ -56,7 +60,7 @@ impl Collector {
             }
         }
         if !self.options.dry_run {
-            *sightings = Sightings {
+            *unreachable_since = UnreachableSince {
                 recipes: Some(recipes),
                 blobs: Some(blobs),
             };

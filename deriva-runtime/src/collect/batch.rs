@@ -5,9 +5,9 @@ use std::sync::Arc;
 use deriva_api::{CAddr, DurabilityClass, Error, ErrorKind, Output, Result};
 
 use super::CollectEvent;
-use super::living::{Collector, ENTRY, Entry};
+use super::mark::{Collector, ENTRY, Entry};
+use crate::address_index::{Index, Position};
 use crate::forget::forget_outputs;
-use crate::index::{Index, Position};
 use crate::inner::Inner;
 use crate::open_stores::Alone;
 use crate::planted::{Fault, planted};

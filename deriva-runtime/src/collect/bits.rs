@@ -1,6 +1,6 @@
 //! One bit per position.
 
-use crate::index::Position;
+use crate::address_index::Position;
 
 /// A set of positions out of a range that is known.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Bits {
     }
 
     /// The next positions from `from` on, `most` at the most, that are in `this` as it is seen by `keep`:
-    /// the word of this set, and those of `others`, to the word that is wanted. Moves `from` behind them.
+    /// the word of this set, and those of `others`, to the word that is wanted. Moves `from` after them.
     pub(super) fn next(
         &self,
         other: &Self,
@@ -49,7 +49,7 @@ impl Bits {
             let at = (*from / 64) as usize;
             let wanted = keep(self.words[at], other.words[at]) & (u64::MAX << (*from % 64));
             let next = at as u64 * 64 + u64::from(wanted.trailing_zeros());
-            // No bit, or one behind the end: on to the next word.
+            // No bit, or one after the end: on to the next word.
             if next >= self.len.min((at as u64 + 1) * 64) {
                 *from = (at as u64 + 1) * 64;
                 continue;

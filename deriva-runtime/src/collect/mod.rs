@@ -7,14 +7,14 @@
 //! the end of the batch nobody adds anything.
 //!
 //! Nothing here grows with the graph but bits and temporary files: three bits per recipe and two per blob,
-//! seven and three under a quota, a quarter of a byte for each address (see [`crate::index`]), and 32 bytes
-//! on disk per recipe, 45 per blob. Nothing is kept between two collections but the times of sightings, so one that is interrupted,
+//! seven and three under a quota, a quarter of a byte for each address (see [`crate::address_index`]), and 32 bytes
+//! on disk per recipe, 45 per blob. Nothing is kept between two collections but the times of unreachable_since, so one that is interrupted,
 //! even by a kill, is continued by the next: every batch leaves a consistent store, and a batch that was
 //! begun is finished also when the request is dropped.
 //!
 //! | step | file |
 //! |---|---|
-//! | list, walk from roots and leases | `living.rs`, with `frontier.rs` and `bits.rs` |
+//! | list, walk from roots and leases | `mark.rs`, with `mark_stack.rs` and `bits.rs` |
 //! | how long something is unreachable | `age.rs` |
 //! | take recipes, dependents first, and blobs | `sweep.rs` |
 //! | one batch, alone | `batch.rs` |
@@ -23,9 +23,9 @@
 mod age;
 mod batch;
 mod bits;
-mod frontier;
-mod living;
 mod log;
+mod mark;
+mod mark_stack;
 mod quota;
 mod rebuild;
 mod sweep;
@@ -43,12 +43,12 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::Deriva;
 use crate::inner::Inner;
 use crate::planted::{Fault, planted};
-use living::Collector;
+use mark::Collector;
 
 /// What a collection takes.
 ///
 /// By default: recipes that no root and no lease needs, their outputs, and the blobs that are outputs of
-/// such recipes alone. A blob that is needed as itself, as an input of a living recipe or by a root or a
+/// such recipes alone. A blob that is needed as itself, as an input of a live recipe or by a root or a
 /// lease of its own, stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -71,7 +71,7 @@ impl CollectPolicy {
         self
     }
 
-    /// Drops outputs of living recipes, too, until their blobs are no more than this many bytes: those
+    /// Drops outputs of live recipes, too, until their blobs are no more than this many bytes: those
     /// first that cost the least computation per byte. The recipes stay, and make them again when they are
     /// asked for.
     ///
@@ -103,7 +103,7 @@ pub struct Collected {
     pub dry_run: bool,
     /// Recipes taken.
     pub recipes: u64,
-    /// Outputs taken, of these recipes and of living ones under a quota.
+    /// Outputs taken, of these recipes and of live ones under a quota.
     pub outputs: u64,
     /// Blobs taken.
     pub blobs: u64,
@@ -134,7 +134,7 @@ pub enum CollectEvent {
         /// Number of blobs.
         blobs: u64,
     },
-    /// Some recipes were found living; comes often.
+    /// Some recipes were found live; comes often.
     Living {
         /// Recipes found so far.
         recipes: u64,
@@ -235,11 +235,11 @@ async fn perform(inner: Arc<Inner>, options: Options) -> Result<Collected> {
         inner.knows_all_graphs()?;
     }
     let _turn = inner.graph.turn.lock().await;
-    let mut sightings = Arc::clone(&inner.sightings).lock_owned().await;
+    let mut unreachable_since = Arc::clone(&inner.unreachable_since).lock_owned().await;
     let mut collector = Collector::list(&inner, options.clone()).await?;
     collector.walk_roots().await?;
     if let Some(age) = options.policy.older_than {
-        collector.keep_young(age, &mut sightings).await?;
+        collector.keep_young(age, &mut unreachable_since).await?;
     }
     collector.take_unreachable().await?;
     if options.policy.unreferenced_blobs {

@@ -7,29 +7,29 @@ use deriva_api::{CAddr, Node, Output, Result};
 use futures::StreamExt;
 
 use super::bits::Bits;
-use super::frontier::Frontier;
-use super::living::{BATCH, Collector, ENTRY, Entry};
+use super::mark::{BATCH, Collector, ENTRY, Entry};
+use super::mark_stack::MarkStack;
 use super::sweep::TAKE;
-use crate::index::{Index, Position};
+use crate::address_index::{Index, Position};
 use crate::planted::{Fault, planted};
 
 /// Classes of cost per byte.
 const RANKS: usize = 64;
 
 impl Collector {
-    /// Drops outputs of living recipes until their blobs are `most` bytes.
+    /// Drops outputs of live recipes until their blobs are `most` bytes.
     pub(super) async fn drop_derived(&mut self, most: u64) -> Result<()> {
-        let count = self.living.met.len();
+        let count = self.marked.met.len();
         // The walk begins again, without the roots: what it meets now is leased, and needed as it is.
-        let living = std::mem::replace(&mut self.living, Frontier::new(count)).met;
+        let live = std::mem::replace(&mut self.marked, MarkStack::new(count)).met;
         self.keep_journaled().await?;
         self.walk(usize::MAX).await?;
-        let mut firm = self.irreplaceable(&living).await?;
+        let mut firm = self.irreplaceable(&live).await?;
         self.add_roots(&mut firm).await?;
-        self.rank(&living, &firm).await?;
+        self.rank(&live, &firm).await?;
         let (chosen, derived) = self.choose(most).await?;
         let before = self.report.bytes;
-        self.drop_chosen(&living, &firm, &chosen).await?;
+        self.drop_chosen(&live, &firm, &chosen).await?;
         let dropped = self.report.bytes - before;
         self.report.derived_bytes = Some(derived.saturating_sub(dropped));
         Ok(())
@@ -49,10 +49,10 @@ impl Collector {
     }
 
     /// Notes how dear each derived blob is, and which have to stay.
-    async fn rank(&mut self, living: &Bits, firm: &Bits) -> Result<()> {
+    async fn rank(&mut self, live: &Bits, firm: &Bits) -> Result<()> {
         let mut from = 0;
         loop {
-            let page = self.of(living, &mut from);
+            let page = self.of(live, &mut from);
             if page.is_empty() {
                 return Ok(());
             }
@@ -82,7 +82,7 @@ impl Collector {
     }
 
     fn stays(&self, at: Position, firm: &Bits) -> bool {
-        firm.has(at) || self.living.met.has(at)
+        firm.has(at) || self.marked.met.has(at)
     }
 
     /// The blobs to be dropped, and the bytes of all derived ones.
@@ -142,10 +142,10 @@ impl Collector {
         }
     }
 
-    async fn drop_chosen(&mut self, living: &Bits, firm: &Bits, chosen: &Bits) -> Result<()> {
+    async fn drop_chosen(&mut self, live: &Bits, firm: &Bits, chosen: &Bits) -> Result<()> {
         let mut from = 0;
         loop {
-            let page = self.of(living, &mut from);
+            let page = self.of(live, &mut from);
             if page.is_empty() {
                 return Ok(());
             }
@@ -178,7 +178,7 @@ impl Collector {
         };
         // What was leased meanwhile is needed as it is.
         let blind = planted(Fault::drops_what_was_leased_since);
-        let batch = (batch.iter()).filter(|(at, _)| blind || !self.living.met.has(*at));
+        let batch = (batch.iter()).filter(|(at, _)| blind || !self.marked.met.has(*at));
         let batch: Vec<&Node> = batch.map(|(_, node)| node).collect();
         let outputs: Vec<Output> = batch.iter().filter_map(|node| node.output).collect();
         let blobs = self.release(&outputs).await?;
@@ -190,11 +190,9 @@ impl Collector {
         Ok(())
     }
 
-    /// The next of the living recipes.
-    pub(super) fn of(&self, living: &Bits, from: &mut Position) -> Vec<Position> {
-        living.next(&self.settled, from, BATCH, |living, settled| {
-            living & !settled
-        })
+    /// The next of the live recipes.
+    pub(super) fn of(&self, live: &Bits, from: &mut Position) -> Vec<Position> {
+        live.next(&self.done, from, BATCH, |live, done| live & !done)
     }
 }
 

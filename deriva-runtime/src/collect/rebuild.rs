@@ -6,21 +6,21 @@ use deriva_api::{BuildAddrHasher, CAddr, Node, Result};
 use futures::StreamExt;
 
 use super::bits::Bits;
-use super::frontier::Frontier;
-use super::living::{BATCH, Collector};
-use crate::index::Position;
+use super::mark::{BATCH, Collector};
+use super::mark_stack::MarkStack;
+use crate::address_index::Position;
 
 impl Collector {
-    /// Those of the living recipes whose output must stay, as it could not be computed again: the function
+    /// Those of the live recipes whose output must stay, as it could not be computed again: the function
     /// is not registered, an input is stored nowhere, or an input has no bytes and cannot be computed
     /// either. Whatever is dropped of all others, they can be made again from what is left.
-    pub(super) async fn irreplaceable(&self, living: &Bits) -> Result<Bits> {
-        let mut firm = Bits::new(living.len());
+    pub(super) async fn irreplaceable(&self, live: &Bits) -> Result<Bits> {
+        let mut firm = Bits::new(live.len());
         // Recipes without bytes that cannot be computed: what needs them is stuck as well.
-        let mut stuck = Frontier::new(living.len());
+        let mut stuck = MarkStack::new(live.len());
         let mut from = 0;
         loop {
-            let page = self.of(living, &mut from);
+            let page = self.of(live, &mut from);
             if page.is_empty() {
                 break;
             }
@@ -51,7 +51,7 @@ impl Collector {
     }
 
     /// The dependents of a recipe that is stuck.
-    async fn pass_on(&self, addr: CAddr, firm: &mut Bits, stuck: &mut Frontier) -> Result<()> {
+    async fn pass_on(&self, addr: CAddr, firm: &mut Bits, stuck: &mut MarkStack) -> Result<()> {
         let mut pages = self.inner.dag.dependents(addr, None).chunks(BATCH);
         while let Some(page) = pages.next().await {
             let page: Vec<CAddr> = page.into_iter().collect::<Result<_>>()?;

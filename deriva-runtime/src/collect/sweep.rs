@@ -3,8 +3,8 @@
 use deriva_api::{CAddr, ErrorKind, Result};
 use futures::TryStreamExt;
 
-use super::living::{BATCH, Collector, ENTRY, Entry};
-use crate::index::{Index, Position};
+use super::mark::{BATCH, Collector, ENTRY, Entry};
+use crate::address_index::{Index, Position};
 use crate::planted::{Fault, planted};
 
 /// Recipes or blobs that are taken at a time. A batch keeps everybody else from adding, so it is small.
@@ -92,12 +92,12 @@ impl Collector {
         sorted.sort_unstable();
         let found = self.recipes.find(sorted).await?;
         let blind = planted(Fault::takes_what_was_met_since);
-        let dead = |at: &Position| blind || !self.living.met.has(*at);
+        let dead = |at: &Position| blind || !self.marked.met.has(*at);
         let nodes = self
             .nodes(found.into_iter().flatten().filter(dead).collect())
             .await?;
         for (at, _) in &nodes {
-            self.settled.set(*at);
+            self.done.set(*at);
         }
         let outputs: Vec<_> = nodes.iter().filter_map(|(_, node)| node.output).collect();
         let blobs = self.release(&outputs).await?;
@@ -118,7 +118,7 @@ impl Collector {
         let mut free = Vec::new();
         for (addr, at) in addrs.into_iter().zip(found) {
             let Some(at) = at else { continue };
-            if self.living.met.has(at) || self.settled.has(at) {
+            if self.marked.met.has(at) || self.done.has(at) {
                 continue;
             }
             if self
@@ -170,13 +170,13 @@ impl Collector {
         }
     }
 
-    /// The next recipes that nothing living needs.
+    /// The next recipes that nothing live needs.
     pub(super) fn unreachable(&self, from: &mut Position, most: usize) -> Vec<Position> {
-        let wanted = |living: u64, settled: u64| !living & !settled;
-        self.living.met.next(&self.settled, from, most, wanted)
+        let wanted = |live: u64, done: u64| !live & !done;
+        self.marked.met.next(&self.done, from, most, wanted)
     }
 
-    /// The next blobs that nothing living needs as themselves.
+    /// The next blobs that nothing live needs as themselves.
     pub(super) fn unnamed(&self, from: &mut Position, most: usize) -> Vec<Position> {
         let wanted = |named: u64, taken: u64| !named & !taken;
         self.named.next(&self.taken, from, most, wanted)

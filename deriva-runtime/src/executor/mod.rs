@@ -8,8 +8,8 @@ pub use pool::PoolExecutor;
 
 use deriva_api::{Blob, Bytes, Clock, Error, ErrorKind, Executed, Operand, Result, Step};
 
-use crate::call::call_within;
 use crate::functions::FunctionRegistry;
+use crate::invoke::invoke_within;
 use crate::nesting::Nesting;
 
 /// Runs a step on this thread: what both executors do in the end.
@@ -31,7 +31,7 @@ fn run(
     let began = clock.now();
     let params = recipe.params()?;
     let output = nesting.enter(step.addr, || {
-        call_within(&**function, &inputs, &params, &step.context)
+        invoke_within(&**function, &inputs, &params, &step.context)
     })?;
     let cost = clock.now().saturating_sub(began);
     Ok(Executed {

@@ -8,8 +8,8 @@ use deriva_api::{
 };
 use tokio::sync::oneshot;
 
-use crate::call::{guarded, let_go};
 use crate::functions::FunctionRegistry;
+use crate::invoke::{guarded, let_go};
 use crate::nesting::Nesting;
 use crate::settings::in_range;
 

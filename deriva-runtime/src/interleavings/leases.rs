@@ -27,11 +27,11 @@ fn has(inner: &Inner, addr: CAddr) -> bool {
 /// A collection of blobs that nothing refers to, a blob at a time, with the steps of `collect/`.
 async fn collect(inner: &Inner) {
     let journal = inner.leases.journal();
-    let mut living: BTreeSet<CAddr> = journal.drain().into_iter().collect();
+    let mut live: BTreeSet<CAddr> = journal.drain().into_iter().collect();
     for addr in (0..BLOBS).map(|n| blob(n).addr()) {
         let _alone = inner.gate.write().await;
-        living.extend(journal.drain());
-        if !living.contains(&addr) {
+        live.extend(journal.drain());
+        if !live.contains(&addr) {
             yield_now();
             inner.blobs.remove(&[addr]).await.unwrap();
         }
@@ -53,7 +53,7 @@ fn what_is_leased_when_a_batch_begins_is_not_taken() {
         for n in 0..BLOBS - 1 {
             put(n).now_or_never().unwrap();
         }
-        let early = inner.hold(vec![blob(0).addr()]);
+        let early = inner.grant(vec![blob(0).addr()]);
         let shared = Arc::clone(&inner);
         threads(4, move |thread| {
             let inner = &*shared;
@@ -74,7 +74,7 @@ fn what_is_leased_when_a_batch_begins_is_not_taken() {
                 // What is put under a lease stays there, whoever put it first.
                 _ => {
                     let addr = blob(BLOBS - 1).addr();
-                    let lease = inner.hold(Vec::new());
+                    let lease = inner.grant(Vec::new());
                     block_on(lease.protect(addr));
                     let adding = block_on(inner.adding(vec![addr]));
                     block_on(inner.blobs.put(&[blob(BLOBS - 1)])).unwrap();
@@ -112,8 +112,8 @@ fn what_was_leased_while_a_collection_runs_is_kept_by_it() {
                 hearing.lock().extend(journal.drain());
                 return;
             }
-            let lease = inner.hold(vec![blob(thread).addr()]);
-            lease.note([blob(thread + 10).addr()]);
+            let lease = inner.grant(vec![blob(thread).addr()]);
+            lease.extend([blob(thread + 10).addr()]);
         });
         let mut heard = std::mem::take(&mut *heard.lock());
         heard.extend(journal.drain());

@@ -12,10 +12,10 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
+use crate::carried::Carried;
 use crate::claimant::{Claimant, Urgency};
 use crate::flights::Landing;
 use crate::inner::Inner;
-use crate::known::Known;
 use crate::plan::{Planned, Room, Task, plan};
 use crate::sync::explore;
 
@@ -23,13 +23,13 @@ use crate::sync::explore;
 /// and lands it, and waits for what others have. Now and then it is dropped before it computes anything.
 async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
     loop {
-        let (known, claimant) = (Known::default(), Claimant::new(inner, Urgency::NONE));
+        let (carried, claimant) = (Carried::default(), Claimant::new(inner, Urgency::NONE));
         let room = Room {
             recipes: 100,
             least: 100,
             bytes: u64::MAX,
         };
-        let planned = plan(inner, &claimant, &[target], &known, room).await;
+        let planned = plan(inner, &claimant, &[target], &carried, room).await;
         let Planned::Whole(mut plan, claims) = planned.unwrap() else {
             panic!("there is room");
         };

@@ -1,11 +1,11 @@
-//! So many calls at once, and no more.
+//! At most N calls at once.
 
 use std::fmt::Display;
 
 use deriva_api::{Capabilities, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 
-use super::around::{Around, Operation, around_layer};
+use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
 
 /// Lets a number of calls into the store at once; further ones wait, first come, first served.
@@ -33,7 +33,7 @@ impl LimitLayer {
         }
     }
 
-    fn around(&self, _store: &dyn Display) -> Limit {
+    fn interceptor(&self, _store: &dyn Display) -> Limit {
         Limit {
             places: Semaphore::new(self.calls),
             settings: Settings::default().with("calls", self.calls, Self::DEFAULT_CALLS),
@@ -47,7 +47,7 @@ impl Default for LimitLayer {
     }
 }
 
-around_layer!(LimitLayer);
+intercept_layer!(LimitLayer);
 
 #[derive(Debug)]
 struct Limit {
@@ -55,7 +55,7 @@ struct Limit {
     settings: Settings,
 }
 
-impl Around for Limit {
+impl Intercept for Limit {
     const NAME: &'static str = "limit";
 
     type Attempts = ();

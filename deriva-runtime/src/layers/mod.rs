@@ -2,9 +2,9 @@
 //!
 //! | layer | what it adds | prints as, and is named by the URI |
 //! |---|---|---|
-//! | [`RetryLayer`] | calls that failed in passing are made again | `retry(sled:./data)` |
+//! | [`RetryLayer`] | calls with a transient failure are made again | `retry(sled:./data)` |
 //! | [`TimeoutLayer`] | calls that take too long fail | `timeout(sled:./data)` |
-//! | [`LimitLayer`] | so many calls at once, and no more | `limit(sled:./data)` |
+//! | [`LimitLayer`] | at most N calls at once | `limit(sled:./data)` |
 //! | [`ReadOnlyLayer`] | writes are refused | `read-only(sled:./data)` |
 //! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(fast=memory:, slow=sled:./data)` |
 //!
@@ -14,7 +14,7 @@
 //! Each wraps blob stores and DAG stores alike. [`Layers`] is a stack of them;
 //! [`crate::DerivaBuilder::layer`] adds to that of a [`crate::Deriva`].
 
-mod around;
+mod intercept;
 mod limit;
 mod read_only;
 mod retry;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use deriva_api::{Capabilities, Error, ErrorKind, Result};
 
-use super::around::{Around, Operation, around_layer};
+use super::intercept::{Intercept, Operation, intercept_layer};
 
 /// Refuses every write with [`ErrorKind::Unsupported`] before it reaches the store, also one that
 /// would change nothing; reads and `flush` pass. [`Capabilities::writable`] is false.
@@ -18,21 +18,21 @@ impl ReadOnlyLayer {
         Self
     }
 
-    fn around(&self, store: &dyn Display) -> ReadOnly {
+    fn interceptor(&self, store: &dyn Display) -> ReadOnly {
         ReadOnly {
             store: store.to_string(),
         }
     }
 }
 
-around_layer!(ReadOnlyLayer);
+intercept_layer!(ReadOnlyLayer);
 
 #[derive(Debug)]
 struct ReadOnly {
     store: String,
 }
 
-impl Around for ReadOnly {
+impl Intercept for ReadOnly {
     const NAME: &'static str = "read-only";
 
     type Attempts = ();

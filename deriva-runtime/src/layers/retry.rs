@@ -1,4 +1,4 @@
-//! Calls that failed in passing are made again.
+//! Transient failures: the call is made again.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use deriva_api::{Capabilities, Clock, Error, Result, SystemClock};
 
-use super::around::{Around, Operation, around_layer};
+use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
 
 /// Makes calls again that failed with an error that [`Error::is_retryable`] (`Unavailable`, and no
@@ -18,7 +18,7 @@ use super::uri::Settings;
 /// Every call may be repeated safely: puts, inserts, records and removals are idempotent. Where the
 /// first attempt took effect although its answer was lost, the numbers that `forget` and `remove`
 /// answer, and the `bool` of `remove_root`, are those of the last attempt, and so can be too low.
-/// A stream goes on behind the last item that it gave. A writer is retried while it is opened; its
+/// A stream goes on after the last item that it gave. A writer is retried while it is opened; its
 /// `write`, `finish` and `abort` are made once, for a piece may have been taken already: begin a new
 /// writer.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ impl RetryLayer {
             .with("jitter", jitter(self), jitter(&default))
     }
 
-    fn around(&self, _store: &dyn Display) -> Retry {
+    fn interceptor(&self, _store: &dyn Display) -> Retry {
         let delays = ExponentialBuilder::new()
             .with_max_times(self.attempts - 1)
             .with_min_delay(self.first_delay.min(self.max_delay))
@@ -144,7 +144,7 @@ impl Default for RetryLayer {
     }
 }
 
-around_layer!(RetryLayer);
+intercept_layer!(RetryLayer);
 
 /// What a [`RetryLayer`] had to do. Clones share the counts.
 #[derive(Clone, Debug, Default)]
@@ -158,7 +158,7 @@ struct Counts {
 }
 
 impl Retries {
-    /// Calls that failed in passing at least once.
+    /// Calls with at least one transient failure.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.0.calls.load(Ordering::Relaxed)
@@ -200,7 +200,7 @@ impl Retry {
     }
 }
 
-impl Around for Retry {
+impl Intercept for Retry {
     const NAME: &'static str = "retry";
 
     type Attempts = Option<ExponentialBackoff>;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use deriva_api::{Capabilities, Clock, Error, ErrorKind, Result, SystemClock};
 use futures::future::{Either, select};
 
-use super::around::{Around, Operation, around_layer};
+use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
 
 /// Gives every call a time limit. A call that has not answered by then fails with
@@ -45,7 +45,7 @@ impl TimeoutLayer {
         self
     }
 
-    fn around(&self, store: &dyn Display) -> Timeout {
+    fn interceptor(&self, store: &dyn Display) -> Timeout {
         Timeout {
             limit: self.limit,
             clock: Arc::clone(&self.clock),
@@ -61,7 +61,7 @@ impl Default for TimeoutLayer {
     }
 }
 
-around_layer!(TimeoutLayer);
+intercept_layer!(TimeoutLayer);
 
 #[derive(Debug)]
 struct Timeout {
@@ -81,7 +81,7 @@ impl Timeout {
     }
 }
 
-impl Around for Timeout {
+impl Intercept for Timeout {
     const NAME: &'static str = "timeout";
 
     type Attempts = ();

@@ -33,7 +33,7 @@ const STACKS: [Stack; 6] = [
     },
     Stack {
         name: "retry",
-        description: "calls that fail in passing are made again",
+        description: "calls with a transient failure are made again",
         stores: &[""],
         prepare: retry,
     },
@@ -141,7 +141,7 @@ fn retry(uri: &StoreUri) -> Result<Box<PutTogether>> {
             layer.jitter(seed.unwrap_or_default())
         }
     };
-    Ok(around(Layers::new().layer(layer)))
+    Ok(stacked(Layers::new().layer(layer)))
 }
 
 const FACTOR: &str = "a factor is a number of 1 or more";
@@ -149,18 +149,18 @@ const FACTOR: &str = "a factor is a number of 1 or more";
 fn timeout(uri: &StoreUri) -> Result<Box<PutTogether>> {
     uri.allow_options(&["limit"])?;
     let limit = time(uri, "limit")?.unwrap_or(TimeoutLayer::DEFAULT_LIMIT);
-    Ok(around(Layers::new().layer(TimeoutLayer::new(limit))))
+    Ok(stacked(Layers::new().layer(TimeoutLayer::new(limit))))
 }
 
 fn limit(uri: &StoreUri) -> Result<Box<PutTogether>> {
     uri.allow_options(&["calls"])?;
     let calls = at_least_one(uri, "calls")?.unwrap_or(LimitLayer::DEFAULT_CALLS);
-    Ok(around(Layers::new().layer(LimitLayer::new(calls))))
+    Ok(stacked(Layers::new().layer(LimitLayer::new(calls))))
 }
 
 fn read_only(uri: &StoreUri) -> Result<Box<PutTogether>> {
     uri.allow_options(&[])?;
-    Ok(around(Layers::new().layer(ReadOnlyLayer::new())))
+    Ok(stacked(Layers::new().layer(ReadOnlyLayer::new())))
 }
 
 fn tiered(uri: &StoreUri) -> Result<Box<PutTogether>> {
@@ -189,7 +189,7 @@ fn tiered(uri: &StoreUri) -> Result<Box<PutTogether>> {
     }))
 }
 
-fn around(layers: Layers) -> Box<PutTogether> {
+fn stacked(layers: Layers) -> Box<PutTogether> {
     Box::new(move |mut stores| {
         let store = stores.pop().ok_or_else(wrong_number)?;
         Ok(layers.wrap(store))
@@ -223,7 +223,7 @@ fn at_least_one(uri: &StoreUri, key: &'static str) -> Result<Option<usize>> {
     Ok(number.map(NonZero::get))
 }
 
-/// Settings that are not the default, as they stand in a URI behind the store: `, attempts=3`.
+/// Settings that are not the default, as they stand in a URI after the store: `, attempts=3`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings(String);
 

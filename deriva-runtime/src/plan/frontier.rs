@@ -7,12 +7,12 @@ use std::sync::Arc;
 use deriva_api::{CAddr, Result};
 
 use super::{NodeId, Planner, Task};
+use crate::carried::{Carried, Seen};
 use crate::flights::{Joined, Landing};
 use crate::inner::Inner;
-use crate::invalidations::Moment;
-use crate::known::{Known, Seen};
+use crate::invalidations::Revision;
+use crate::lookup::{Found, look_up};
 use crate::planted::{Fault, planted};
-use crate::survey::{Found, survey};
 
 /// Claims that nobody looks after yet; those still here when it is dropped are abandoned.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct Claimed<'a> {
     /// Claims of earlier batches.
     before: usize,
     /// When the batch was looked up.
-    since: Moment,
+    since: Revision,
 }
 
 impl Planner {
@@ -60,17 +60,17 @@ impl Planner {
         &mut self,
         inner: &Inner,
         batch: Range<usize>,
-        known: &Known,
+        carried: &Carried,
     ) -> Result<()> {
         let first = batch.start as NodeId;
         let addrs = self.plan.addrs[batch].to_vec();
         let since = inner.invalidations.now();
         let landings = inner.flights.landings();
         let began = inner.clock.now();
-        let survey = survey(&*inner.dag, &*inner.blobs, &addrs, known).await?;
+        let lookup = look_up(&*inner.dag, &*inner.blobs, &addrs, carried).await?;
         let took = inner.clock.now().saturating_sub(began);
         inner.costs.observe_lookup(addrs.len() as u64, took);
-        let open = |i: &usize| known.of(&addrs[*i]).is_none() && survey.is_open(*i);
+        let open = |i: &usize| carried.of(&addrs[*i]).is_none() && lookup.is_open(*i);
         let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
         let joined = inner
             .flights
@@ -94,19 +94,19 @@ impl Planner {
                 before,
                 since,
             };
-            anew = self.look_again(inner, claimed, known).await?;
+            anew = self.look_again(inner, claimed, carried).await?;
         }
-        for (i, found) in survey.found().enumerate() {
+        for (i, found) in lookup.found().enumerate() {
             let node = first + i as NodeId;
             if let Some(landing) = joins.remove(&i) {
                 self.plan.joins.push((node, landing));
-            } else if let Some(seen) = known.of(&addrs[i]) {
+            } else if let Some(seen) = carried.of(&addrs[i]) {
                 self.plan.tasks[node as usize] = match seen {
                     Seen::Held(..) => Task::Held,
                     Seen::Failed(_) => Task::Failed,
                 };
             } else {
-                self.settle(inner, node, addrs[i], anew.remove(&i).unwrap_or(found));
+                self.assign(inner, node, addrs[i], anew.remove(&i).unwrap_or(found));
             }
             self.plan.inputs_at.push(self.plan.inputs.len() as u32);
         }
@@ -118,12 +118,12 @@ impl Planner {
         &mut self,
         inner: &Inner,
         claimed: Claimed<'_>,
-        known: &Known,
+        carried: &Carried,
     ) -> Result<BTreeMap<usize, Found>> {
         let owned = claimed.places;
         let asked: Vec<CAddr> = owned.iter().map(|i| claimed.addrs[*i]).collect();
-        let survey = survey(&*inner.dag, &*inner.blobs, &asked, known).await?;
-        let anew: BTreeMap<usize, Found> = owned.iter().copied().zip(survey.found()).collect();
+        let lookup = look_up(&*inner.dag, &*inner.blobs, &asked, carried).await?;
+        let anew: BTreeMap<usize, Found> = owned.iter().copied().zip(lookup.found()).collect();
         let done = |addr: &CAddr, i: &usize| match &anew[i] {
             Found::Present(_, output) => Some((*addr, *output)),
             _ => None,
@@ -150,7 +150,7 @@ impl Planner {
         Ok(anew)
     }
 
-    fn settle(&mut self, inner: &Inner, node: NodeId, addr: CAddr, found: Found) {
+    fn assign(&mut self, inner: &Inner, node: NodeId, addr: CAddr, found: Found) {
         match found {
             Found::Leaf(stat) => self.plan.set_stored(node, stat, false),
             Found::Missing => self.missing.push(node),

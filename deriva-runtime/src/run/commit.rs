@@ -18,7 +18,7 @@ use crate::planted::{Fault, hidden, planted};
 const FULL_RECORDS: usize = 1024;
 /// Bytes that are worth a commit while there is other work to do.
 const FULL_BYTES: u64 = 8 << 20;
-/// Bytes and records that may wait behind a commit before the scheduler waits too.
+/// Bytes and records that may wait for a commit before the scheduler waits too.
 const BACKLOG_BYTES: u64 = 32 << 20;
 const BACKLOG_RECORDS: usize = 16 * FULL_RECORDS;
 /// The share of the memory budget that may wait to be written.
@@ -230,7 +230,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     let mut recorded = Vec::with_capacity(2 * records.len());
     recorded.extend(records.iter().map(|record| record.addr));
     recorded.extend(records.iter().map(|record| record.output.addr));
-    let lease = inner.hold(recorded);
+    let lease = inner.grant(recorded);
     inner.tokio.spawn(async move {
         let inner = Arc::clone(&flying.inner);
         let way = inner

@@ -66,7 +66,7 @@ impl Run {
                 && stats
                     .next()
                     .flatten()
-                    .is_some_and(|stat| !self.known.distrusted.contains(&stat.addr));
+                    .is_some_and(|stat| !self.carried.distrusted.contains(&stat.addr));
             match output {
                 Some(output) if there => self.reuse(node, output, None, Reuse::Cutoff, true),
                 _ => self.queue(node, self.is_light(node)),

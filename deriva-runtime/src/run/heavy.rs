@@ -18,10 +18,10 @@ use tracing::debug;
 use super::lost::Unread;
 use super::progress::INTERVAL;
 use super::{Done, Run, hand_over};
-use crate::call::{guarded, guarded_async};
 use crate::event::Event;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
+use crate::invoke::{guarded, guarded_async};
 use crate::leases::Lease;
 use crate::nesting::Nesting;
 use crate::plan::NodeId;
@@ -125,7 +125,7 @@ impl Executing {
         self.outcomes.try_recv().ok()
     }
 
-    /// A slot, where so many could be used for steps of this priority. Where there is none now, the loop hears
+    /// A slot, where `count` could be used for steps of this priority. Where there is none now, the loop hears
     /// when there may be.
     fn take_slot(&mut self, count: usize, priority: i32) -> Option<Slot> {
         self.asked = true;
@@ -257,7 +257,7 @@ impl Run {
             addr: step.addr,
             resolved: self.resolved.get(&node).copied(),
             watch: Arc::clone(&self.watch),
-            results: self.treatments[function as usize].results,
+            results: self.modes[function as usize].results,
             is_root: self.roots.contains(&node),
             ended: Ended::Unread(Vec::new()),
             slot: None,
@@ -354,13 +354,13 @@ async fn execute(
         return cut(&inner, *input, *stat, range).await;
     }
     let prepared = match inner.executor.operands() {
-        Operands::Held => hold(&inner, sources).await,
-        Operands::Stored => store(&inner, &lease, sources).await,
+        Operands::Held => read_all(&inner, sources).await,
+        Operands::Stored => store_all(&inner, &lease, sources).await,
     };
     let executed = match prepared {
         Ok(operands) => {
             step.inputs = operands;
-            nesting.around(inner.executor.execute(step)).await
+            nesting.scope(inner.executor.execute(step)).await
         }
         Err(Unready::Failed(error)) => Err(error),
         Err(Unready::Unread(inputs)) => return Ended::Unread(inputs),
@@ -400,7 +400,7 @@ enum Unready {
 }
 
 /// Reads what is not in hand.
-async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unready> {
+async fn read_all(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unready> {
     let mut operands = Vec::with_capacity(sources.len());
     let mut unread = Vec::new();
     for source in sources {
@@ -421,7 +421,7 @@ async fn hold(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, Unrea
 }
 
 /// Stores what is only in hand, under the lease, as the executor will read it there.
-async fn store(
+async fn store_all(
     inner: &Inner,
     lease: &Lease,
     sources: Vec<Source>,
@@ -433,7 +433,7 @@ async fn store(
             Source::Read(..) => None,
         })
         .collect();
-    lease.note(held.iter().map(Blob::addr));
+    lease.extend(held.iter().map(Blob::addr));
     let way = inner.make_way(held.iter().map(Blob::addr)).await;
     way.map_err(Unready::Failed)?;
     let together = inner.gate.read().await;

@@ -145,9 +145,9 @@ impl Run {
 
     /// The urgency of the request, and of the functions that it is nested in.
     fn base(&self) -> Urgency {
-        let around = self.inner.nested.lent(&self.options.nesting);
+        let lent = self.inner.nested.lent(&self.options.nesting);
         let mut base = self.claimant.own;
-        base.priority = base.priority.max(around.unwrap_or(i32::MIN));
+        base.priority = base.priority.max(lent.unwrap_or(i32::MIN));
         base
     }
 

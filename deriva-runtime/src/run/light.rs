@@ -7,8 +7,8 @@ use std::time::Duration;
 use deriva_api::{Blob, Bytes, Clock, ComputeFunction, ErrorKind, Params, Recipe, Result};
 
 use super::Run;
-use crate::call::{call, guarded};
 use crate::costs::Calls;
+use crate::invoke::{guarded, invoke};
 use crate::plan::NodeId;
 
 /// Light nodes that are run at the most between two looks at anything else.
@@ -17,7 +17,7 @@ const CHUNK: usize = 256;
 pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// What a light function costs at the least to be run on another core: what it takes and gives has to be
 /// brought there and back.
-const WORTH_A_LANE: Duration = Duration::from_micros(1);
+const WORTH_A_WORKER: Duration = Duration::from_micros(1);
 /// A light function on more input bytes than this is treated as heavy, if the executor has it.
 const LIGHT_BYTES: u32 = 16 * 1024;
 
@@ -52,8 +52,8 @@ impl Run {
             .map(|(_, function)| function as usize);
         let is_small = self.nodes[node as usize].input_bytes <= LIGHT_BYTES;
         function.map_or(is_small, |function| {
-            let treatment = &self.treatments[function];
-            treatment.is_light && (is_small || treatment.is_ours)
+            let mode = &self.modes[function];
+            mode.is_light && (is_small || mode.is_ours)
         })
     }
 
@@ -61,14 +61,14 @@ impl Run {
     pub(super) async fn run_light(&mut self) {
         let fitting = CHUNK_TIME.as_nanos() / self.light_cost.as_nanos().max(1);
         let size = usize::try_from(fitting).unwrap_or(CHUNK).clamp(1, CHUNK);
-        let beside = self.light_cost >= WORTH_A_LANE
+        let beside = self.light_cost >= WORTH_A_WORKER
             && self.light.len() >= 2 * size
-            && self.lanes.have_room();
+            && self.workers.have_room();
         let nodes: Vec<NodeId> = self.light.drain(..self.light.len().min(size)).collect();
         let nodes = self.load(nodes).await;
         let chunk = self.chunk(&nodes);
         if beside {
-            self.lanes.push(chunk);
+            self.workers.push(chunk);
         } else {
             self.run_here(chunk);
         }
@@ -172,10 +172,10 @@ impl Chunk {
             let inputs = &self.inputs[step.inputs.start as usize..step.inputs.end as usize];
             let function = &*functions[step.function as usize];
             let output = match &step.params {
-                None => call(function, inputs, &none),
+                None => invoke(function, inputs, &none),
                 Some(recipe) => {
                     let params = recipe.params();
-                    params.and_then(|params| call(function, inputs, &params))
+                    params.and_then(|params| invoke(function, inputs, &params))
                 }
             };
             (step.node, output.map(Blob::new))

@@ -14,9 +14,9 @@ pub(super) struct Unread {
 impl Run {
     /// Takes blobs for absent that are said to be there, until they are made again.
     pub(super) fn distrust(&mut self, lost: impl IntoIterator<Item = CAddr>) {
-        let before = self.known.distrusted.len();
-        self.known.distrusted.extend(lost);
-        self.lost |= self.known.distrusted.len() > before;
+        let before = self.carried.distrusted.len();
+        self.carried.distrusted.extend(lost);
+        self.lost |= self.carried.distrusted.len() > before;
     }
 
     /// Inputs of a node could not be read. Where all of them are damaged or gone and recipes can make

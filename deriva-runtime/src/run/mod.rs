@@ -7,7 +7,7 @@
 //! | concern | file |
 //! |---|---|
 //! | what is held in memory, and what goes when the budget is short | `values.rs` |
-//! | light functions in chunks | `light.rs`, beside the scheduler `lanes.rs`, their inputs read in `load.rs` |
+//! | light functions in chunks | `light.rs`, beside the scheduler `workers.rs`, their inputs read in `load.rs` |
 //! | early cutoff | `cutoff.rs` |
 //! | heavy functions on the executor | `heavy.rs` |
 //! | results, failures, flights of others | `settle.rs`, lost blobs in `lost.rs` |
@@ -22,7 +22,6 @@ mod commit;
 mod cutoff;
 mod hand_over;
 mod heavy;
-mod lanes;
 mod lent;
 mod light;
 mod load;
@@ -33,6 +32,7 @@ mod settle;
 mod timeline;
 mod values;
 mod wanted;
+mod workers;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -44,26 +44,26 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use hashbrown::HashMap;
 
+use crate::carried::{Carried, Seen};
 use crate::claimant::Claimant;
 use crate::costs::Calls;
 use crate::event::{Event, Summary};
 use crate::flights::Landing;
 use crate::inner::Inner;
 use crate::invalidations::Watch;
-use crate::known::{Known, Seen};
 use crate::leases::Lease;
-use crate::needs::LostLeaves;
+use crate::needed_by::LostLeaves;
 use crate::plan::{NodeId, Plan, Task};
 use crate::policy::{Cutoff, StoreResults};
 use crate::request::Options;
 
 use commit::{Batch, Committed};
 use heavy::Executing;
-use lanes::Lanes;
 use lent::{Lent, Ready};
 use light::{CHUNK_TIME, ChunkDone};
 use timeline::Slices;
 use values::Values;
+use workers::Workers;
 
 /// How a run ended, if not with an error.
 pub(crate) enum End {
@@ -118,7 +118,7 @@ struct NodeState {
 
 /// What this run does with the recipes of a function.
 #[derive(Clone, Copy, Debug)]
-struct Treatment {
+struct FunctionMode {
     is_light: bool,
     /// They are run here however large their inputs are: the executor lacks their function.
     is_ours: bool,
@@ -146,7 +146,7 @@ pub(crate) struct Run {
     claimant: Arc<Claimant>,
     plan: Plan,
     nodes: Vec<NodeState>,
-    treatments: Vec<Treatment>,
+    modes: Vec<FunctionMode>,
     /// Nodes that are named roots, where that matters.
     roots: HashSet<NodeId>,
     values: Values,
@@ -160,7 +160,7 @@ pub(crate) struct Run {
     resolved: HashMap<NodeId, CAddr>,
     running: FuturesUnordered<BoxFuture<'static, Done>>,
     executing: Executing,
-    lanes: Lanes,
+    workers: Workers,
     /// What a light node cost lately.
     light_cost: Duration,
     /// Time spent in light nodes since this task last let others run.
@@ -185,7 +185,7 @@ pub(crate) struct Run {
     /// The results are for a later plan of the same request.
     is_stage: bool,
     pub(crate) summary: Summary,
-    pub(crate) known: Known,
+    pub(crate) carried: Carried,
     lost_leaves: LostLeaves,
     lent: Lent,
 }
@@ -196,7 +196,7 @@ impl Run {
         inner: Arc<Inner>,
         options: Options,
         mut plan: Plan,
-        known: Known,
+        carried: Carried,
         roots: HashSet<NodeId>,
         is_stage: bool,
         guards: Guards,
@@ -204,7 +204,7 @@ impl Run {
         let joins = std::mem::take(&mut plan.joins);
         let mut run = Self {
             nodes: vec![NodeState::default(); plan.len()],
-            treatments: treatments(&inner, &options, &plan),
+            modes: modes(&inner, &options, &plan),
             roots,
             values: Values::new(&inner),
             light: VecDeque::new(),
@@ -214,7 +214,7 @@ impl Run {
             resolved: HashMap::new(),
             running: FuturesUnordered::new(),
             executing: Executing::new(&inner, &options),
-            lanes: Lanes::new(&inner, &plan.functions, options.jobs),
+            workers: Workers::new(&inner, &plan.functions, options.jobs),
             light_cost: CHUNK_TIME / 8,
             busy: Duration::ZERO,
             committing: false,
@@ -234,7 +234,7 @@ impl Run {
                 planned: plan.computes(),
                 ..Summary::default()
             },
-            known,
+            carried,
             lost_leaves: LostLeaves::default(),
             lent: Lent::new(guards.claimant.own),
             inner,
@@ -281,11 +281,13 @@ impl Run {
                             .extend(self.plan.content(node).map(|stat| (node, stat)));
                     }
                 }
-                Task::Held | Task::Failed => match self.known.of(&self.plan.addr(node)).cloned() {
-                    Some(Seen::Held(output, blob)) => self.take_held(node, output, blob),
-                    Some(Seen::Failed(error)) => failed.push((node, error)),
-                    None => {}
-                },
+                Task::Held | Task::Failed => {
+                    match self.carried.of(&self.plan.addr(node)).cloned() {
+                        Some(Seen::Held(output, blob)) => self.take_held(node, output, blob),
+                        Some(Seen::Failed(error)) => failed.push((node, error)),
+                        None => {}
+                    }
+                }
                 Task::Compute { .. } | Task::Join => {}
             }
         }
@@ -327,7 +329,7 @@ impl Run {
                 break;
             }
             self.relieve();
-            // What is being written makes room: for results that wait behind it, or for values.
+            // What is being written makes room: for results that wait for it, or for values.
             let blocked = self.committing && (self.batch.is_backlog() || self.values.excess(0) > 0);
             match blocked {
                 false => self.start_heavy(),
@@ -347,14 +349,14 @@ impl Run {
             if !self.cutoff.is_empty() {
                 continue;
             }
-            if let Some(chunk) = self.lanes.take_back() {
+            if let Some(chunk) = self.workers.take_back() {
                 self.run_here(chunk);
                 continue;
             }
-            // More to write comes soon while there is a lane at work.
-            self.commit(self.lanes.is_idle());
+            // More to write comes soon while there is a worker at work.
+            self.commit(self.workers.is_idle());
             // What is left waits for flights, maybe for one of this run that only a new plan can end.
-            let idle = self.executing.is_empty() && self.lanes.is_idle() && !self.committing;
+            let idle = self.executing.is_empty() && self.workers.is_idle() && !self.committing;
             if self.replan && idle {
                 break;
             }
@@ -377,7 +379,7 @@ impl Run {
         if let Some(outcome) = self.executing.try_next() {
             return Some(Done::Executed(outcome));
         }
-        if let Some(chunk) = self.lanes.try_next() {
+        if let Some(chunk) = self.workers.try_next() {
             return Some(Done::Chunk(chunk));
         }
         if self.running.is_empty() {
@@ -388,12 +390,13 @@ impl Run {
 
     /// What is done next; `None` when nothing is under way.
     async fn next_done(&mut self) -> Option<Done> {
-        let under_way = self.executing.waits() || !self.lanes.is_idle() || !self.running.is_empty();
+        let under_way =
+            self.executing.waits() || !self.workers.is_idle() || !self.running.is_empty();
         // A branch whose condition does not hold is not waited for.
         tokio::select! {
             biased;
             Some(done) = self.executing.next(), if self.executing.waits() => Some(done),
-            Some(chunk) = self.lanes.next(), if !self.lanes.is_idle() => Some(Done::Chunk(chunk)),
+            Some(chunk) = self.workers.next(), if !self.workers.is_idle() => Some(Done::Chunk(chunk)),
             Some(done) = self.running.next(), if !self.running.is_empty() => Some(done),
             () = self.claimant.told(), if under_way => Some(Done::Told),
             else => None,
@@ -423,10 +426,10 @@ impl Run {
         let Some((_, function)) = self.plan.recipe(node) else {
             return;
         };
-        let treatment = self.treatments[function as usize];
+        let mode = self.modes[function as usize];
         let is_light = self.is_light(node);
-        let is_large = treatment.is_light && !is_light;
-        if treatment.cutoff || (treatment.cutoff_of_large && is_large) {
+        let is_large = mode.is_light && !is_light;
+        if mode.cutoff || (mode.cutoff_of_large && is_large) {
             self.cutoff.push(node);
         } else {
             self.queue(node, is_light);
@@ -490,7 +493,7 @@ impl Run {
         let failed =
             failed.map(|(node, error)| (self.plan.addr(*node), Seen::Failed(error.clone())));
         let seen: Vec<_> = held.chain(failed).collect();
-        self.known.add(seen);
+        self.carried.add(seen);
     }
 
     fn emit(&self, event: Event) {
@@ -508,8 +511,8 @@ impl Run {
     }
 }
 
-fn treatments(inner: &Inner, options: &Options, plan: &Plan) -> Vec<Treatment> {
-    let treatment = |function: &Arc<dyn ComputeFunction>| {
+fn modes(inner: &Inner, options: &Options, plan: &Plan) -> Vec<FunctionMode> {
+    let mode = |function: &Arc<dyn ComputeFunction>| {
         let (id, weight) = (function.id(), function.weight());
         let pays = || {
             let estimate = inner.costs.estimate(id, weight);
@@ -520,7 +523,7 @@ fn treatments(inner: &Inner, options: &Options, plan: &Plan) -> Vec<Treatment> {
             Cutoff::Never => (false, false),
             Cutoff::Auto => (pays(), true),
         };
-        Treatment {
+        FunctionMode {
             is_light: weight == Weight::Light,
             is_ours: weight == Weight::Light && !inner.does_executor_have(id),
             cutoff,
@@ -528,7 +531,7 @@ fn treatments(inner: &Inner, options: &Options, plan: &Plan) -> Vec<Treatment> {
             results: options.results_of(inner, id),
         }
     };
-    plan.functions.iter().map(treatment).collect()
+    plan.functions.iter().map(mode).collect()
 }
 
 fn planned_of(plan: &Plan) -> Vec<u64> {

@@ -9,7 +9,7 @@ impl Run {
     /// nodes run in the order in which they become ready: where there are no others nothing is to be
     /// found.
     pub(super) fn prioritize(&mut self) {
-        if self.treatments.iter().all(|treatment| treatment.is_light) {
+        if self.modes.iter().all(|mode| mode.is_light) {
             return;
         }
         let functions = self.plan.functions.iter();

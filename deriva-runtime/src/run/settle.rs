@@ -45,7 +45,7 @@ impl Run {
         match how {
             Reuse::Cutoff => {
                 // Whoever recorded it may be taken by a collection.
-                self.lease.note([output.addr]);
+                self.lease.extend([output.addr]);
                 self.summary.cutoff += 1;
             }
             Reuse::Joined => self.summary.joined += 1,
@@ -74,7 +74,7 @@ impl Run {
     /// Whether the output of a node is to be recorded.
     fn keeps(&self, node: NodeId, output: Output) -> bool {
         let results = match self.plan.recipe(node) {
-            Some((_, function)) => self.treatments[function as usize].results,
+            Some((_, function)) => self.modes[function as usize].results,
             None => self.options.results(&self.inner),
         };
         // A later plan of this request is built on what a stage was made for.
@@ -129,10 +129,10 @@ impl Run {
 
     /// Whether the blob of an output that another handle recorded is there for this one.
     async fn is_there(&mut self, output: Output) -> Result<bool> {
-        self.lease.note([output.addr]);
+        self.lease.extend([output.addr]);
         let _together = self.inner.gate.read().await;
         let stats = self.inner.blobs.stat(&[output.addr]).await?;
-        Ok(stats.iter().any(Option::is_some) && !self.known.distrusted.contains(&output.addr))
+        Ok(stats.iter().any(Option::is_some) && !self.carried.distrusted.contains(&output.addr))
     }
 
     /// A node failed. Without `keep_going` this ends the run; with it, only what depends on the node.
@@ -184,7 +184,7 @@ impl Run {
         let addr = self.plan.addr(node);
         let expected = self.plan.expected.get(&node);
         if let Some(expected) = expected.filter(|expected| !expected.same_bytes(&output)) {
-            if self.watch.refuse_if_moved() {
+            if self.watch.refuse_if_changed() {
                 // What was recorded may have been forgotten since; or what this was computed from.
                 self.replan = true;
                 return false;
@@ -221,7 +221,7 @@ impl Run {
         self.nodes[at].state = State::Done;
         self.loan_ended(node);
         self.nodes[at].is_kept = record || blob.is_none();
-        self.known.distrusted.remove(&output.addr);
+        self.carried.distrusted.remove(&output.addr);
         let lands = self.plan.recipe(node).is_some();
         // Light nodes have none, and then nothing is hashed.
         let resolved = match self.resolved.is_empty() {

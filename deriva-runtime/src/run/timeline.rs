@@ -84,7 +84,7 @@ impl Run {
         }
     }
 
-    /// A commit of so many records begins.
+    /// A commit of N records begins.
     pub(super) fn commit_begins(&mut self, records: usize) {
         if let Some(slices) = &mut self.slices {
             let work = Work::Commit { records };

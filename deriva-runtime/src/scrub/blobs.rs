@@ -11,7 +11,7 @@ const BATCH_BYTES: u64 = 4 << 20;
 const DAMAGED: usize = 4096;
 
 impl Work<'_> {
-    /// Reads all blobs behind `after`.
+    /// Reads all blobs after `after`.
     pub(super) async fn blobs(&mut self, after: Option<CAddr>) -> Result<()> {
         let inner = &self.request.deriva.inner;
         let open = |after| inner.blobs.list(after);

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use deriva_api::{CAddr, Error, ErrorKind, Result};
 use serde::{Serialize, Serializer};
 
-/// Where a scrub continues: behind a recipe, or, once all recipes are done, behind a blob. As text
+/// Where a scrub continues: after a recipe, or, once all recipes are done, after a blob. As text
 /// `recipes:ADDR` or `blobs:ADDR`; without an address it is where these begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScrubCursor {
-    /// Behind this recipe.
+    /// After this recipe.
     Recipes(Option<CAddr>),
-    /// Behind this blob; all recipes are done.
+    /// After this blob; all recipes are done.
     Blobs(Option<CAddr>),
 }
 

@@ -7,7 +7,7 @@ use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 use super::pages::{Page, Pages};
 use super::{Finding, FindingKind, ScrubEvent, Work};
 use crate::event::Event;
-use crate::needs::{MANY, needed_by};
+use crate::needed_by::{MANY, needed_by};
 use crate::planted::{Fault, planted};
 use crate::policy::StoreResults;
 

@@ -71,13 +71,13 @@ impl Scrub {
         self
     }
 
-    /// Continues behind a cursor of an earlier scrub. Default: from the beginning.
+    /// Continues after a cursor of an earlier scrub. Default: from the beginning.
     pub fn after(mut self, cursor: ScrubCursor) -> Self {
         self.after = cursor;
         self
     }
 
-    /// Stops after the batch with which so many bytes have been read: with 0, after the first. Default: at the
+    /// Stops after the batch with which N bytes have been read: with 0, after the first. Default: at the
     /// end.
     pub fn limit_bytes(mut self, bytes: u64) -> Self {
         self.limit_bytes = bytes;

@@ -14,7 +14,7 @@ pub(super) enum Page<T> {
     Damaged(CAddr, Error),
 }
 
-/// A list that is opened anew behind each damaged item.
+/// A list that is opened anew after each damaged item.
 pub(super) struct Pages<'a, T> {
     open: Box<dyn Fn(Option<CAddr>) -> BoxStream<'a, Result<T>> + Send + Sync + 'a>,
     addr: fn(&T) -> CAddr,
@@ -24,7 +24,7 @@ pub(super) struct Pages<'a, T> {
 }
 
 impl<'a> Pages<'a, (CAddr, Node)> {
-    /// All recipes behind `after`.
+    /// All recipes after `after`.
     pub(super) fn recipes(dag: &'a dyn DagStore, after: Option<CAddr>) -> Self {
         Self::new(move |after| dag.list(after), |item| item.0, after)
     }
@@ -100,8 +100,8 @@ mod tests {
                 (true, false) => Err(Error::new(ErrorKind::Corrupt, "bad").with("addr", addr)),
                 (true, true) => Err(Error::new(ErrorKind::Corrupt, "bad")),
             };
-            let behind = addrs.iter().filter(move |addr| Some(**addr) > after);
-            stream::iter(behind.map(item).collect::<Vec<_>>()).boxed()
+            let after = addrs.iter().filter(move |addr| Some(**addr) > after);
+            stream::iter(after.map(item).collect::<Vec<_>>()).boxed()
         };
         let mut pages = Pages::new(open, |addr| *addr, None);
         let (mut whole, mut damaged) = (Vec::new(), Vec::new());

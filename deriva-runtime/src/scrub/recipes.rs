@@ -6,7 +6,7 @@ use super::pages::{Page, Pages};
 use super::{FindingKind, ScrubCursor, ScrubEvent, Work};
 
 impl Work<'_> {
-    /// Reads all recipes behind `after`. Answers whether it came to the end.
+    /// Reads all recipes after `after`. Answers whether it came to the end.
     pub(super) async fn recipes(&mut self, after: Option<CAddr>) -> Result<bool> {
         let inner = &self.request.deriva.inner;
         let mut pages = Pages::recipes(&*inner.dag, after);

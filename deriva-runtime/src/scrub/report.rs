@@ -4,7 +4,7 @@ use deriva_api::CAddr;
 use serde::Serialize;
 
 use super::ScrubCursor;
-use crate::needs::Needs;
+use crate::needed_by::NeededBy;
 
 /// Something that happened during a scrub.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ pub struct Finding {
     /// Why it could not be healed.
     pub reason: String,
     /// Who needs it.
-    pub needed_by: Needs,
+    pub needed_by: NeededBy,
 }
 
 /// What a scrub read, found and healed.

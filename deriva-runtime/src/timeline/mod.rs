@@ -51,7 +51,7 @@ enum Group {
 /// What was done in a slice.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
-    /// A plan of so many nodes to compute.
+    /// A plan with `computes` nodes to compute.
     Plan { computes: u64 },
     /// A heavy step.
     Heavy {
@@ -64,7 +64,7 @@ pub(crate) enum Work {
         steps: usize,
         function: Option<FunctionId>,
     },
-    /// So many records were written, and the blobs that go with them.
+    /// `records` records were written, and the blobs that go with them.
     Commit { records: usize },
 }
 
@@ -114,7 +114,7 @@ impl Timeline {
         Self::with_limit(Self::SLICES)
     }
 
-    /// Records at most so many slices, about 200 bytes each; those after them are counted only. Any number.
+    /// Records at most N slices, about 200 bytes each; those after them are counted only. Any number.
     #[must_use]
     pub fn with_limit(slices: usize) -> Self {
         Self(Arc::new(Mutex::new(Recorded {

@@ -1,4 +1,4 @@
-//! At most so many calls at once, in order, with no place lost and no deadlock.
+//! At most N calls at once, in order, with no place lost and no deadlock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn no_more_calls_are_inside_than_the_limit() {
         let second = Duration::from_secs(1);
         faults.delay(Operation::BlobGet, second, Arc::new(clock.clone()));
         let mut calls = join_all((0..20).map(|_| store.get(CAddr::MIN)));
-        // In each second so many enter as the limit says, and leave at its end.
+        // In each second as many enter as the limit says, and leave at its end.
         for step in 1.. {
             let done = (&mut calls).now_or_never().is_some();
             assert_eq!(entered(), (limit * step).min(20));

@@ -268,7 +268,7 @@ mod streams {
     use std::fmt;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A store whose lists fail in passing after every second item.
+    /// A store whose lists have a transient failure after every second item.
     #[derive(Debug)]
     struct Stuttering {
         inner: Arc<dyn BlobStore>,

@@ -333,7 +333,7 @@ fn a_part_of_a_short_blob_copies_all_of_it() {
         }
         assert!(bench.copied(&short) && !bench.copied(&long));
         assert_eq!(bench.slow_calls.of(Operation::BlobGet), 1);
-        // Behind the limit there is nothing to look up.
+        // Beyond the limit there is nothing to look up.
         bench.slow_calls.reset();
         part(&long, 500, 5).await;
         assert_eq!(bench.slow_calls.of(Operation::BlobStat), 0);

@@ -64,7 +64,7 @@ fn only_what_is_pinned_is_above_a_lowered_limit() {
     cache.set_limit(4096);
     assert_eq!(cache.bytes(), 3 * 4096);
     cache.insert(key(9), &blob_of(BlobCache::ENTRY_BYTES), MS);
-    assert!(!cache.holds(key(9)));
+    assert!(!cache.contains(key(9)));
     // Pinned already: another guard adds nothing.
     assert!(cache.pin(key(1)).unwrap().is_some());
     drop(pins);

@@ -137,7 +137,7 @@ struct Format {
     part: &'static str,
     begins: &'static str,
     does_begin: fn(&[u8]) -> bool,
-    /// Decompresses the first part, no more than so many bytes of it; answers with what follows it. The outer error is
+    /// Decompresses the first part, at most N bytes of it; answers with what follows it. The outer error is
     /// that the call was given up.
     unpack: Unpack,
 }

@@ -26,35 +26,35 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    /// Joins the definition with its two halves: `settle` turns params into settings and refuses those
+    /// Joins the definition with its two halves: `configure` turns params into settings and refuses those
     /// that cannot be used, `run` computes. `check` is the first half alone, so that what it lets
     /// through is what a call can use.
     pub(super) fn with<S>(
         self,
-        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        configure: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<Function> {
-        self.version("1", settle, run)
+        self.version("1", configure, run)
     }
 
     /// As [`Definition::with`], a version after the first.
     pub(super) fn version<S>(
         self,
         version: &str,
-        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        configure: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<Function> {
-        Ok(Arc::new(self.build(version, settle, run)?))
+        Ok(Arc::new(self.build(version, configure, run)?))
     }
 
     /// As [`Definition::version`], to which more can be added.
     pub(super) fn build<S>(
         self,
         version: &str,
-        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        configure: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<FnFunction<impl Body>> {
-        self.within(version, settle, move |inputs, settings, _| {
+        self.within(version, configure, move |inputs, settings, _| {
             run(inputs, settings)
         })
     }
@@ -63,14 +63,14 @@ impl Definition {
     pub(super) fn within<S>(
         self,
         version: &str,
-        settle: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
+        configure: impl Fn(&Params) -> Result<S> + Send + Sync + 'static,
         run: impl Fn(&[Bytes], S, &CallContext) -> Result<Bytes> + Send + Sync + 'static,
     ) -> Result<FnFunction<impl Body>> {
-        let settle = Arc::new(settle);
-        let check = Arc::clone(&settle);
+        let configure = Arc::new(configure);
+        let check = Arc::clone(&configure);
         let id = FunctionId::new(self.name, version)?;
         let run = move |inputs: &[Bytes], params: &Params, context: &CallContext| {
-            run(inputs, settle(params)?, context)
+            run(inputs, configure(params)?, context)
         };
         let mut function = FnFunction::within(id, self.weight, run)
             .describe(self.description)

@@ -136,13 +136,13 @@ impl Fast {
             return;
         }
         match self.store.put(&blobs).await {
-            Ok(()) => self.note(blobs.iter().map(Blob::stat)).await,
+            Ok(()) => self.remember(blobs.iter().map(Blob::stat)).await,
             Err(_) => self.traffic.fault(),
         }
     }
 
     /// Notes copies, and lets others go where there are too many.
-    async fn note(&self, copies: impl Iterator<Item = BlobStat> + Send) {
+    async fn remember(&self, copies: impl Iterator<Item = BlobStat> + Send) {
         let evicted = self.held.insert(copies);
         self.discard(&evicted).await;
         if let Err(_fault) = self.counted.get_or_try_init(|| self.count()).await {
@@ -260,7 +260,7 @@ impl BlobStore for TieredBlobs {
         if let Some(bytes) = self.fast.get_range(addr, range).await {
             return Ok(Some(bytes));
         }
-        // A range that begins behind the limit is of a blob too long, or empty: nothing to look up.
+        // A range that begins beyond the limit is of a blob too long, or empty: nothing to look up.
         if range.offset >= self.max_blob {
             return self.fast.slow.get_range(addr, range).await;
         }
@@ -350,7 +350,7 @@ impl BlobWriter for TieredWriter {
         let allowed = admission.filter(|admission| admission.allows(stat.addr));
         if let (Some(copy), Some(_admission)) = (self.copy, allowed) {
             match copy.finish().await {
-                Ok(copy) => self.fast.note([copy].into_iter()).await,
+                Ok(copy) => self.fast.remember([copy].into_iter()).await,
                 Err(_) => self.fast.traffic.fault(),
             }
         }

@@ -180,15 +180,15 @@ async fn complete<K: Copy, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::around::{Around, Layered, Operation};
+    use crate::layers::intercept::{Intercept, Intercepted, Operation};
     use deriva_api::{Capabilities, Error, Result};
     use deriva_testkit::ModelStore;
 
-    /// Around a store that says something else of itself.
+    /// Intercept a store that says something else of itself.
     #[derive(Debug)]
     struct Claims(Capabilities);
 
-    impl Around for Claims {
+    impl Intercept for Claims {
         const NAME: &'static str = "claims";
 
         type Attempts = ();
@@ -212,7 +212,7 @@ mod tests {
 
     fn dag(claims: Capabilities) -> Arc<dyn DagStore> {
         let model: Arc<dyn DagStore> = Arc::new(ModelStore::new());
-        Arc::new(Layered::new(Claims(claims), model))
+        Arc::new(Intercepted::new(Claims(claims), model))
     }
 
     fn tiered(fast: Capabilities, slow: Capabilities) -> String {

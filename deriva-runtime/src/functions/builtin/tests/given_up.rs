@@ -23,7 +23,7 @@ impl Clock for Looked {
     async fn sleep(&self, _: Duration) {}
 }
 
-/// How a call ends that has time for so many looks; and how often it looked.
+/// How a call ends that has time for N looks; and how often it looked.
 fn call(id: &str, input: &Bytes, params: &Params, looks: u64) -> (Option<ErrorKind>, u64) {
     let functions = FunctionRegistry::builtin();
     let function = functions.get(&id.parse().unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! What most layers have in common: they forward every call and do something around it.
 //!
-//! [`Layered`] forwards both traits, written once; a layer only says, as an [`Around`], what happens
+//! [`Intercepted`] forwards both traits, written once; a layer only says, as an [`Intercept`], what happens
 //! around each attempt of a call, and whether a failed one is made again. Both are generic, so a
 //! layer costs one boxed future per call, that of the trait itself.
 
@@ -37,7 +37,7 @@ impl Operation {
 }
 
 /// What a layer does around the calls of a store.
-pub(super) trait Around: Debug + Send + Sync + 'static {
+pub(super) trait Intercept: Debug + Send + Sync + 'static {
     /// The layer's name, for `Display`.
     const NAME: &'static str;
 
@@ -72,15 +72,15 @@ pub(super) trait Around: Debug + Send + Sync + 'static {
 }
 
 /// A store with something around its calls.
-pub(super) struct Layered<A, S: ?Sized> {
-    around: Arc<A>,
+pub(super) struct Intercepted<A, S: ?Sized> {
+    interceptor: Arc<A>,
     inner: Arc<S>,
 }
 
-impl<A: Around, S: ?Sized + Send + Sync> Layered<A, S> {
-    pub(super) fn new(around: A, inner: Arc<S>) -> Self {
+impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
+    pub(super) fn new(interceptor: A, inner: Arc<S>) -> Self {
         Self {
-            around: Arc::new(around),
+            interceptor: Arc::new(interceptor),
             inner,
         }
     }
@@ -92,14 +92,14 @@ impl<A: Around, S: ?Sized + Send + Sync> Layered<A, S> {
     ) -> Result<T> {
         let mut attempts = A::Attempts::default();
         loop {
-            match self.around.attempt(operation, &call).await {
+            match self.interceptor.attempt(operation, &call).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.around.again(&mut attempts, error).await?,
+                Err(error) => self.interceptor.again(&mut attempts, error).await?,
             }
         }
     }
 
-    /// Streams items; after a failure the stream is opened again behind the last one.
+    /// Streams items; after a failure the stream is opened again after the last one.
     fn stream<'a, T, C>(
         &'a self,
         operation: Operation,
@@ -118,7 +118,11 @@ impl<A: Around, S: ?Sized + Send + Sync> Layered<A, S> {
                 let mut items: BoxStream<'a, Result<T>> =
                     items.unwrap_or_else(|| open(after.clone()));
                 loop {
-                    match self.around.attempt(operation, || items.try_next()).await {
+                    match self
+                        .interceptor
+                        .attempt(operation, || items.try_next())
+                        .await
+                    {
                         Ok(None) => return Ok(None),
                         Ok(Some(item)) => {
                             after = Some(cursor(&item));
@@ -126,7 +130,7 @@ impl<A: Around, S: ?Sized + Send + Sync> Layered<A, S> {
                             return Ok(Some((item, rest)));
                         }
                         Err(error) => {
-                            self.around.again(&mut attempts, error).await?;
+                            self.interceptor.again(&mut attempts, error).await?;
                             items = open(after.clone());
                         }
                     }
@@ -137,31 +141,40 @@ impl<A: Around, S: ?Sized + Send + Sync> Layered<A, S> {
     }
 }
 
-impl<A: Around, S: ?Sized + Display> Display for Layered<A, S> {
+impl<A: Intercept, S: ?Sized + Display> Display for Intercepted<A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({}{})", A::NAME, self.inner, self.around.settings())
+        write!(
+            f,
+            "{}({}{})",
+            A::NAME,
+            self.inner,
+            self.interceptor.settings()
+        )
     }
 }
 
-impl<A: Around, S: ?Sized + Debug> Debug for Layered<A, S> {
+impl<A: Intercept, S: ?Sized + Debug> Debug for Intercepted<A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Layered")
-            .field(&self.around)
+        f.debug_tuple("Intercepted")
+            .field(&self.interceptor)
             .field(&&*self.inner)
             .finish()
     }
 }
 
-/// Makes a layer of a type that has `fn around(&self, store: &dyn Display) -> impl Around`.
-macro_rules! around_layer {
+/// Makes a layer of a type that has `fn interceptor(&self, store: &dyn Display) -> impl Intercept`.
+macro_rules! intercept_layer {
     ($layer:ty) => {
         impl deriva_api::BlobLayer for $layer {
             fn wrap(
                 &self,
                 inner: std::sync::Arc<dyn deriva_api::BlobStore>,
             ) -> std::sync::Arc<dyn deriva_api::BlobStore> {
-                let around = self.around(&inner);
-                std::sync::Arc::new(crate::layers::around::Layered::new(around, inner))
+                let interceptor = self.interceptor(&inner);
+                std::sync::Arc::new(crate::layers::intercept::Intercepted::new(
+                    interceptor,
+                    inner,
+                ))
             }
         }
 
@@ -170,10 +183,13 @@ macro_rules! around_layer {
                 &self,
                 inner: std::sync::Arc<dyn deriva_api::DagStore>,
             ) -> std::sync::Arc<dyn deriva_api::DagStore> {
-                let around = self.around(&inner);
-                std::sync::Arc::new(crate::layers::around::Layered::new(around, inner))
+                let interceptor = self.interceptor(&inner);
+                std::sync::Arc::new(crate::layers::intercept::Intercepted::new(
+                    interceptor,
+                    inner,
+                ))
             }
         }
     };
 }
-pub(super) use around_layer;
+pub(super) use intercept_layer;

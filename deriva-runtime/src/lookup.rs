@@ -2,7 +2,7 @@
 
 use deriva_api::{BlobStat, BlobStore, CAddr, DagStore, Node, Output, Recipe, Result};
 
-use crate::known::Known;
+use crate::carried::Carried;
 
 /// What was found under an address.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) enum Found {
 
 /// What was found under several addresses, in their order.
 #[derive(Debug)]
-pub(crate) struct Survey {
+pub(crate) struct Lookup {
     nodes: Vec<Option<Node>>,
     /// Of each leaf and of each recorded output, in order: the blob, where it is there.
     stats: Vec<Option<BlobStat>>,
@@ -29,7 +29,7 @@ pub(crate) struct Survey {
     there: Vec<bool>,
 }
 
-impl Survey {
+impl Lookup {
     /// Whether the address at this place is a recipe that must be computed.
     pub(crate) fn is_open(&self, place: usize) -> bool {
         self.nodes[place].is_some() && !self.there.get(place).copied().unwrap_or(false)
@@ -52,12 +52,12 @@ impl Survey {
 }
 
 /// Looks up addresses, in bulk: one call to the DAG store and at most one to the blob store.
-pub(crate) async fn survey(
+pub(crate) async fn look_up(
     dag: &dyn DagStore,
     blobs: &dyn BlobStore,
     addrs: &[CAddr],
-    known: &Known,
-) -> Result<Survey> {
+    carried: &Carried,
+) -> Result<Lookup> {
     let nodes = dag.get_many(addrs).await?;
     // Every leaf and every recorded output needs a look at its blob; recipes without output do not.
     let content = |(addr, node): (&CAddr, &Option<Node>)| match node {
@@ -67,7 +67,7 @@ pub(crate) async fn survey(
     let asked: Vec<CAddr> = addrs.iter().zip(&nodes).filter_map(content).collect();
     if asked.is_empty() {
         let (stats, there) = (Vec::new(), Vec::new());
-        return Ok(Survey {
+        return Ok(Lookup {
             nodes,
             stats,
             there,
@@ -75,14 +75,14 @@ pub(crate) async fn survey(
     }
     let mut stats = blobs.stat(&asked).await?;
     for stat in &mut stats {
-        *stat = stat.filter(|stat| !known.distrusted.contains(&stat.addr));
+        *stat = stat.filter(|stat| !carried.distrusted.contains(&stat.addr));
     }
     let mut found = stats.iter();
     let there = addrs
         .iter()
         .zip(&nodes)
         .map(|pair| content(pair).is_some() && found.next().is_some_and(Option::is_some));
-    Ok(Survey {
+    Ok(Lookup {
         there: there.collect(),
         nodes,
         stats,

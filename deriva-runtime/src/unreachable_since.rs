@@ -9,30 +9,30 @@ use std::time::Duration;
 use deriva_api::{CAddr, Result};
 use tokio::runtime::Handle;
 
-use crate::index::{Index, Position, Shelf};
+use crate::address_index::{Index, Position, SharedIndex};
 
 /// When each address was first seen unreachable, by the clock of the [`crate::Deriva`].
 #[derive(Debug, Default)]
-pub(crate) struct Sightings {
-    pub(crate) recipes: Option<Sighted>,
-    pub(crate) blobs: Option<Sighted>,
+pub(crate) struct UnreachableSince {
+    pub(crate) recipes: Option<FirstSeen>,
+    pub(crate) blobs: Option<FirstSeen>,
 }
 
-/// Addresses with the time of their first sighting.
+/// Addresses with the time of when they were first seen.
 #[derive(Debug)]
-pub(crate) struct Sighted(Shelf<8>);
+pub(crate) struct FirstSeen(SharedIndex<8>);
 
-impl Sighted {
+impl FirstSeen {
     pub(crate) fn new(tokio: &Handle) -> Self {
-        Self(Shelf::new(tokio))
+        Self(SharedIndex::new(tokio))
     }
 
-    /// Notes addresses behind all others: with the time of their first sighting among `earlier`, else with
+    /// Adds addresses after all others: with the time of when they were first seen among `earlier`, else with
     /// `now`. Answers with these times.
     ///
     /// # Errors
     /// The disk.
-    pub(crate) async fn note(
+    pub(crate) async fn add(
         &self,
         addrs: Vec<CAddr>,
         earlier: Option<&Self>,

@@ -14,7 +14,7 @@ use futures::FutureExt;
 ///
 /// The output is the runtime's own: it is held, cached and let go of anywhere, so no owner that the function
 /// made for its bytes may come along ([`own`]).
-pub(crate) fn call(
+pub(crate) fn invoke(
     function: &dyn ComputeFunction,
     inputs: &[Bytes],
     params: &Params,
@@ -22,8 +22,8 @@ pub(crate) fn call(
     called(function, inputs, params, || function.call(inputs, params))
 }
 
-/// As [`call`], of a function that may ask the context whether it is still wanted.
-pub(crate) fn call_within(
+/// As [`invoke`], of a function that may ask the context whether it is still wanted.
+pub(crate) fn invoke_within(
     function: &dyn ComputeFunction,
     inputs: &[Bytes],
     params: &Params,
@@ -51,7 +51,7 @@ fn called(
         .map_err(|error| error.with("function", function.id()))
 }
 
-/// Asks a function whether it takes so many inputs and these params, as [`call`] does.
+/// Asks a function whether it takes this number of inputs and these params, as [`invoke`] does.
 pub(crate) fn check(function: &dyn ComputeFunction, inputs: usize, params: &Params) -> Result<()> {
     let work = || function.check(inputs, params);
     let checked = guarded(ErrorKind::Function, "the function panicked", work);

@@ -6,13 +6,13 @@ use deriva_api::{
     Recipe, Record, Result,
 };
 
-use super::{Around, Layered, Operation};
+use super::{Intercept, Intercepted, Operation};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<A: Around> DagStore for Layered<A, dyn DagStore> {
+impl<A: Intercept> DagStore for Intercepted<A, dyn DagStore> {
     fn capabilities(&self) -> Capabilities {
-        self.around.capabilities(self.inner.capabilities())
+        self.interceptor.capabilities(self.inner.capabilities())
     }
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {

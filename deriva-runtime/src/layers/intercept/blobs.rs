@@ -8,13 +8,13 @@ use deriva_api::{
     Capabilities, Result,
 };
 
-use super::{Around, Layered, Operation};
+use super::{Intercept, Intercepted, Operation};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<A: Around> BlobStore for Layered<A, dyn BlobStore> {
+impl<A: Intercept> BlobStore for Intercepted<A, dyn BlobStore> {
     fn capabilities(&self) -> Capabilities {
-        self.around.capabilities(self.inner.capabilities())
+        self.interceptor.capabilities(self.inner.capabilities())
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
@@ -26,7 +26,7 @@ impl<A: Around> BlobStore for Layered<A, dyn BlobStore> {
         let open = || self.inner.writer(expect);
         let inner = self.call(Operation::writes("writer"), open).await?;
         Ok(Box::new(LayeredWriter {
-            around: Arc::clone(&self.around),
+            interceptor: Arc::clone(&self.interceptor),
             inner,
         }))
     }
@@ -74,27 +74,31 @@ impl<A: Around> BlobStore for Layered<A, dyn BlobStore> {
 
 #[derive(Debug)]
 struct LayeredWriter<A> {
-    around: Arc<A>,
+    interceptor: Arc<A>,
     inner: Box<dyn BlobWriter>,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<A: Around> BlobWriter for LayeredWriter<A> {
+impl<A: Intercept> BlobWriter for LayeredWriter<A> {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let write = || self.inner.write(chunk);
-        self.around.attempt(Operation::writes("write"), write).await
+        self.interceptor
+            .attempt(Operation::writes("write"), write)
+            .await
     }
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
-        let Self { around, inner } = *self;
+        let Self { interceptor, inner } = *self;
         let finish = || inner.finish();
-        around.attempt(Operation::writes("finish"), finish).await
+        interceptor
+            .attempt(Operation::writes("finish"), finish)
+            .await
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {
-        let Self { around, inner } = *self;
+        let Self { interceptor, inner } = *self;
         let abort = || inner.abort();
-        around.attempt(Operation::writes("abort"), abort).await
+        interceptor.attempt(Operation::writes("abort"), abort).await
     }
 }

@@ -21,7 +21,7 @@ const LEAVES: usize = 16;
 
 /// Who needs an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Needs {
+pub struct NeededBy {
     /// Recipes that have it among their inputs: the first 20 by address.
     pub recipes: Vec<CAddr>,
     /// Number of these recipes.
@@ -35,11 +35,15 @@ pub struct Needs {
     pub complete: bool,
 }
 
-/// Finds who needs any of these addresses, looking at so many descendants at the most.
-pub(crate) async fn needed_by(dag: &dyn DagStore, addrs: &[CAddr], limit: usize) -> Result<Needs> {
-    let mut needs = Needs {
+/// Finds who needs any of these addresses, looking at `limit` descendants at the most.
+pub(crate) async fn needed_by(
+    dag: &dyn DagStore,
+    addrs: &[CAddr],
+    limit: usize,
+) -> Result<NeededBy> {
+    let mut needs = NeededBy {
         complete: true,
-        ..Needs::default()
+        ..NeededBy::default()
     };
     let mut met: IndexSet<CAddr, BuildAddrHasher> = addrs.iter().copied().collect();
     let given = met.len();
@@ -72,8 +76,8 @@ pub(crate) async fn needed_by(dag: &dyn DagStore, addrs: &[CAddr], limit: usize)
     Ok(needs)
 }
 
-/// Names in the error of a blob that no recipe can make who needs it. A store that fails now must not hide
-/// that error.
+/// Adds to the error about a leaf (a blob that no recipe can make) who needs it. Should the store fail at this,
+/// the first error is told all the same.
 pub(crate) async fn name_needs(inner: &Inner, leaf: CAddr, error: Error) -> Error {
     let mut error = error.hint("no recipe can make this blob: put it again");
     if let Ok(needs) = needed_by(&*inner.dag, &[leaf], FEW).await {

@@ -6,10 +6,10 @@ use deriva_api::{CAddr, Node, Result};
 use futures::StreamExt;
 
 use super::bits::Bits;
-use super::frontier::Frontier;
 use super::log::Log;
+use super::mark_stack::MarkStack;
 use super::{CollectEvent, Collected, Options};
-use crate::index::{Index, Position, Shelf};
+use crate::address_index::{Index, Position, SharedIndex};
 use crate::inner::Inner;
 use crate::leases::Journal;
 
@@ -53,16 +53,16 @@ pub(super) struct Collector {
     pub(super) options: Options,
     pub(super) report: Collected,
     /// The recipes that were there at the beginning. What came later is journaled and no candidate.
-    pub(super) recipes: Shelf<0>,
+    pub(super) recipes: SharedIndex<0>,
     /// The same of blobs.
-    pub(super) blobs: Shelf<ENTRY>,
+    pub(super) blobs: SharedIndex<ENTRY>,
     /// Recipes that something needs which is a root or leased.
-    pub(super) living: Frontier,
-    /// Blobs that are needed as themselves: by a living recipe, a root or a lease. Outputs are counted in
+    pub(super) marked: MarkStack,
+    /// Blobs that are needed as themselves: by a live recipe, a root or a lease. Outputs are counted in
     /// the entries of their blobs.
     pub(super) named: Bits,
     /// Recipes that were taken, or left because something unknown depends on them.
-    pub(super) settled: Bits,
+    pub(super) done: Bits,
     /// Blobs that were taken.
     pub(super) taken: Bits,
     journal: Journal,
@@ -76,8 +76,8 @@ impl Collector {
     pub(super) async fn list(inner: &Arc<Inner>, options: Options) -> Result<Self> {
         let journal = inner.leases.journal();
         let spools = &inner.tallies.spools;
-        let recipes = Shelf::new(&inner.tokio).counted(spools.begin());
-        let blobs = Shelf::new(&inner.tokio).counted(spools.begin());
+        let recipes = SharedIndex::new(&inner.tokio).counted(spools.begin());
+        let blobs = SharedIndex::new(&inner.tokio).counted(spools.begin());
         // Without an index nothing can be looked up: what comes in now waits.
         let mut journaled = Log::new(spools.begin());
         let mut bytes = 0;
@@ -132,9 +132,9 @@ impl Collector {
             report,
             recipes,
             blobs,
-            living: Frontier::new(recipe_count),
+            marked: MarkStack::new(recipe_count),
             named: Bits::new(blob_count),
-            settled: Bits::new(recipe_count),
+            done: Bits::new(recipe_count),
             taken: Bits::new(blob_count),
             journal,
             journaled,
@@ -188,7 +188,7 @@ impl Collector {
             if walked >= most {
                 return Ok(false);
             }
-            let batch = self.living.next(BATCH);
+            let batch = self.marked.next(BATCH);
             if batch.is_empty() {
                 return Ok(true);
             }
@@ -221,7 +221,7 @@ impl Collector {
         self.need(needed).await
     }
 
-    /// Marks what a living recipe needs. A recipe that came after the list was journaled for itself.
+    /// Marks what a live recipe needs. A recipe that came after the list was journaled for itself.
     async fn need(&mut self, addrs: Vec<CAddr>) -> Result<()> {
         let leaves = self.meet(addrs).await?;
         for at in self.blobs.find(leaves).await?.into_iter().flatten() {
@@ -238,7 +238,7 @@ impl Collector {
         let mut others = Vec::new();
         for (addr, at) in addrs.into_iter().zip(found) {
             match at {
-                Some(at) => self.living.meet(at),
+                Some(at) => self.marked.meet(at),
                 None => others.push(addr),
             }
         }

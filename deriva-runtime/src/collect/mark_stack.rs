@@ -4,14 +4,14 @@
 //! two bits per position tell what was met and what was visited, so a look through the bits finds it again.
 
 use super::bits::Bits;
-use crate::index::Position;
+use crate::address_index::Position;
 
 /// Positions that wait on the stack at the most.
 const STACK: usize = 64 << 10;
 
 /// What a walk has met, and where it goes on.
 #[derive(Debug)]
-pub(super) struct Frontier {
+pub(super) struct MarkStack {
     pub(super) met: Bits,
     visited: Bits,
     stack: Vec<Position>,
@@ -20,7 +20,7 @@ pub(super) struct Frontier {
     overflowed: bool,
 }
 
-impl Frontier {
+impl MarkStack {
     pub(super) fn new(len: u64) -> Self {
         Self::with_limit(len, STACK)
     }
@@ -69,7 +69,7 @@ mod tests {
 
     /// Visits everything from 0 on, each position leading to `next(at)`; counts visits.
     fn walk(len: u64, limit: usize, next: impl Fn(u64) -> Vec<u64>) -> Vec<u32> {
-        let mut frontier = Frontier::with_limit(len, limit);
+        let mut frontier = MarkStack::with_limit(len, limit);
         let mut visits = vec![0; len as usize];
         frontier.meet(0);
         loop {

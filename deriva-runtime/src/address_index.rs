@@ -25,12 +25,12 @@ pub(crate) type Position = u64;
 
 /// An index that blocks nobody: what went to disk is read on threads that may wait. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelf<const N: usize> {
+pub(crate) struct SharedIndex<const N: usize> {
     index: Arc<Mutex<Index<N>>>,
     tokio: Handle,
 }
 
-impl<const N: usize> Shelf<N> {
+impl<const N: usize> SharedIndex<N> {
     pub(crate) fn new(tokio: &Handle) -> Self {
         Self {
             index: Arc::new(Mutex::new(Index::new())),
@@ -118,7 +118,7 @@ impl<const N: usize> Index<N> {
         self.len
     }
 
-    /// Adds an address behind all others.
+    /// Adds an address after all others.
     ///
     /// # Errors
     /// `Corrupt` when it does not belong there, and the disk.
@@ -146,8 +146,8 @@ impl<const N: usize> Index<N> {
     /// # Errors
     /// The disk.
     pub(crate) fn find(&mut self, addr: CAddr) -> Result<Option<Position>> {
-        let behind = self.fences.partition_point(|fence| *fence <= addr);
-        let Some(at) = behind.checked_sub(1) else {
+        let after = self.fences.partition_point(|fence| *fence <= addr);
+        let Some(at) = after.checked_sub(1) else {
             return Ok(None);
         };
         self.load(at as u64).map_err(disk)?;

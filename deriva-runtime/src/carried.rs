@@ -18,12 +18,12 @@ pub(crate) enum Seen {
 
 /// Results that are not stored, failures, and blobs not to be trusted.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct Carried {
     seen: HashMap<CAddr, Seen, BuildAddrHasher>,
     pub(crate) distrusted: Distrusted,
 }
 
-impl Known {
+impl Carried {
     pub(crate) fn of(&self, addr: &CAddr) -> Option<&Seen> {
         // Nearly always empty.
         if self.seen.is_empty() {

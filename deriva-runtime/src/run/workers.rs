@@ -1,6 +1,6 @@
 //! Where chunks of light nodes run beside the scheduler.
 //!
-//! A lane is a thread that may block. It takes one chunk after the other until none waits; so while the
+//! A worker is a thread that may block. It takes one chunk after the other until none waits; so while the
 //! scheduler keeps it supplied, nobody is woken for a chunk.
 
 use std::collections::VecDeque;
@@ -12,13 +12,13 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::light::{Chunk, ChunkDone, run_chunk};
-use crate::call::let_go;
 use crate::inner::Inner;
+use crate::invoke::let_go;
 
-/// Chunks on their way for each lane: one runs, one waits.
+/// Chunks on their way for each worker: one runs, one waits.
 const AHEAD: usize = 2;
 
-pub(super) struct Lanes {
+pub(super) struct Workers {
     shared: Arc<Shared>,
     done: UnboundedReceiver<ChunkDone>,
     tokio: Handle,
@@ -36,12 +36,12 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Chunk>,
-    /// Lanes that run.
-    lanes: usize,
+    /// Workers that run.
+    workers: usize,
 }
 
-impl Lanes {
-    /// Lanes beside a scheduler that may have `jobs` steps run, itself among them.
+impl Workers {
+    /// Workers beside a scheduler that may have `jobs` steps run, itself among them.
     pub(super) fn new(inner: &Inner, functions: &[Arc<dyn ComputeFunction>], jobs: usize) -> Self {
         let (sender, done) = unbounded_channel();
         Self {
@@ -72,15 +72,15 @@ impl Lanes {
         self.under_way += 1;
         let mut state = self.shared.state.lock();
         state.waiting.push_back(chunk);
-        if state.lanes < self.limit {
-            state.lanes += 1;
+        if state.workers < self.limit {
+            state.workers += 1;
             let shared = Arc::clone(&self.shared);
             self.tokio.spawn_blocking(move || shared.run());
         }
     }
 
-    /// A chunk that no lane has begun. Where all threads that may block are taken, maybe by callers who wait
-    /// for this very request, no lane ever will.
+    /// A chunk that no worker has begun. Where all threads that may block are taken, maybe by callers who wait
+    /// for this very request, no worker ever will.
     pub(super) fn take_back(&mut self) -> Option<Chunk> {
         let chunk = self.shared.state.lock().waiting.pop_back();
         self.under_way -= usize::from(chunk.is_some());
@@ -102,7 +102,7 @@ impl Lanes {
     }
 }
 
-impl Drop for Lanes {
+impl Drop for Workers {
     /// What runs is finished, for nobody; what waits is not begun.
     fn drop(&mut self) {
         self.shared.state.lock().waiting.clear();
@@ -121,7 +121,7 @@ impl Shared {
     fn take(&self) -> Option<Chunk> {
         let mut state = self.state.lock();
         let chunk = state.waiting.pop_front();
-        state.lanes -= usize::from(chunk.is_none());
+        state.workers -= usize::from(chunk.is_none());
         chunk
     }
 }
