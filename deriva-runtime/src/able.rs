@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use deriva_api::{
-    Bytes, ComputeFunction, Error, ErrorKind, FunctionId, ParamDoc, Params, Recipe, Result, Weight,
+    Bytes, ComputeFunction, Error, ErrorKind, Executor, FunctionId, ParamDoc, Params, Recipe,
+    Result, Weight,
 };
 
-use crate::inner::Inner;
+use crate::functions::FunctionRegistry;
 use crate::invoke::guarded;
 
 /// Whether the recipes of a function can be computed.
@@ -30,42 +31,44 @@ impl Able {
     }
 }
 
-impl Inner {
-    /// Whether the function of a recipe can be applied.
-    pub(crate) fn able(&self, recipe: &Recipe) -> Able {
-        match self.functions.lookup(recipe.name(), recipe.version()) {
-            Some(function) => self.able_registered(function),
-            None => self.able_unregistered(recipe.function()),
-        }
+/// Whether the function of a recipe can be applied.
+pub(crate) fn able(functions: &FunctionRegistry, executor: &dyn Executor, recipe: &Recipe) -> Able {
+    match functions.lookup(recipe.name(), recipe.version()) {
+        Some(function) => registered(executor, function),
+        None => unregistered(executor, recipe.function()),
     }
+}
 
-    /// As [`Inner::able`], of the function itself.
-    pub(crate) fn able_by_id(&self, id: &FunctionId) -> Able {
-        match self.functions.get(id) {
-            Some(function) => self.able_registered(function),
-            None => self.able_unregistered(id.clone()),
-        }
+/// As [`able`], of the function itself.
+pub(crate) fn able_by_id(
+    functions: &FunctionRegistry,
+    executor: &dyn Executor,
+    id: &FunctionId,
+) -> Able {
+    match functions.get(id) {
+        Some(function) => registered(executor, function),
+        None => unregistered(executor, id.clone()),
     }
+}
 
-    fn able_registered(&self, function: &Arc<dyn ComputeFunction>) -> Able {
-        match function.weight() == Weight::Light || self.does_executor_have(function.id()) {
-            true => Able::Yes(Arc::clone(function)),
-            false => Able::Lacking(function.id().clone()),
-        }
+fn registered(executor: &dyn Executor, function: &Arc<dyn ComputeFunction>) -> Able {
+    match function.weight() == Weight::Light || supports(executor, function.id()) {
+        true => Able::Yes(Arc::clone(function)),
+        false => Able::Lacking(function.id().clone()),
     }
+}
 
-    fn able_unregistered(&self, id: FunctionId) -> Able {
-        match self.does_executor_have(&id) {
-            true => Able::Yes(Arc::new(Offered(id))),
-            false => Able::Unknown(id),
-        }
+fn unregistered(executor: &dyn Executor, id: FunctionId) -> Able {
+    match supports(executor, &id) {
+        true => Able::Yes(Arc::new(Offered(id))),
+        false => Able::Unknown(id),
     }
+}
 
-    /// Whether the executor runs a function. One that panics does not.
-    pub(crate) fn does_executor_have(&self, id: &FunctionId) -> bool {
-        let asked = || self.executor.supports(id);
-        guarded(ErrorKind::Internal, "the executor panicked", asked).unwrap_or(false)
-    }
+/// Whether an executor runs a function. One that panics does not.
+pub(crate) fn supports(executor: &dyn Executor, id: &FunctionId) -> bool {
+    let asked = || executor.supports(id);
+    guarded(ErrorKind::Internal, "the executor panicked", asked).unwrap_or(false)
 }
 
 /// A function of which only the executor knows more than the name.

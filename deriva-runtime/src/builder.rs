@@ -14,11 +14,12 @@ use crate::cache::BlobCache;
 use crate::costs::Costs;
 use crate::executor::PoolExecutor;
 use crate::functions::FunctionRegistry;
+use crate::gate::Gate;
 use crate::in_use::Tallies;
 use crate::inner::Inner;
 use crate::layers::Layers;
 use crate::memory::{Memory, default_limit};
-use crate::open_stores::{Gate, OpenStore, View};
+use crate::open_stores::{OpenStore, View};
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::settings::in_range;
 use crate::slots::Slots;
@@ -343,7 +344,7 @@ impl DerivaBuilder {
         Ok(Deriva::new(Inner {
             costs: Costs::new(dag.capabilities().durability),
             slots: Arc::new(Slots::new(executor.width())),
-            memory: Memory::new(memory),
+            memory: Memory::new(memory, Arc::clone(&cache)),
             cache,
             policies,
             blobs,

@@ -15,7 +15,6 @@ use std::time::Duration;
 use deriva_api::CAddr;
 use tokio::sync::Notify;
 
-use crate::inner::Inner;
 use crate::sync::Mutex;
 
 /// How urgent something is.
@@ -60,12 +59,8 @@ pub(crate) struct Claimant {
 }
 
 impl Claimant {
-    /// A request that is made through this handle.
-    pub(crate) fn new(handle: &Arc<Inner>, own: Urgency) -> Arc<Self> {
-        Self::of_handle(Arc::as_ptr(handle).addr(), own)
-    }
-
-    pub(crate) fn of_handle(handle: usize, own: Urgency) -> Arc<Self> {
+    /// A request that is made through the handle of this number.
+    pub(crate) fn new(handle: usize, own: Urgency) -> Arc<Self> {
         Arc::new(Self {
             handle,
             own,

@@ -17,6 +17,7 @@ use crate::explain::{Explanation, explain};
 use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::invoke::check;
+use crate::leases::Lease;
 use crate::needed_by::name_needs;
 use crate::planted::{Fault, hidden, planted};
 use crate::reader::BlobReader;
@@ -147,6 +148,27 @@ impl Deriva {
         }
     }
 
+    /// Begins a lease that protects nothing yet. Hold one where you put or insert now and set a root, or
+    /// insert what needs it, later:
+    ///
+    /// ```
+    /// # use deriva_api::Result;
+    /// # async fn example(deriva: deriva_runtime::Deriva) -> Result<()> {
+    /// let leaf = deriva.put("hello").await?;
+    /// let recipe = deriva.recipe("text.upper", "1").input(leaf).build()?;
+    /// let lease = deriva.lease();
+    /// lease.protect(recipe.addr()).await;
+    /// deriva.insert(std::slice::from_ref(&recipe)).await?;
+    /// // ... whatever is collected meanwhile ...
+    /// deriva.set_root("greeting", recipe.addr()).await?;
+    /// drop(lease);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lease(&self) -> Lease {
+        self.inner.grant(Vec::new())
+    }
+
     /// Begins a recipe.
     pub fn recipe(&self, name: &str, version: &str) -> RecipeBuilder<'_> {
         RecipeBuilder::new(self, name, version)
@@ -213,7 +235,7 @@ impl Deriva {
         let Some(node) = self.inner.dag.get_one(addr).await? else {
             return match self.inner.blobs.get(addr).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    Err(name_needs(&self.inner, addr, error).await)
+                    Err(name_needs(&*self.inner.dag, addr, error).await)
                 }
                 leaf => Ok(leaf?.map(|blob| (blob, Duration::ZERO))),
             };

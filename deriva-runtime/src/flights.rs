@@ -312,7 +312,7 @@ mod tests {
 
     fn asking(handle: usize, priority: i32) -> Arc<Claimant> {
         let until = Duration::MAX;
-        Claimant::of_handle(handle, Urgency { priority, until })
+        Claimant::new(handle, Urgency { priority, until })
     }
 
     #[test]
@@ -408,7 +408,7 @@ mod tests {
         let (flights, addr) = (Arc::<Flights>::default(), CAddr::of_blob(b"x"));
         let until = |handle, seconds| {
             let until = Duration::from_secs(seconds);
-            Claimant::of_handle(handle, Urgency { priority: 0, until })
+            Claimant::new(handle, Urgency { priority: 0, until })
         };
         let owner = until(0, 10);
         flights.claim(&owner, [addr]);

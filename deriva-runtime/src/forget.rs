@@ -96,9 +96,9 @@ async fn forget_batch(
         forgotten.outputs += 1;
         forgotten.bytes += output.len;
     }
-    inner.forget_everywhere(batch).await?;
+    inner.graph.forget(&inner.dag, batch).await?;
     if !planted(Fault::serves_what_was_forgotten) {
-        inner.uncache(batch);
+        inner.graph.uncache(batch);
     }
     Ok(forgotten)
 }
@@ -113,7 +113,7 @@ async fn forget_resolved(inner: &Inner, addrs: &[CAddr], barred: Option<&Barred>
         barred.write().extend(rows.iter().copied());
         inner.drain_writes().await;
     }
-    inner.forget_everywhere(&rows).await
+    inner.graph.forget(&inner.dag, &rows).await
 }
 
 /// The addresses of the rows under which these recipes are recorded as resolved ones.

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, CAddr, Clock, DagStore, Error, ErrorKind, Executor, Result};
+use deriva_api::{
+    BlobStore, CAddr, Clock, DagStore, Error, ErrorKind, Executor, FunctionId, Recipe, Result,
+};
 
+use crate::able::{Able, able, able_by_id};
 use crate::cache::{BlobCache, Epoch};
 use crate::costs::Costs;
 use crate::flights::{Flights, Landing};
 use crate::functions::FunctionRegistry;
+use crate::gate::Gate;
 use crate::in_use::Tallies;
 use crate::invalidations::{Invalidations, Revision};
-use crate::leases::Leases;
+use crate::leases::{Adding, Lease, Leases};
 use crate::memory::Memory;
 use crate::nesting::NestedWaits;
-use crate::open_stores::{Gate, OpenStore};
+use crate::open_stores::OpenStore;
 use crate::planted::{Fault, planted};
 use crate::policy::Policies;
 use crate::slots::Slots;
@@ -43,7 +47,7 @@ pub(crate) struct Inner {
     pub(crate) unreachable_since: Arc<tokio::sync::Mutex<UnreachableSince>>,
     pub(crate) invalidations: Arc<Invalidations>,
     pub(crate) cache: Arc<BlobCache>,
-    pub(crate) memory: Memory,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) costs: Costs,
     pub(crate) policies: Policies,
     pub(crate) slots: Arc<Slots>,
@@ -94,6 +98,43 @@ impl Inner {
         })
     }
 
+    /// What tells this handle from others.
+    pub(crate) fn handle(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Whether the function of a recipe can be applied.
+    pub(crate) fn able(&self, recipe: &Recipe) -> Able {
+        able(&self.functions, &*self.executor, recipe)
+    }
+
+    /// As [`Inner::able`], of the function itself.
+    pub(crate) fn able_by_id(&self, id: &FunctionId) -> Able {
+        able_by_id(&self.functions, &*self.executor, id)
+    }
+
+    /// Begins a lease on `addrs` for somebody who looks at the stores only after passing the gate.
+    pub(crate) fn grant(&self, addrs: Vec<CAddr>) -> Lease {
+        self.leases.grant(addrs, &self.gate)
+    }
+
+    /// Begins a lease on `addrs`: what is there when this returns stays there.
+    pub(crate) async fn lease(&self, addrs: Vec<CAddr>) -> Lease {
+        let lease = self.grant(addrs);
+        drop(self.gate.read().await);
+        lease
+    }
+
+    /// Passes the gate to add, or to name in what is added, `addrs`. Whoever takes away next keeps them.
+    pub(crate) async fn adding(&self, addrs: Vec<CAddr>) -> Adding<'_> {
+        self.leases.adding(addrs, &self.gate).await
+    }
+
+    /// Fails where blobs may be needed by a graph that this handle does not know.
+    pub(crate) fn knows_all_graphs(&self) -> Result<()> {
+        self.contents.is_of_graph_alone(&self.graph, &*self.blobs)
+    }
+
     /// Waits for the writes that have been let through the gate.
     pub(crate) async fn drain_writes(&self) {
         drop(self.gate.write().await);
@@ -125,5 +166,44 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use deriva_api::Blob;
+    use deriva_testkit::ModelStore;
+
+    use super::*;
+    use crate::DerivaBuilder;
+    use crate::invalidations::Barred;
+
+    async fn inner() -> Arc<Inner> {
+        let store = ModelStore::new();
+        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
+            (Arc::new(store.clone()), Arc::new(store));
+        let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+        builder.build().await.unwrap().inner
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
+        let inner = inner().await;
+        let (addr, blob) = (CAddr::of_blob(b"addr"), Blob::new("old"));
+        let cache = |search| {
+            inner.cache_found(search, |cache, epoch| {
+                cache.insert_since(epoch, addr, &blob, Duration::ZERO);
+            });
+        };
+        let search = inner.search(addr);
+        let under_way = inner.invalidations.begin(&Barred::default());
+        cache(inner.search(addr));
+        drop(under_way);
+        cache(search);
+        assert!(inner.cache.get(addr).is_none());
+        cache(inner.search(addr));
+        assert!(inner.cache.get(addr).is_some());
     }
 }

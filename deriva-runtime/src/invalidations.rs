@@ -19,12 +19,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deriva_api::{BuildAddrHasher, CAddr, Record, Result};
+use deriva_api::{BuildAddrHasher, CAddr, DagStore, Record, Result};
 use indexmap::IndexSet;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 
-use crate::inner::Inner;
 use crate::planted::{Fault, planted};
 
 /// Addresses in the order in which they were met.
@@ -95,6 +94,18 @@ impl Invalidations {
         (watches as u64, state.entries.len() as u64)
     }
 
+    /// Begins to watch what is forgotten from now on.
+    pub(crate) fn watch(self: &Arc<Self>) -> Arc<Watch> {
+        let mut state = self.state.write();
+        let since = state.revision;
+        *state.watches.entry(since).or_default() += 1;
+        Arc::new(Watch {
+            invalidations: Arc::clone(self),
+            since: Revision(since),
+            refused: AtomicBool::new(false),
+        })
+    }
+
     /// Begins an invalidation: what is in `barred`, now or later, is barred until the answer is dropped.
     pub(crate) fn begin(&self, barred: &Barred) -> Invalidation<'_> {
         let mut state = self.state.write();
@@ -153,23 +164,12 @@ impl Drop for Invalidation<'_> {
 /// A request's eye on invalidations, from its creation on.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    inner: Arc<Inner>,
+    invalidations: Arc<Invalidations>,
     since: Revision,
     refused: AtomicBool,
 }
 
 impl Watch {
-    pub(crate) fn new(inner: &Arc<Inner>) -> Arc<Self> {
-        let mut state = inner.invalidations.state.write();
-        let since = state.revision;
-        *state.watches.entry(since).or_default() += 1;
-        Arc::new(Self {
-            inner: Arc::clone(inner),
-            since: Revision(since),
-            refused: AtomicBool::new(false),
-        })
-    }
-
     /// When the watch began.
     pub(crate) fn since(&self) -> Revision {
         self.since
@@ -182,6 +182,7 @@ impl Watch {
     /// The gate is held, shared, from before this call until the batch is recorded and its flights landed.
     pub(crate) async fn refuses(
         &self,
+        dag: &dyn DagStore,
         records: &[Record],
         also: &[CAddr],
         strict: bool,
@@ -189,21 +190,20 @@ impl Watch {
         if self.refused.load(Ordering::Acquire) {
             return Ok(true);
         }
-        if !self
-            .inner
-            .invalidations
-            .state
-            .read()
-            .changed_since(self.since)
-        {
+        if !self.invalidations.state.read().changed_since(self.since) {
             return Ok(false);
         }
-        let refused = strict || self.relies_on_barred(records, also).await?;
+        let refused = strict || self.relies_on_barred(dag, records, also).await?;
         self.refused.fetch_or(refused, Ordering::AcqRel);
         Ok(refused)
     }
 
-    async fn relies_on_barred(&self, records: &[Record], also: &[CAddr]) -> Result<bool> {
+    async fn relies_on_barred(
+        &self,
+        dag: &dyn DagStore,
+        records: &[Record],
+        also: &[CAddr],
+    ) -> Result<bool> {
         let named = records
             .iter()
             .flat_map(|record| [Some(record.addr), record.resolved]);
@@ -212,7 +212,7 @@ impl Watch {
         }
         for batch in records.chunks(BATCH) {
             let addrs: Vec<CAddr> = batch.iter().map(|record| record.addr).collect();
-            let nodes = self.inner.dag.get_many(&addrs).await?;
+            let nodes = dag.get_many(&addrs).await?;
             if self.any_barred(nodes.iter().flatten().flat_map(|node| node.recipe.inputs())) {
                 return Ok(true);
             }
@@ -221,7 +221,7 @@ impl Watch {
     }
 
     fn any_barred(&self, addrs: impl Iterator<Item = CAddr> + Clone) -> bool {
-        let state = self.inner.invalidations.state.read();
+        let state = self.invalidations.state.read();
         let mut entries = state
             .entries
             .values()
@@ -234,12 +234,7 @@ impl Watch {
 
     /// Refuses whatever the request would still record, where anything was forgotten since; tells whether.
     pub(crate) fn refuse_if_changed(&self) -> bool {
-        let changed = self
-            .inner
-            .invalidations
-            .state
-            .read()
-            .changed_since(self.since);
+        let changed = self.invalidations.state.read().changed_since(self.since);
         self.refused.fetch_or(changed, Ordering::AcqRel);
         changed
     }
@@ -252,7 +247,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut state = self.inner.invalidations.state.write();
+        let mut state = self.invalidations.state.write();
         if let Some(count) = state.watches.get_mut(&self.since.0) {
             *count -= 1;
             if *count == 0 && !planted(Fault::keeps_watches) {
@@ -265,21 +260,10 @@ impl Drop for Watch {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::DerivaBuilder;
-    use deriva_api::{Blob, BlobStore, DagStore, Output};
+    use deriva_api::{Blob, Output, Params, Recipe};
     use deriva_testkit::ModelStore;
     use futures::FutureExt;
-
-    async fn inner() -> Arc<Inner> {
-        let store = ModelStore::new();
-        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
-            (Arc::new(store.clone()), Arc::new(store));
-        let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
-        builder.build().await.unwrap().inner
-    }
 
     fn addr(n: u8) -> CAddr {
         CAddr::of_blob(&[n])
@@ -304,82 +288,98 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_is_refused_while_or_after_what_it_relies_on_is_barred_and_so_are_later_ones() {
-        let inner = inner().await;
-        let (early, other) = (Watch::new(&inner), Watch::new(&inner));
-        let under_way = inner.invalidations.begin(&barring(&[addr(1)]));
-        let during = Watch::new(&inner);
-        assert!(!other.refuses(&[record(2)], &[], false).await.unwrap());
-        assert!(during.refuses(&[record(1)], &[], false).await.unwrap());
-        drop(under_way);
+        let (all, dag) = (Arc::<Invalidations>::default(), ModelStore::new());
+        let (early, other) = (all.watch(), all.watch());
+        let under_way = all.begin(&barring(&[addr(1)]));
+        let during = all.watch();
+        assert!(!other.refuses(&dag, &[record(2)], &[], false).await.unwrap());
         assert!(
-            early
-                .refuses(&[record(2)], &[addr(1)], false)
+            during
+                .refuses(&dag, &[record(1)], &[], false)
                 .await
                 .unwrap()
         );
-        assert!(early.refuses(&[record(2)], &[], false).await.unwrap());
-        assert!(other.refuses(&[record(2)], &[], true).await.unwrap());
-        let late = Watch::new(&inner);
-        assert!(!late.refuses(&[record(1)], &[addr(1)], true).await.unwrap());
+        drop(under_way);
+        assert!(
+            early
+                .refuses(&dag, &[record(2)], &[addr(1)], false)
+                .await
+                .unwrap()
+        );
+        assert!(early.refuses(&dag, &[record(2)], &[], false).await.unwrap());
+        assert!(other.refuses(&dag, &[record(2)], &[], true).await.unwrap());
+        let late = all.watch();
+        assert!(
+            !late
+                .refuses(&dag, &[record(1)], &[addr(1)], true)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_refused_whose_recipes_have_a_barred_input() {
+        let (all, dag) = (Arc::<Invalidations>::default(), ModelStore::new());
+        let over = |input| Recipe::new(&"f/1".parse().unwrap(), &[input], &Params::new()).unwrap();
+        let recipes = [over(addr(1)), over(addr(2))];
+        dag.insert(&recipes).await.unwrap();
+        let of = |recipe: &Recipe| Record {
+            addr: recipe.addr(),
+            ..record(3)
+        };
+        let (one, other) = (all.watch(), all.watch());
+        drop(all.begin(&barring(&[addr(1)])));
+        assert!(
+            one.refuses(&dag, &[of(&recipes[0])], &[], false)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !other
+                .refuses(&dag, &[of(&recipes[1])], &[], false)
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
     async fn a_request_that_refuses_on_its_own_does_so_only_where_something_was_forgotten() {
-        let inner = inner().await;
-        let early = Watch::new(&inner);
+        let (all, dag) = (Arc::<Invalidations>::default(), ModelStore::new());
+        let early = all.watch();
         assert!(!early.refuse_if_changed() && !early.is_refused());
-        drop(inner.invalidations.begin(&barring(&[addr(1)])));
-        let late = Watch::new(&inner);
+        drop(all.begin(&barring(&[addr(1)])));
+        let late = all.watch();
         assert!(!late.refuse_if_changed() && !late.is_refused());
         assert!(early.refuse_if_changed() && early.is_refused());
-        assert!(early.refuses(&[record(2)], &[], false).await.unwrap());
+        assert!(early.refuses(&dag, &[record(2)], &[], false).await.unwrap());
     }
 
     #[tokio::test]
     async fn an_invalidation_is_held_no_longer_than_somebody_may_ask_for_it() {
-        let inner = inner().await;
-        let held = || inner.invalidations.state.read().entries.len();
-        drop(inner.invalidations.begin(&barring(&[addr(1)])));
+        let all = Arc::<Invalidations>::default();
+        let held = || all.state.read().entries.len();
+        drop(all.begin(&barring(&[addr(1)])));
         assert_eq!(held(), 0);
-        let first = Watch::new(&inner);
-        drop(inner.invalidations.begin(&barring(&[addr(1)])));
-        let second = Watch::new(&inner);
-        drop(inner.invalidations.begin(&barring(&[addr(2)])));
+        let first = all.watch();
+        drop(all.begin(&barring(&[addr(1)])));
+        let second = all.watch();
+        drop(all.begin(&barring(&[addr(2)])));
         assert_eq!(held(), 2);
         drop(first);
         assert_eq!(held(), 1);
         drop(second);
         assert_eq!(held(), 0);
-        assert!(inner.invalidations.state.read().watches.is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_was_found_before_an_invalidation_is_not_cached_after_it() {
-        let inner = inner().await;
-        let blob = Blob::new("old");
-        let cache = |search| {
-            inner.cache_found(search, |cache, epoch| {
-                cache.insert_since(epoch, addr(1), &blob, Duration::ZERO);
-            });
-        };
-        let search = inner.search(addr(1));
-        let under_way = inner.invalidations.begin(&barring(&[]));
-        cache(inner.search(addr(1)));
-        drop(under_way);
-        cache(search);
-        assert!(inner.cache.get(addr(1)).is_none());
-        cache(inner.search(addr(1)));
-        assert!(inner.cache.get(addr(1)).is_some());
+        assert!(all.state.read().watches.is_empty());
     }
 
     #[tokio::test]
     async fn who_waits_for_the_end_waits_for_those_under_way_and_no_later_ones() {
-        let inner = inner().await;
-        assert!(inner.invalidations.all_ended().now_or_never().is_some());
-        let first = inner.invalidations.begin(&barring(&[]));
-        let mut ended = std::pin::pin!(inner.invalidations.all_ended());
+        let all = Arc::<Invalidations>::default();
+        assert!(all.all_ended().now_or_never().is_some());
+        let first = all.begin(&barring(&[]));
+        let mut ended = std::pin::pin!(all.all_ended());
         assert!(ended.as_mut().now_or_never().is_none());
-        let _second = inner.invalidations.begin(&barring(&[]));
+        let _second = all.begin(&barring(&[]));
         drop(first);
         ended.await;
     }

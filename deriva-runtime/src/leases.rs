@@ -14,14 +14,12 @@ use std::sync::Arc;
 
 use deriva_api::{BuildAddrHasher, CAddr};
 
-use crate::Deriva;
-use crate::inner::Inner;
-use crate::open_stores::{Gate, Together};
+use crate::gate::{Gate, Together};
 use crate::planted::{Fault, planted};
 use crate::sync::Mutex;
 
 /// Keeps addresses, with everything that they need, from collection while it lives; see
-/// [`Deriva::lease`].
+/// [`crate::Deriva::lease`].
 #[must_use = "a lease protects until it is dropped"]
 pub struct Lease {
     leases: Leases,
@@ -73,56 +71,10 @@ impl fmt::Debug for Lease {
     }
 }
 
-impl Deriva {
-    /// Begins a lease that protects nothing yet. Hold one where you put or insert now and set a root, or
-    /// insert what needs it, later:
-    ///
-    /// ```
-    /// # use deriva_api::Result;
-    /// # async fn example(deriva: deriva_runtime::Deriva) -> Result<()> {
-    /// let leaf = deriva.put("hello").await?;
-    /// let recipe = deriva.recipe("text.upper", "1").input(leaf).build()?;
-    /// let lease = deriva.lease();
-    /// lease.protect(recipe.addr()).await;
-    /// deriva.insert(std::slice::from_ref(&recipe)).await?;
-    /// // ... whatever is collected meanwhile ...
-    /// deriva.set_root("greeting", recipe.addr()).await?;
-    /// drop(lease);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn lease(&self) -> Lease {
-        self.inner.grant(Vec::new())
-    }
-}
-
 /// The permission to add to the stores, which nobody takes away from meanwhile.
 pub(crate) struct Adding<'a> {
     _lease: Lease,
     _together: Together<'a>,
-}
-
-impl Inner {
-    /// Begins a lease on `addrs` for somebody who looks at the stores only after passing the gate.
-    pub(crate) fn grant(&self, addrs: Vec<CAddr>) -> Lease {
-        self.leases.grant(addrs, &self.gate)
-    }
-
-    /// Begins a lease on `addrs`: what is there when this returns stays there.
-    pub(crate) async fn lease(&self, addrs: Vec<CAddr>) -> Lease {
-        let lease = self.grant(addrs);
-        drop(self.gate.read().await);
-        lease
-    }
-
-    /// Passes the gate to add, or to name in what is added, `addrs`. Whoever takes away next keeps them.
-    pub(crate) async fn adding(&self, addrs: Vec<CAddr>) -> Adding<'_> {
-        let lease = self.grant(addrs);
-        Adding {
-            _lease: lease,
-            _together: self.gate.read().await,
-        }
-    }
 }
 
 /// All leases on a store.
@@ -164,7 +116,8 @@ impl State {
 }
 
 impl Leases {
-    fn grant(&self, addrs: Vec<CAddr>, gate: &Gate) -> Lease {
+    /// Begins a lease on `addrs` for somebody who looks at the stores only after passing the gate.
+    pub(crate) fn grant(&self, addrs: Vec<CAddr>, gate: &Gate) -> Lease {
         let mut state = self.0.lock();
         let id = state.next;
         state.next += 1;
@@ -178,6 +131,15 @@ impl Leases {
             leases: self.clone(),
             gate: gate.clone(),
             id,
+        }
+    }
+
+    /// Passes the gate to add, or to name in what is added, `addrs`. Whoever takes away next keeps them.
+    pub(crate) async fn adding<'a>(&self, addrs: Vec<CAddr>, gate: &'a Gate) -> Adding<'a> {
+        let lease = self.grant(addrs, gate);
+        Adding {
+            _lease: lease,
+            _together: gate.read().await,
         }
     }
 

@@ -36,6 +36,7 @@ mod flights;
 mod forecast;
 mod forget;
 pub mod functions;
+mod gate;
 mod in_use;
 mod inner;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::inner::Inner;
+use crate::cache::BlobCache;
 use crate::planted::{Fault, planted};
 
 /// Bytes by which an account may differ from what the budget knows of it: so that a node of a few bytes touches
@@ -16,13 +16,25 @@ const SLACK: i64 = 64 << 10;
 pub(crate) struct Memory {
     limit: u64,
     held: AtomicU64,
+    cache: Arc<BlobCache>,
 }
 
 impl Memory {
-    pub(crate) fn new(limit: u64) -> Self {
-        Self {
+    /// A budget of `limit` bytes, to which `cache` yields.
+    pub(crate) fn new(limit: u64, cache: Arc<BlobCache>) -> Arc<Self> {
+        Arc::new(Self {
             limit,
             held: AtomicU64::new(0),
+            cache,
+        })
+    }
+
+    /// An account for one request.
+    pub(crate) fn account(self: &Arc<Self>) -> Account {
+        Account {
+            memory: Arc::clone(self),
+            held: 0,
+            unshared: 0,
         }
     }
 
@@ -40,20 +52,12 @@ impl Memory {
 /// What one request holds. What is left on it when it is dropped is given back.
 #[derive(Debug)]
 pub(crate) struct Account {
-    inner: Arc<Inner>,
+    memory: Arc<Memory>,
     held: u64,
     unshared: i64,
 }
 
 impl Account {
-    pub(crate) fn new(inner: &Arc<Inner>) -> Self {
-        Self {
-            inner: Arc::clone(inner),
-            held: 0,
-            unshared: 0,
-        }
-    }
-
     pub(crate) fn add(&mut self, bytes: u64) {
         self.held += bytes;
         self.change(bytes as i64);
@@ -76,7 +80,7 @@ impl Account {
     /// Bytes by which the budget is exceeded with `more` bytes. The cache has yielded before.
     pub(crate) fn excess(&mut self, more: u64) -> u64 {
         self.share();
-        let (memory, cache) = (&self.inner.memory, &self.inner.cache);
+        let (memory, cache) = (&self.memory, &self.memory.cache);
         let wanted = memory.held() + more;
         let excess = |cached: u64| (wanted + cached).saturating_sub(memory.limit);
         match excess(cache.bytes()) {
@@ -96,7 +100,7 @@ impl Account {
     }
 
     fn share(&mut self) {
-        let held = &self.inner.memory.held;
+        let held = &self.memory.held;
         match std::mem::take(&mut self.unshared) {
             more @ 1.. => held.fetch_add(more as u64, Ordering::Relaxed),
             0 => 0,
@@ -141,41 +145,32 @@ fn field(file: &str, name: &str) -> Option<u64> {
 mod tests {
     use std::time::Duration;
 
-    use deriva_api::{Blob, BlobStore, DagStore};
-    use deriva_testkit::ModelStore;
+    use deriva_api::Blob;
 
     use super::*;
-    use crate::DerivaBuilder;
 
-    async fn inner(memory: u64) -> Arc<Inner> {
-        let store = ModelStore::new();
-        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
-            (Arc::new(store.clone()), Arc::new(store));
-        let builder = DerivaBuilder::new().blobs(blobs).dag(dag).memory(memory);
-        builder.build().await.unwrap().inner
-    }
-
-    #[tokio::test]
-    async fn an_excess_is_what_the_cache_could_not_yield() {
+    #[test]
+    fn an_excess_is_what_the_cache_could_not_yield() {
         const LIMIT: u64 = 1 << 20;
-        let inner = inner(LIMIT).await;
-        assert_eq!(inner.memory.limit(), LIMIT);
-        let (mut one, mut other) = (Account::new(&inner), Account::new(&inner));
+        let cache = Arc::new(BlobCache::new(LIMIT));
+        let memory = Memory::new(LIMIT, Arc::clone(&cache));
+        assert_eq!(memory.limit(), LIMIT);
+        let (mut one, mut other) = (memory.account(), memory.account());
         one.add(LIMIT / 2);
         other.add(LIMIT / 4);
         assert_eq!(one.excess(LIMIT / 4), 0);
         assert_eq!(one.excess(LIMIT / 4 + 7), 7);
         assert_eq!(one.excess(LIMIT), LIMIT * 3 / 4);
         let blob = Blob::new(vec![1; 1000]);
-        inner.cache.insert(blob.stat().addr, &blob, Duration::ZERO);
-        assert!(inner.cache.bytes() > 0);
+        cache.insert(blob.stat().addr, &blob, Duration::ZERO);
+        assert!(cache.bytes() > 0);
         assert_eq!(one.excess(LIMIT / 4), 0);
-        assert_eq!(inner.cache.bytes(), 0);
+        assert_eq!(cache.bytes(), 0);
         drop(other);
         assert_eq!(one.excess(LIMIT / 2), 0);
         one.give_back(LIMIT / 2);
         assert_eq!(one.excess(LIMIT), 0);
-        assert_eq!((one.held(), inner.memory.held()), (0, 0));
+        assert_eq!((one.held(), memory.held()), (0, 0));
     }
 
     #[test]

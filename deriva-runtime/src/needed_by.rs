@@ -8,8 +8,6 @@ use futures::TryStreamExt;
 use indexmap::IndexSet;
 use serde::Serialize;
 
-use crate::inner::Inner;
-
 /// How many recipes, and how many roots, are named; the rest is counted.
 const LISTED: usize = 20;
 /// How many descendants a report looks at, at about 60 bytes each.
@@ -78,9 +76,9 @@ pub(crate) async fn needed_by(
 
 /// Adds to the error about a leaf (a blob that no recipe can make) who needs it. Should the store fail at this,
 /// the first error is told all the same.
-pub(crate) async fn name_needs(inner: &Inner, leaf: CAddr, error: Error) -> Error {
+pub(crate) async fn name_needs(dag: &dyn DagStore, leaf: CAddr, error: Error) -> Error {
     let mut error = error.hint("no recipe can make this blob: put it again");
-    if let Ok(needs) = needed_by(&*inner.dag, &[leaf], FEW).await {
+    if let Ok(needs) = needed_by(dag, &[leaf], FEW).await {
         for (key, mut text) in [
             ("needed_by", listed(&needs.recipes, needs.recipe_count)),
             ("roots", listed(&needs.roots, needs.root_count)),
@@ -103,7 +101,7 @@ pub(crate) struct LostLeaves(HashMap<CAddr, Error, BuildAddrHasher>);
 
 impl LostLeaves {
     /// As [`name_needs`] for the first 16 leaves.
-    pub(crate) async fn name(&mut self, inner: &Inner, leaf: CAddr, error: Error) -> Error {
+    pub(crate) async fn name(&mut self, dag: &dyn DagStore, leaf: CAddr, error: Error) -> Error {
         if let Some(named) = self.0.get(&leaf) {
             return named.clone();
         }
@@ -111,7 +109,7 @@ impl LostLeaves {
         if self.0.len() == LEAVES {
             return error.hint("`deriva scrub` tells which recipes and roots need it");
         }
-        let named = name_needs(inner, leaf, error).await;
+        let named = name_needs(dag, leaf, error).await;
         self.0.insert(leaf, named.clone());
         named
     }

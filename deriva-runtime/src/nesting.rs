@@ -11,10 +11,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
+use deriva_api::{BuildAddrHasher, CAddr, DagStore, Error, ErrorKind, Result};
 
 use crate::claimant::Claimant;
-use crate::inner::Inner;
+use crate::flights::Flights;
 use crate::planted::{Fault, planted};
 use crate::sync::Mutex;
 
@@ -98,29 +98,37 @@ impl Nesting {
     /// store says.
     pub(crate) async fn wait(
         &self,
-        inner: &Arc<Inner>,
+        waits: &Arc<NestedWaits>,
+        flights: &Flights,
+        dag: &dyn DagStore,
         claimant: &Arc<Claimant>,
         joined: Vec<CAddr>,
     ) -> Result<Waiting> {
-        // State first: of two that wait for each other, one sees the other.
-        let waiting = inner.nested.add(inner, self, claimant, &joined);
-        self.check(inner, joined).await?;
+        // Added first: of two that wait for each other, one sees the other.
+        let waiting = waits.add(self, claimant, &joined);
+        self.check(waits, flights, dag, joined).await?;
         Ok(waiting)
     }
 
     /// Follows what `joined` waits for: inputs in flight, and what functions have asked for.
-    async fn check(&self, inner: &Inner, mut joined: Vec<CAddr>) -> Result<()> {
+    async fn check(
+        &self,
+        waits: &NestedWaits,
+        flights: &Flights,
+        dag: &dyn DagStore,
+        mut joined: Vec<CAddr>,
+    ) -> Result<()> {
         let mut walked: HashSet<CAddr, BuildAddrHasher> = joined.iter().copied().collect();
         while !joined.is_empty() {
             let batch = joined.split_off(joined.len().saturating_sub(BATCH));
-            let nodes = inner.dag.get_many(&batch).await?;
+            let nodes = dag.get_many(&batch).await?;
             let inputs = nodes.iter().flatten().flat_map(|node| node.recipe.inputs());
-            for addr in inputs.chain(inner.nested.asked_by(&batch)) {
+            for addr in inputs.chain(waits.asked_by(&batch)) {
                 if let Some(error) = self.deadlock(addr) {
                     return Err(error);
                 }
                 // The rest is done, or not begun.
-                if inner.flights.contains(addr) && walked.insert(addr) {
+                if flights.contains(addr) && walked.insert(addr) {
                     joined.push(addr);
                 }
             }
@@ -163,14 +171,13 @@ struct Wait {
 
 /// Keeps a note of what a nested request waits for.
 pub(crate) struct Waiting {
-    inner: Arc<Inner>,
+    waits: Arc<NestedWaits>,
     id: u64,
 }
 
 impl NestedWaits {
     fn add(
-        &self,
-        inner: &Arc<Inner>,
+        self: &Arc<Self>,
         nesting: &Nesting,
         claimant: &Arc<Claimant>,
         joined: &[CAddr],
@@ -185,7 +192,7 @@ impl NestedWaits {
         };
         state.waits.insert(id, wait);
         Waiting {
-            inner: Arc::clone(inner),
+            waits: Arc::clone(self),
             id,
         }
     }
@@ -236,14 +243,72 @@ impl NestedWaits {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !planted(Fault::keeps_nested_waits) {
-            self.inner.nested.0.lock().waits.remove(&self.id);
+            self.waits.0.lock().waits.remove(&self.id);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use deriva_api::{DagStore, Params, Recipe};
+    use deriva_testkit::ModelStore;
+
     use super::*;
+    use crate::claimant::Urgency;
+
+    fn nested_in(recipe: CAddr) -> Nesting {
+        Nesting::default()
+            .enter(recipe, || Ok(Nesting::here()))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_what_it_is_nested_in_is_told_so() {
+        let (waits, flights) = (Arc::<NestedWaits>::default(), Arc::<Flights>::default());
+        let dag = ModelStore::new();
+        let outer = CAddr::of_blob(b"outer");
+        let over = |input| Recipe::new(&"f/1".parse().unwrap(), &[input], &Params::new()).unwrap();
+        let recipes = [over(outer), over(CAddr::of_blob(b"leaf"))];
+        dag.insert(&recipes).await.unwrap();
+        let (owner, nested) = (Claimant::new(0, Urgency::NONE), nested_in(outer));
+        flights.claim(&owner, [outer, recipes[0].addr(), recipes[1].addr()]);
+        let wait = |joined: CAddr| nested.wait(&waits, &flights, &dag, &owner, vec![joined]);
+        let error = wait(recipes[0].addr()).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let waiting = wait(recipes[1].addr()).await.unwrap();
+        assert_eq!(waits.in_use(), 1);
+        drop(waiting);
+        assert_eq!(waits.in_use(), 0, "a wait that failed is not kept either");
+    }
+
+    #[tokio::test]
+    async fn of_two_requests_that_wait_for_each_other_one_is_told() {
+        let (waits, flights) = (Arc::<NestedWaits>::default(), Arc::<Flights>::default());
+        let dag = ModelStore::new();
+        let [one, other] = [b"one", b"two"].map(|bytes| CAddr::of_blob(bytes));
+        let claimant = Claimant::new(0, Urgency::NONE);
+        flights.claim(&claimant, [one, other]);
+        let first = nested_in(one);
+        let first = first.wait(&waits, &flights, &dag, &claimant, vec![other]);
+        let _first = first.await.unwrap();
+        let second = nested_in(other);
+        let second = second.wait(&waits, &flights, &dag, &claimant, vec![one]);
+        assert_eq!(
+            second.await.map(drop).unwrap_err().kind(),
+            ErrorKind::Invalid
+        );
+    }
+
+    #[test]
+    fn functions_may_not_be_nested_without_end() {
+        let mut nesting = Nesting::default();
+        for depth in 0..MAX_DEPTH {
+            let addr = CAddr::of_blob(&depth.to_le_bytes());
+            nesting = nesting.enter(addr, || Ok(Nesting::here())).unwrap();
+        }
+        let error = nesting.enter(CAddr::MIN, || Ok(())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+    }
 
     #[test]
     fn the_functions_around_a_request_know_its_priority_and_what_is_lent_to_them() {

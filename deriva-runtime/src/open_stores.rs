@@ -19,11 +19,10 @@
 use std::sync::{Arc, Weak};
 
 use deriva_api::{BlobStore, CAddr, DagStore, Error, ErrorKind, Result, StoreIdentity};
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard};
+use tokio::sync::RwLock;
 
 use crate::cache::BlobCache;
 use crate::flights::Flights;
-use crate::inner::Inner;
 use crate::invalidations::Invalidations;
 use crate::leases::Leases;
 use crate::nesting::NestedWaits;
@@ -35,7 +34,8 @@ static OPEN: parking_lot::Mutex<Vec<(StoreIdentity, Weak<OpenStore>)>> =
 /// What all handles on one open store share.
 #[derive(Debug, Default)]
 pub(crate) struct OpenStore {
-    gate: Arc<RwLock<()>>,
+    /// A part of the gate of each handle.
+    pub(crate) gate: Arc<RwLock<()>>,
     pub(crate) leases: Leases,
     pub(crate) flights: Arc<Flights>,
     pub(crate) nested: Arc<NestedWaits>,
@@ -124,23 +124,21 @@ impl OpenStore {
         let mut others = graphs.iter().filter(|it| it.as_ptr() != Arc::as_ptr(graph));
         others.any(|other| other.strong_count() > 0)
     }
-}
 
-impl Inner {
-    /// Fails where blobs may be needed by a graph that this handle does not know.
-    pub(crate) fn knows_all_graphs(&self) -> Result<()> {
-        if !self.contents.is_named_by_others(&self.graph) {
+    /// Fails where blobs of this store may be needed by another graph than `graph`. `blobs` names it.
+    pub(crate) fn is_of_graph_alone(&self, graph: &Arc<Self>, blobs: &dyn BlobStore) -> Result<()> {
+        if !self.is_named_by_others(graph) {
             return Ok(());
         }
         let why = "another handle of this process names blobs of this store in another graph";
         Err(Error::new(ErrorKind::Unsupported, why)
-            .with("store", &self.blobs)
+            .with("store", blobs)
             .hint("give each graph a blob store of its own; a dry run tells what is unreachable from this graph"))
     }
 
-    /// Lets the memory caches of all handles go of addresses.
+    /// Lets the memory caches of all handles on this graph go of addresses.
     pub(crate) fn uncache(&self, addrs: &[CAddr]) {
-        let views = self.graph.views.lock();
+        let views = self.views.lock();
         for cache in views.iter().filter_map(|view| view.cache.upgrade()) {
             for addr in addrs {
                 cache.remove(*addr);
@@ -148,45 +146,55 @@ impl Inner {
         }
     }
 
-    /// Drops outputs, and the copies of them in the layers of other handles.
-    pub(crate) async fn forget_everywhere(&self, addrs: &[CAddr]) -> Result<u64> {
-        let forgotten = self.dag.forget(addrs).await?;
-        for dag in self.other_graphs() {
+    /// Drops outputs from this graph, which the caller sees as `own`, and the copies of them in the layers of other
+    /// handles.
+    pub(crate) async fn forget(&self, own: &Arc<dyn DagStore>, addrs: &[CAddr]) -> Result<u64> {
+        let forgotten = own.forget(addrs).await?;
+        for dag in self.other_graphs(own) {
             dropped(dag.forget(addrs).await)?;
         }
         Ok(forgotten)
     }
 
-    /// Removes recipes, and the copies of them in the layers of other handles.
-    pub(crate) async fn remove_recipes_everywhere(&self, addrs: &[CAddr]) -> Result<u64> {
-        let removed = self.dag.remove(addrs).await?;
-        for dag in self.other_graphs() {
+    /// Removes recipes in the same way.
+    pub(crate) async fn remove_recipes(
+        &self,
+        own: &Arc<dyn DagStore>,
+        addrs: &[CAddr],
+    ) -> Result<u64> {
+        let removed = own.remove(addrs).await?;
+        for dag in self.other_graphs(own) {
             dropped(dag.remove(addrs).await)?;
         }
         Ok(removed)
     }
 
-    /// Removes blobs, and the copies of them in the layers of other handles.
-    pub(crate) async fn remove_blobs_everywhere(&self, addrs: &[CAddr]) -> Result<()> {
-        self.blobs.remove(addrs).await?;
-        let here = |view: &View| view.contents.as_ptr() == Arc::as_ptr(&self.contents);
+    /// Removes blobs from `contents`, which the caller sees as `own`, in the same way.
+    pub(crate) async fn remove_blobs(
+        &self,
+        contents: &Arc<Self>,
+        own: &Arc<dyn BlobStore>,
+        addrs: &[CAddr],
+    ) -> Result<()> {
+        own.remove(addrs).await?;
+        let here = |view: &View| view.contents.as_ptr() == Arc::as_ptr(contents);
         let others = self.views().into_iter().filter(here);
         for blobs in others.filter_map(|view| view.blobs.upgrade()) {
-            if !Arc::ptr_eq(&blobs, &self.blobs) {
+            if !Arc::ptr_eq(&blobs, own) {
                 dropped(blobs.remove(addrs).await)?;
             }
         }
         Ok(())
     }
 
-    fn other_graphs(&self) -> Vec<Arc<dyn DagStore>> {
+    fn other_graphs(&self, own: &Arc<dyn DagStore>) -> Vec<Arc<dyn DagStore>> {
         let graphs = self.views().into_iter();
         let graphs = graphs.filter_map(|view| view.dag.upgrade());
-        graphs.filter(|it| !Arc::ptr_eq(it, &self.dag)).collect()
+        graphs.filter(|it| !Arc::ptr_eq(it, own)).collect()
     }
 
     fn views(&self) -> Vec<View> {
-        self.graph.views.lock().clone()
+        self.views.lock().clone()
     }
 }
 
@@ -195,70 +203,5 @@ fn dropped<T>(removed: Result<T>) -> Result<()> {
     match removed {
         Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// The way into both stores of a handle. Who adds passes together with others, who takes away passes alone.
-#[derive(Clone, Debug)]
-pub(crate) struct Gate {
-    first: Arc<OpenStore>,
-    /// Where graph and blobs lie in two stores. All handles pass in one order.
-    second: Option<Arc<OpenStore>>,
-}
-
-/// The permission to add.
-#[derive(Debug)]
-pub(crate) struct Together<'a> {
-    _first: RwLockReadGuard<'a, ()>,
-    _second: Option<RwLockReadGuard<'a, ()>>,
-}
-
-/// The permission to take away.
-#[derive(Debug)]
-pub(crate) struct Alone {
-    _first: OwnedRwLockWriteGuard<()>,
-    _second: Option<OwnedRwLockWriteGuard<()>>,
-}
-
-impl Gate {
-    pub(crate) fn new(graph: &Arc<OpenStore>, blobs: &Arc<OpenStore>) -> Self {
-        let [mut first, mut second] = [graph, blobs];
-        if Arc::as_ptr(second) < Arc::as_ptr(first) {
-            (first, second) = (second, first);
-        }
-        Self {
-            first: Arc::clone(first),
-            second: (!Arc::ptr_eq(first, second)).then(|| Arc::clone(second)),
-        }
-    }
-
-    /// Passes together with others.
-    pub(crate) async fn read(&self) -> Together<'_> {
-        Together {
-            _first: self.first.gate.read().await,
-            _second: match &self.second {
-                Some(second) => Some(second.gate.read().await),
-                None => None,
-            },
-        }
-    }
-
-    /// Passes alone.
-    pub(crate) async fn write(&self) -> Alone {
-        Alone {
-            _first: Arc::clone(&self.first.gate).write_owned().await,
-            _second: match &self.second {
-                Some(second) => Some(Arc::clone(&second.gate).write_owned().await),
-                None => None,
-            },
-        }
-    }
-
-    /// Whether somebody has passed and not come back.
-    pub(crate) fn is_in_use(&self) -> bool {
-        let mut both = [Some(&self.first), self.second.as_ref()]
-            .into_iter()
-            .flatten();
-        both.any(|store| store.gate.try_write().is_err())
     }
 }

@@ -257,7 +257,7 @@ async fn stored(inner: &Inner, addr: CAddr, content: CAddr) -> Result<Blob> {
             Err(Error::new(ErrorKind::NotFound, what).with("addr", content))
         }
         Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
-        Err(error) if content == addr => Err(name_needs(inner, addr, error).await),
+        Err(error) if content == addr => Err(name_needs(&*inner.dag, addr, error).await),
         Err(error) => {
             inner.discard_met(content, error.clone()).await?;
             Err(error)

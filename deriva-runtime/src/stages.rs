@@ -17,7 +17,7 @@ use crate::carried::Carried;
 use crate::claimant::Claimant;
 use crate::event::{Event, Materialized, Reuse, Summary};
 use crate::inner::Inner;
-use crate::invalidations::{Revision, Watch};
+use crate::invalidations::Revision;
 use crate::leases::Lease;
 use crate::nesting::Waiting;
 use crate::plan::{BATCH, NodeId, Plan, Planned, Room, plan};
@@ -80,7 +80,7 @@ pub(crate) async fn materialize(
     let leased = leased.filter(|_| !planted(Fault::a_request_leases_nothing));
     let lease = Arc::new(inner.lease(leased.collect()).await);
     let mut stages = Stages {
-        claimant: Claimant::new(&inner, options.urgency()),
+        claimant: Claimant::new(inner.handle(), options.urgency()),
         inner,
         lease,
         options,
@@ -102,7 +102,7 @@ pub(crate) async fn materialize(
 impl Stages {
     /// Plans the last stage and runs it, or learns that others must go before.
     async fn round(&mut self) -> Result<Option<Materialized>> {
-        let watch = Watch::new(&self.inner);
+        let watch = self.inner.invalidations.watch();
         // What is carried over may have been made from what was forgotten since.
         if let Some(before) = self.watched.replace(watch.since()) {
             let carried = &mut self.carried;
@@ -194,7 +194,13 @@ impl Stages {
             return Ok(None);
         }
         let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
-        let waiting = nesting.wait(&self.inner, &self.claimant, joined.collect());
+        let Inner {
+            nested,
+            flights,
+            dag,
+            ..
+        } = &*self.inner;
+        let waiting = nesting.wait(nested, flights, &**dag, &self.claimant, joined.collect());
         waiting.await.map(Some)
     }
 

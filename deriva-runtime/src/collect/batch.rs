@@ -8,8 +8,8 @@ use super::CollectEvent;
 use super::mark::{Collector, ENTRY, Entry};
 use crate::address_index::{Index, Position};
 use crate::forget::forget_outputs;
+use crate::gate::Alone;
 use crate::inner::Inner;
-use crate::open_stores::Alone;
 use crate::planted::{Fault, planted};
 
 /// Recipes that are walked at the most while everybody waits.
@@ -118,11 +118,14 @@ async fn take(inner: &Inner, recipes: &[CAddr], blobs: &[CAddr], remove: bool) -
         if flushes && inner.dag.capabilities().durability < DurabilityClass::PowerLoss {
             inner.dag.flush().await?;
         }
-        inner.remove_blobs_everywhere(blobs).await?;
-        inner.uncache(blobs);
+        inner
+            .graph
+            .remove_blobs(&inner.contents, &inner.blobs, blobs)
+            .await?;
+        inner.graph.uncache(blobs);
     }
     if !remove || recipes.is_empty() {
         return Ok(0);
     }
-    inner.remove_recipes_everywhere(recipes).await
+    inner.graph.remove_recipes(&inner.dag, recipes).await
 }

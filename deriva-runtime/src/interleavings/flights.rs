@@ -40,7 +40,7 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
         let shared = (flights.clone(), owners);
         threads(THREADS, move |_| {
             let (flights, owners) = &shared;
-            let claimant = Claimant::of_handle(0, Urgency::NONE);
+            let claimant = Claimant::new(0, Urgency::NONE);
             let mut wanted = vec![0, 1];
             while !wanted.is_empty() {
                 let joined = flights.claim(&claimant, wanted.iter().map(|i| addrs[*i]));
@@ -79,7 +79,7 @@ fn there_is_one_owner_at_a_time_and_every_waiter_hears_one_end() {
 fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
     explore(SCHEDULES, || {
         let (flights, addr) = (Arc::new(Flights::default()), CAddr::of_blob(b"a"));
-        let owner = Claimant::of_handle(0, Urgency::NONE);
+        let owner = Claimant::new(0, Urgency::NONE);
         assert!(flights.claim(&owner, [addr]).is_empty());
         let shared = flights.clone();
         threads(3, move |thread| {
@@ -90,7 +90,7 @@ fn who_comes_while_an_owner_looks_for_waiters_is_heard_or_owns() {
                 }
                 return;
             }
-            let claimant = Claimant::of_handle(0, Urgency::NONE);
+            let claimant = Claimant::new(0, Urgency::NONE);
             while let Some((_, landing)) = shared.claim(&claimant, [addr]).pop() {
                 match block_on(landing) {
                     Landing::Done { .. } => return,
@@ -113,7 +113,7 @@ fn who_has_heard_all_knows_what_is_lent() {
             priority,
             until: Duration::MAX,
         };
-        let owner = Claimant::of_handle(0, urgency(0));
+        let owner = Claimant::new(0, urgency(0));
         assert!(flights.claim(&owner, [addr]).is_empty());
         let known = Arc::new(Mutex::new((None, Vec::new())));
         let shared = (flights.clone(), owner.clone(), known.clone());
@@ -128,7 +128,7 @@ fn who_has_heard_all_knows_what_is_lent() {
                 }
                 return;
             }
-            let waiter = Claimant::of_handle(0, urgency(thread as i32));
+            let waiter = Claimant::new(0, urgency(thread as i32));
             let (_, joined) = flights.claim(&waiter, [addr]).remove(0);
             match thread {
                 1 => flights.raise(joined.id(), urgency(9)),

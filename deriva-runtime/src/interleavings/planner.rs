@@ -23,7 +23,10 @@ use crate::sync::explore;
 /// and lands it, and waits for what others have. Now and then it is dropped before it computes anything.
 async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
     loop {
-        let (carried, claimant) = (Carried::default(), Claimant::new(inner, Urgency::NONE));
+        let (carried, claimant) = (
+            Carried::default(),
+            Claimant::new(inner.handle(), Urgency::NONE),
+        );
         let room = Room {
             recipes: 100,
             least: 100,

@@ -248,7 +248,7 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
             inner.flights.land(flying.batch.landing(), done);
         }
         let refused = match way {
-            Ok(()) => watch.refuses(records, also, *strict).await,
+            Ok(()) => watch.refuses(&*inner.dag, records, also, *strict).await,
             Err(error) => Err(error),
         };
         let result = match refused {

@@ -32,7 +32,7 @@ impl Run {
                 (Some(stat), ErrorKind::NotFound) => gone.push(stat.addr),
                 (None, ErrorKind::Corrupt | ErrorKind::NotFound) => {
                     let leaf = self.plan.addr(input);
-                    let error = self.lost_leaves.name(&self.inner, leaf, error).await;
+                    let error = self.lost_leaves.name(&*self.inner.dag, leaf, error).await;
                     return self.fail(node, error);
                 }
                 _ => return self.fail(node, error),

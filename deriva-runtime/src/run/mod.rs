@@ -44,6 +44,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use hashbrown::HashMap;
 
+use crate::able::supports;
 use crate::carried::{Carried, Seen};
 use crate::claimant::Claimant;
 use crate::costs::Calls;
@@ -525,7 +526,7 @@ fn modes(inner: &Inner, options: &Options, plan: &Plan) -> Vec<FunctionMode> {
         };
         FunctionMode {
             is_light: weight == Weight::Light,
-            is_ours: weight == Weight::Light && !inner.does_executor_have(id),
+            is_ours: weight == Weight::Light && !supports(&*inner.executor, id),
             cutoff,
             cutoff_of_large,
             results: options.results_of(inner, id),

@@ -64,7 +64,7 @@ impl Values {
         Self {
             pool: Vec::new(),
             free: Vec::new(),
-            account: Account::new(inner),
+            account: inner.memory.account(),
             ahead: 0,
             stored: Vec::new(),
             unstored: Vec::new(),
