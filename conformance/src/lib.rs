@@ -32,7 +32,7 @@ pub use fixture::UriFixture;
 /// What parsing and the store say.
 pub async fn open(uri: &str) -> Result<OpenedStore> {
     let mut registry = deriva_backends::registry();
-    deriva_runtime::layers::register(&mut registry)?;
+    deriva_layers::register(&mut registry)?;
     registry.open(&uri.parse()?).await
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deriva_api::{Blob, CAddr, OpenedStore, Recipe, Result};
-use deriva_runtime::{CollectPolicy, Cutoff, Deriva, DerivaBuilder, FunctionRegistry};
+use deriva_api::{Blob, CAddr, FunctionRegistry, OpenedStore, Recipe, Result};
+use deriva_runtime::{CollectPolicy, Cutoff, Deriva, DerivaBuilder};
 use deriva_testkit::{Fixture, Materialized, Materializer, MaterializerFixture, Request, Setup};
 
 /// A [`Deriva`] over the stores of another fixture.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use deriva_api::{Error, ErrorKind, OpenedStore, Result};
 use deriva_backends::memory::MemoryStore;
-use deriva_runtime::layers::Layers;
 
 use crate::did_you_mean;
 
@@ -13,7 +12,7 @@ use crate::did_you_mean;
 pub struct Stack {
     /// Its name: `retry`.
     pub name: &'static str,
-    /// What [`Layers::named`] calls it.
+    /// What [`deriva_layers::named`] calls it.
     layers: &'static str,
 }
 
@@ -64,7 +63,7 @@ impl Stack {
             blobs: Some(memory.clone()),
             dag: Some(memory),
         };
-        Ok(Layers::named(self.layers, &fast)?.wrap(store))
+        Ok(deriva_layers::named(self.layers, &fast)?.wrap(store))
     }
 }
 

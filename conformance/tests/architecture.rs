@@ -10,11 +10,19 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("deriva-api", &[]),
     ("deriva-backends", &["deriva-api"]),
+    ("deriva-functions", &["deriva-api"]),
+    ("deriva-layers", &["deriva-api"]),
     ("deriva-runtime", &["deriva-api"]),
     ("deriva-testkit", &["deriva-api"]),
     (
         "deriva",
-        &["deriva-api", "deriva-backends", "deriva-runtime"],
+        &[
+            "deriva-api",
+            "deriva-backends",
+            "deriva-functions",
+            "deriva-layers",
+            "deriva-runtime",
+        ],
     ),
     ("deriva-cli", &["deriva"]),
     ("deriva-bench", &["deriva", "deriva-testkit"]),
@@ -24,6 +32,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deriva",
             "deriva-api",
             "deriva-backends",
+            "deriva-functions",
+            "deriva-layers",
             "deriva-runtime",
             "deriva-testkit",
         ],
@@ -34,6 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// either, but for the testkit, and a store to run a runtime on.
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("deriva-backends", &["deriva-testkit"]),
+    ("deriva-layers", &["deriva-testkit"]),
     ("deriva-runtime", &["deriva-backends", "deriva-testkit"]),
     ("deriva", &["deriva-testkit"]),
     ("deriva-cli", &["deriva-testkit"]),

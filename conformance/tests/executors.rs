@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deriva::runtime::{FunctionRegistry, InlineExecutor, PoolExecutor};
-use deriva_api::{BlobStore, ComputeFunction, Executor, Result, SystemClock};
+use deriva::runtime::{InlineExecutor, PoolExecutor};
+use deriva_api::{BlobStore, ComputeFunction, Executor, FunctionRegistry, Result, SystemClock};
 use deriva_testkit::{ExecutorFixture, executor_conformance};
 
 fn registry(functions: Vec<Arc<dyn ComputeFunction>>) -> Result<Arc<FunctionRegistry>> {

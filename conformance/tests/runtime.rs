@@ -8,8 +8,8 @@ use std::sync::{Arc, Barrier};
 use bytes::Bytes;
 use conformance::{UriFixture, open};
 use deriva::{
-    BlobLayer, BlobStore, CAddr, DagLayer, DagStore, Deriva, ErrorKind, Event, FunctionRegistry,
-    InlineExecutor, PoolExecutor, Result, SystemClock,
+    BlobLayer, BlobStore, CAddr, DagLayer, DagStore, Deriva, ErrorKind, Event, InlineExecutor,
+    PoolExecutor, Result, SystemClock,
 };
 use deriva_testkit::{
     CountingLayer, Damage, FaultLayer, ModelStore, Operation, Workload, random, reference,
@@ -140,7 +140,7 @@ fn agrees_with_the_reference(graph: &random::Graph, uri: &str, inline: bool) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let functions = Arc::new(FunctionRegistry::builtin());
+        let functions = Arc::new(deriva_functions::builtin());
         let clock = Arc::new(SystemClock::new());
         let builder = deriva::builder().store(uri);
         let deriva = match inline {
@@ -249,7 +249,7 @@ async fn independent_branches_overlap() {
     // Neither function returns before the other has begun.
     let barrier = Arc::new(Barrier::new(2));
     let functions = Arc::new({
-        let mut functions = FunctionRegistry::builtin();
+        let mut functions = deriva_functions::builtin();
         let meet = Meet {
             id: "test.meet/1".parse().unwrap(),
             barrier,

@@ -9,12 +9,14 @@
 //! | names of bytes and of computations | [`CAddr`], [`Blob`], [`Recipe`] |
 //! | the bytes that are hashed and stored | [`canonical`] |
 //! | what a store promises | [`BlobStore`], [`DagStore`], [`Capabilities`] |
-//! | how a step runs | [`Executor`], [`ComputeFunction`] |
+//! | how a step runs | [`Executor`] |
+//! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
 //! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |
 //! | how a store is named in text | [`StoreUri`], [`StoreRegistry`] |
 
 mod addr;
 mod addr_table;
+mod arity;
 mod blob;
 mod blob_store;
 mod blob_store_ext;
@@ -26,7 +28,9 @@ mod dag_store;
 mod dag_store_ext;
 mod error;
 mod executor;
+mod fn_function;
 mod function;
+mod function_registry;
 mod layer;
 mod node;
 mod range;
@@ -37,6 +41,7 @@ mod value;
 
 pub use addr::{AddrPrefix, BuildAddrHasher, CAddr};
 pub use addr_table::AddrTable;
+pub use arity::Arity;
 pub use blob::{Blob, BlobHasher, BlobStat};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
 pub use blob_store_ext::BlobStoreExt;
@@ -47,8 +52,10 @@ pub use dag_store::{DagStore, DagUsage};
 pub use dag_store_ext::{DagStoreExt, Walk};
 pub use error::{Error, ErrorKind, Result};
 pub use executor::{Executed, Executor, Operand, Operands, Step};
+pub use fn_function::{Body, FnFunction, Within};
 pub use function::{ComputeFunction, FunctionId, ParamDoc, Weight};
-pub use layer::{BlobLayer, DagLayer};
+pub use function_registry::{FunctionRegistry, nearest};
+pub use layer::{BlobLayer, DagLayer, Layers};
 pub use node::{Divergence, Node, Output, Record};
 pub use range::ByteRange;
 pub use recipe::Recipe;

@@ -10,8 +10,8 @@ use deriva_api::{
     Result, Weight,
 };
 
-use crate::functions::FunctionRegistry;
 use crate::invoke::guarded;
+use deriva_api::FunctionRegistry;
 
 /// Whether the recipes of a function can be computed.
 pub(crate) enum Able {

@@ -13,16 +13,16 @@ use crate::Deriva;
 use crate::cache::BlobCache;
 use crate::costs::Costs;
 use crate::executor::PoolExecutor;
-use crate::functions::FunctionRegistry;
 use crate::gate::Gate;
 use crate::in_use::Tallies;
 use crate::inner::Inner;
-use crate::layers::Layers;
 use crate::memory::{Memory, default_limit};
 use crate::open_stores::{OpenStore, View};
 use crate::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::settings::in_range;
 use crate::slots::Slots;
+use deriva_api::FunctionRegistry;
+use deriva_api::Layers;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl DerivaBuilder {
         self
     }
 
-    /// Wraps both stores in a layer; see [`crate::layers`]. The first one added is the outermost.
+    /// Wraps both stores in a layer; see [`Layers`]. The first one added is the outermost.
     pub fn layer(mut self, layer: impl BlobLayer + DagLayer + 'static) -> Self {
         self.layers = self.layers.layer(layer);
         self

@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::digest::state_digest;
 use crate::event::Materialized;
 use crate::explain::{Explanation, explain};
-use crate::functions::FunctionRegistry;
 use crate::inner::Inner;
 use crate::invoke::check;
 use crate::leases::Lease;
@@ -23,6 +22,7 @@ use crate::planted::{Fault, hidden, planted};
 use crate::reader::BlobReader;
 use crate::recipe_builder::RecipeBuilder;
 use crate::request::Materialize;
+use deriva_api::FunctionRegistry;
 
 /// Bytes read at a time from a reader that is being stored.
 const PIECE: usize = 1 << 20;

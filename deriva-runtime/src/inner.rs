@@ -10,7 +10,6 @@ use crate::able::{Able, able, able_by_id};
 use crate::cache::{BlobCache, Epoch};
 use crate::costs::Costs;
 use crate::flights::{Flights, Landing};
-use crate::functions::FunctionRegistry;
 use crate::gate::Gate;
 use crate::in_use::Tallies;
 use crate::invalidations::{Invalidations, Revision};
@@ -22,6 +21,7 @@ use crate::planted::{Fault, planted};
 use crate::policy::Policies;
 use crate::slots::Slots;
 use crate::unreachable_since::UnreachableSince;
+use deriva_api::FunctionRegistry;
 
 #[derive(Debug)]
 pub(crate) struct Inner {

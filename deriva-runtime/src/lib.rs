@@ -8,12 +8,10 @@
 //! |---|---|
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
-//! | stores that retry, time out, copy to a faster store | [`layers`] |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | what stays in memory | [`cache`] |
 //! | where functions run | [`executor`] |
 //! | in what order, and how long a graph would take | [`schedule`] |
-//! | the functions that come with deriva | [`functions`] |
 //!
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
 //! both together.
@@ -35,7 +33,6 @@ mod explain;
 mod flights;
 mod forecast;
 mod forget;
-pub mod functions;
 mod gate;
 mod in_use;
 mod inner;
@@ -44,7 +41,6 @@ mod interleavings;
 mod invalidate;
 mod invalidations;
 mod invoke;
-pub mod layers;
 mod leases;
 mod lookup;
 mod memory;
@@ -80,7 +76,6 @@ pub use event::{Event, Materialized, Reuse, Summary};
 pub use executor::{InlineExecutor, PoolExecutor};
 pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use forecast::{Forecast, ForecastBytes, FunctionForecast};
-pub use functions::FunctionRegistry;
 #[doc(hidden)]
 pub use in_use::InUse;
 pub use invalidate::{Invalidate, Invalidated};

@@ -38,13 +38,6 @@ enum Found {
     Damaged,
 }
 
-/// Those of the blobs that are there and damaged.
-pub(crate) async fn damaged(blobs: &dyn BlobStore, addrs: &[CAddr]) -> Result<Vec<CAddr>> {
-    let found = addrs.iter().zip(look(blobs, addrs).await?);
-    let damaged = found.filter(|(_, it)| *it == Found::Damaged);
-    Ok(damaged.map(|(addr, _)| *addr).collect())
-}
-
 /// Reads what is there, unless the store knows that it did so: any part makes it verify the whole.
 async fn look(blobs: &dyn BlobStore, addrs: &[CAddr]) -> Result<Vec<Found>> {
     let mut found = Vec::with_capacity(addrs.len());

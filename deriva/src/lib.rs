@@ -2,6 +2,8 @@
 
 pub use deriva_api as api;
 pub use deriva_backends as backends;
+pub use deriva_functions as functions;
+pub use deriva_layers as layers;
 pub use deriva_runtime as runtime;
 
 pub use deriva_api::*;
@@ -11,15 +13,12 @@ pub use deriva_runtime::*;
 pub mod prelude {
     pub use crate::DerivaExt;
     pub use deriva_api::{
-        AddrPrefix, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr, CallContext,
-        Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Executed, Executor,
-        FunctionId, Operand, Operands, ParamDoc, Params, Recipe, Result, Step, SystemClock, Value,
-        Weight, async_trait,
+        AddrPrefix, Arity, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr,
+        CallContext, Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Executed,
+        Executor, FnFunction, FunctionId, FunctionRegistry, Operand, Operands, ParamDoc, Params,
+        Recipe, Result, Step, SystemClock, Value, Weight, async_trait,
     };
-    pub use deriva_runtime::functions::{Arity, FnFunction, FunctionRegistry};
-    pub use deriva_runtime::layers::{
-        LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer,
-    };
+    pub use deriva_layers::{LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer};
     pub use deriva_runtime::{
         CollectPolicy, Cutoff, Deriva, DerivaBuilder, Event, PoolExecutor, StoreResults, Timeline,
     };
@@ -38,7 +37,7 @@ pub fn stores() -> StoreRegistry {
 pub fn builder() -> DerivaBuilder {
     DerivaBuilder::new()
         .stores(stores())
-        .functions(FunctionRegistry::builtin())
+        .functions(functions::builtin())
 }
 
 /// Gives [`Deriva`] its `builder()`. The runtime knows no backend, so this crate, which knows both,

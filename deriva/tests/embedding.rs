@@ -124,7 +124,7 @@ fn a_long_chain_needs_no_stack_and_any_executor_serves() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let functions = Arc::new(deriva::FunctionRegistry::builtin());
+            let functions = Arc::new(deriva::functions::builtin());
             let inline: Arc<dyn Executor> =
                 Arc::new(InlineExecutor::new(functions, Arc::new(SystemClock::new())));
             let deriva = Deriva::builder()

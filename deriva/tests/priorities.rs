@@ -12,8 +12,8 @@ use std::time::Duration;
 use common::recipe;
 use deriva::prelude::*;
 use deriva::{
-    Executed, Executor, FunctionRegistry, Materialize, Materialized, Operands, PoolExecutor, Step,
-    SystemClock, async_trait,
+    Executed, Executor, Materialize, Materialized, Operands, PoolExecutor, Step, SystemClock,
+    async_trait,
 };
 use deriva_testkit::ManualClock;
 use parking_lot::{Condvar, Mutex};
@@ -457,7 +457,7 @@ impl Executor for Deadlines {
 async fn a_deadline_is_lent(#[values(Some(5), Some(500), None)] lent: Option<u64>) {
     let (log, clock) = (Log::default(), ManualClock::new());
     let logged = log.clone();
-    let mut functions = FunctionRegistry::builtin();
+    let mut functions = deriva::functions::builtin();
     let call = move |inputs: &[Bytes], _: &Params| {
         logged.add(&String::from_utf8_lossy(&inputs[0]));
         Ok(inputs[0].clone())

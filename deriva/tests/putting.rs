@@ -9,8 +9,8 @@ use std::sync::Arc;
 use common::{Stores, recipe};
 use deriva::prelude::*;
 use deriva::{
-    Executed, Executor, FunctionRegistry, InlineExecutor, OpenedStore, Operand, Operands, Step,
-    StoreUri, SystemClock, async_trait,
+    Executed, Executor, InlineExecutor, OpenedStore, Operand, Operands, Step, StoreUri,
+    SystemClock, async_trait,
 };
 
 /// Long enough for a file of its own.
@@ -97,7 +97,7 @@ const DOORS: [Door; 5] = [
 
 impl Door {
     async fn pass(self, damaged: &Damaged, builder: DerivaBuilder) -> Result<()> {
-        let functions = Arc::new(FunctionRegistry::builtin());
+        let functions = Arc::new(deriva::functions::builtin());
         let clock = Arc::new(SystemClock::new());
         let inline = InlineExecutor::new(functions, clock);
         let builder = match self {

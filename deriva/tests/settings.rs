@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use deriva::prelude::*;
 use deriva::{
-    BlobLayer, CollectPolicy, Executed, Executor, FunctionRegistry, InlineExecutor, Operands,
-    PoolExecutor, Step, StoreUri, SystemClock, Timeline, async_trait,
+    BlobLayer, CollectPolicy, Executed, Executor, InlineExecutor, Operands, PoolExecutor, Step,
+    StoreUri, SystemClock, Timeline, async_trait,
 };
 use deriva_testkit::{FaultLayer, ManualClock, ModelStore, Operation};
 
@@ -194,7 +194,7 @@ fn of_a_request() {
 
 #[test]
 fn of_executors() {
-    let functions = || Arc::new(FunctionRegistry::builtin());
+    let functions = || Arc::new(deriva::functions::builtin());
     let clock = || Arc::new(SystemClock::new());
     for (threads, then) in [
         (0, Works),
@@ -545,7 +545,7 @@ fn of_functions() {
     let ints = [i64::MIN, -1, 0, 1, 2, i64::from(u32::MAX), i64::MAX];
     let floats = [f64::MIN, -1.0, -0.0, f64::MIN_POSITIVE, 0.5, 1.0, f64::MAX];
     let (mut tried, mut refused) = (0, 0);
-    for function in FunctionRegistry::builtin().iter() {
+    for function in deriva::functions::builtin().iter() {
         for doc in function.params() {
             let is_number = doc.kind == "int" || doc.kind == "number" || doc.kind == "float";
             if !is_number {

@@ -4,12 +4,14 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::recipe;
-use deriva::layers::{Layers, LimitLayer, RetryLayer, TieredLayer, TimeoutLayer};
+use deriva::layers::{Layers, LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer};
 use deriva::prelude::*;
 use deriva::{OpenedStore, StoreUri};
+use deriva_testkit::ModelStore;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -258,4 +260,32 @@ proptest! {
         let opened = block_on(deriva::stores().open(&uri)).unwrap();
         prop_assert_eq!(opened.to_string(), printed);
     }
+}
+
+#[tokio::test]
+async fn a_builder_takes_layers() {
+    let model = || Arc::new(ModelStore::new());
+    let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) = (model(), model());
+    let deriva = deriva::DerivaBuilder::new()
+        .blobs(blobs)
+        .dag(dag)
+        .layer(
+            deriva::layers::named(
+                "retry,limit",
+                &OpenedStore {
+                    blobs: None,
+                    dag: None,
+                },
+            )
+            .unwrap(),
+        )
+        .dag_layer(ReadOnlyLayer::new())
+        .build()
+        .await
+        .unwrap();
+    assert_eq!(deriva.blobs().to_string(), "retry(limit(model))");
+    assert_eq!(deriva.dag().to_string(), "retry(limit(read-only(model)))");
+    deriva.put("bytes").await.unwrap();
+    let refused = deriva.recipe("f", "1").insert().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported);
 }

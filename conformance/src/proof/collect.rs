@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use deriva_api::{BlobStat, CAddr, Node, Result};
 use deriva_backends::failpoints;
-use deriva_runtime::{CollectPolicy, Deriva, DerivaBuilder, FunctionRegistry};
+use deriva_runtime::{CollectPolicy, Deriva, DerivaBuilder};
 use deriva_testkit::proof::{tell, told};
 use deriva_testkit::{SplitMix64, random};
 use futures::TryStreamExt;
@@ -61,7 +61,7 @@ fn runtime() -> Result<Runtime> {
 
 async fn open(uri: &str) -> Result<Deriva> {
     let opened = crate::open(uri).await?;
-    let mut builder = DerivaBuilder::new().functions(FunctionRegistry::builtin());
+    let mut builder = DerivaBuilder::new().functions(deriva_functions::builtin());
     if let Some(blobs) = opened.blobs {
         builder = builder.blobs(blobs);
     }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
 use deriva_api::{Error, Result};
-use deriva_runtime::{DerivaBuilder, FunctionRegistry};
+use deriva_runtime::DerivaBuilder;
 use deriva_testkit::proof::told;
 
 use super::Broken;
@@ -73,7 +73,7 @@ pub(super) fn run(args: &UpkeepArgs) -> Result<()> {
         .map_err(Error::io)?;
     tokio.block_on(async {
         let opened = crate::open(&args.uri).await?;
-        let mut builder = DerivaBuilder::new().functions(FunctionRegistry::builtin());
+        let mut builder = DerivaBuilder::new().functions(deriva_functions::builtin());
         if let Some(blobs) = opened.blobs {
             builder = builder.blobs(blobs);
         }

@@ -73,7 +73,7 @@ pub(crate) fn load(file: &Path) -> Outcome<Pipeline> {
     let bytes = bytes.map_err(|error| at(error, file))?;
     let text = String::from_utf8(bytes)
         .map_err(|source| no_text("a pipeline file is UTF-8 text").caused_by(source))?;
-    let functions = deriva::FunctionRegistry::builtin();
+    let functions = deriva::functions::builtin();
     Ok(Pipeline::parse(file, &text, &functions)?)
 }
 

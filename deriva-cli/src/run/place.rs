@@ -269,7 +269,7 @@ mod tests {
         let text = "name = \"p\"\n[sources.f]\ninclude = [\"**\"]\n\
                     [steps.s]\nfunction = \"text.upper/1\"\neach = \"f\"\n\
                     [outputs]\n\"up\" = \"s\"\n";
-        let functions = deriva::FunctionRegistry::builtin();
+        let functions = deriva::functions::builtin();
         let pipeline = Pipeline::parse(Path::new("p.toml"), text, &functions).unwrap();
         let names = |names: [&str; 2]| vec![names.map(str::to_owned).to_vec()];
         let planned = plan(&pipeline, &names(["a", "b"])).unwrap();

@@ -1,7 +1,7 @@
 //! `deriva functions` and `status`.
 
+use deriva::Deriva;
 use deriva::api::Weight;
-use deriva::{Deriva, FunctionRegistry};
 use serde_json::json;
 
 use crate::exit::Outcome;
@@ -9,7 +9,7 @@ use crate::term::{Out, Style, size};
 
 /// Lists the functions that recipes can use.
 pub(crate) fn functions(out: &mut Out) -> Outcome {
-    let functions = FunctionRegistry::builtin();
+    let functions = deriva::functions::builtin();
     if out.json() {
         let list: Vec<_> = functions
             .iter()

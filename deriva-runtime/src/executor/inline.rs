@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use deriva_api::{Clock, Executed, Executor, FunctionId, Operands, Result, Step, async_trait};
 
-use crate::functions::FunctionRegistry;
 use crate::nesting::Nesting;
+use deriva_api::FunctionRegistry;
 
 /// Runs every step in place, one at a time: no threads, no queue. For tests, and for what must be
 /// simple; heavy functions hold up the async worker that polls them.

@@ -8,9 +8,9 @@ pub use pool::PoolExecutor;
 
 use deriva_api::{Blob, Bytes, Clock, Error, ErrorKind, Executed, Operand, Result, Step};
 
-use crate::functions::FunctionRegistry;
 use crate::invoke::invoke_within;
 use crate::nesting::Nesting;
+use deriva_api::FunctionRegistry;
 
 /// Runs a step on this thread: what both executors do in the end.
 fn run(

@@ -8,10 +8,10 @@ use deriva_api::{
 };
 use tokio::sync::oneshot;
 
-use crate::functions::FunctionRegistry;
 use crate::invoke::{guarded, let_go};
 use crate::nesting::Nesting;
 use crate::settings::in_range;
+use deriva_api::FunctionRegistry;
 
 /// Runs steps on its own pool of threads, so that computation never holds up the async workers.
 #[derive(Debug)]

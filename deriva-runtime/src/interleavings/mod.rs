@@ -11,13 +11,13 @@ mod slots;
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, DagStore};
+use deriva_api::{BlobStore, Bytes, DagStore, FunctionRegistry, Params, Weight};
 use deriva_testkit::{ManualClock, ModelStore};
 use futures::FutureExt;
 use shuttle::thread::{JoinHandle, spawn};
 
 use crate::inner::Inner;
-use crate::{DerivaBuilder, FunctionRegistry, InlineExecutor};
+use crate::{DerivaBuilder, InlineExecutor};
 
 /// Schedules that each test tries.
 const SCHEDULES: usize = 2000;
@@ -38,7 +38,11 @@ fn threads(count: usize, thread: impl Fn(usize) + Clone + Send + 'static) {
 fn inner(store: &ModelStore) -> Arc<Inner> {
     let blobs: Arc<dyn BlobStore> = Arc::new(store.clone());
     let dag: Arc<dyn DagStore> = Arc::new(store.clone());
-    let functions = FunctionRegistry::builtin();
+    let mut functions = FunctionRegistry::new();
+    let concat = |inputs: &[Bytes], _: &Params| Ok(inputs.concat().into());
+    functions
+        .register_fn("concat", "1", Weight::Light, concat)
+        .unwrap();
     let clock = Arc::new(ManualClock::new());
     let executor = InlineExecutor::new(Arc::new(functions.clone()), clock.clone());
     let builder = DerivaBuilder::new()

@@ -96,7 +96,7 @@ async fn land(inner: &Inner, addr: CAddr, computed: &AtomicUsize) {
 }
 
 fn recipe(inputs: &[CAddr]) -> Recipe {
-    let id = FunctionId::new("bytes.concat", "1").unwrap();
+    let id = FunctionId::new("concat", "1").unwrap();
     Recipe::new(&id, inputs, &Params::new()).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deriva_api::{Error, ErrorKind, FunctionId};
 
 use super::{NodeId, Plan};
-use crate::functions::FunctionRegistry;
+use deriva_api::FunctionRegistry;
 
 /// How many missing addresses an error lists by name; the rest is counted.
 const LISTED: usize = 20;

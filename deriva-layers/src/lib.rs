@@ -1,0 +1,37 @@
+//! Layers: stores that wrap a store and add one concern.
+//!
+//! | layer | what it adds | prints as, and is named by the URI |
+//! |---|---|---|
+//! | [`RetryLayer`] | calls with a transient failure are made again | `retry(sled:./data)` |
+//! | [`TimeoutLayer`] | calls that take too long fail | `timeout(sled:./data)` |
+//! | [`LimitLayer`] | at most N calls at once | `limit(sled:./data)` |
+//! | [`ReadOnlyLayer`] | writes are refused | `read-only(sled:./data)` |
+//! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(fast=memory:, slow=sled:./data)` |
+//!
+//! Settings that are not the default are printed, too: `retry(sled:./data, attempts=3)`. [`register`] lets a
+//! registry open such URIs.
+//!
+//! Each wraps blob stores and DAG stores alike. [`deriva_api::Layers`] is a stack of them.
+
+mod intercept;
+mod limit;
+mod named;
+mod read_only;
+mod retry;
+mod tiered;
+mod timeout;
+mod uri;
+
+pub use deriva_api::Layers;
+pub use limit::LimitLayer;
+pub use named::{NAMES, named};
+pub use read_only::ReadOnlyLayer;
+pub use retry::{Retries, RetryLayer};
+pub use tiered::{TieredLayer, Traffic};
+pub use timeout::TimeoutLayer;
+pub use uri::register;
+
+/// Compiles the example of the reference page.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/reference/layers.md")]
+struct ReferencePage;
