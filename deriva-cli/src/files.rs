@@ -10,8 +10,6 @@ use deriva::api::{Blob, BlobHasher, BlobStat, CAddr, Error, ErrorKind, Result};
 use deriva::{Deriva, Timeline};
 use tokio::sync::mpsc;
 
-use crate::run::at;
-
 /// Files up to this length are read whole and stored in batches; longer ones are streamed.
 const WHOLE: u64 = 4 << 20;
 /// A batch is full at so many bytes or files.
@@ -290,6 +288,11 @@ impl AtomicFile {
                 .map_err(|error| at(error.error, &path)),
         }
     }
+}
+
+/// Names the file in an I/O error.
+pub(crate) fn at(error: std::io::Error, path: &Path) -> Error {
+    Error::io(error).with("path", path.display())
 }
 
 /// Whether a name is that of a file which was being written, and not finished.

@@ -1,6 +1,6 @@
 //! The `deriva` command: results on stdout, everything else on stderr.
 //!
-//! `args` says what can be asked, `verbs` and `run` do it, `exit` tells how it ended. The command holds
+//! `args` says what can be asked, `verbs` do it, `exit` tells how it ended. The command holds
 //! no logic of storage or computation: that is the `deriva` crate.
 
 mod args;
@@ -9,10 +9,10 @@ mod files;
 mod graph;
 mod param;
 mod pipeline;
-mod run;
 mod store;
 mod term;
 mod verbs;
+mod walk;
 
 use std::process::ExitCode;
 
@@ -72,9 +72,9 @@ async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {
         Verb::Man => verbs::shell::man(out),
         // A pipeline is checked before a store is opened, or made, for it.
         Verb::Run(args) => {
-            let pipeline = run::load(&args.file)?;
+            let pipeline = verbs::run::load(&args.file)?;
             let deriva = store::open(cli).await?;
-            let work = run::run(&deriva, &cli.store, pipeline, args, out);
+            let work = verbs::run::run(&deriva, &cli.store, pipeline, args, out);
             interruptible(&deriva, work, || {
                 Some("run the same command again: what was computed is kept".to_owned())
             })

@@ -12,6 +12,7 @@ use super::order::order;
 use super::read::{self, Located, Table, table_of};
 use super::step::{Draft, DraftOver, Functions, step};
 use super::{OutputFile, Over, Pipeline, Ref, Source, Step};
+use crate::walk::LISTS;
 
 pub(super) fn parse(
     path: &Path,
@@ -348,11 +349,8 @@ fn outputs(
             mistakes.push(Mistake::new(path.at, message));
             continue;
         }
-        if folders
-            .iter()
-            .any(|folder| folder.ends_with(crate::run::LISTS))
-        {
-            let message = format!("`{}` is where deriva keeps its lists", crate::run::LISTS);
+        if folders.iter().any(|folder| folder.ends_with(LISTS)) {
+            let message = format!("`{}` is where deriva keeps its lists", LISTS);
             mistakes.push(Mistake::new(path.at, message));
             continue;
         }

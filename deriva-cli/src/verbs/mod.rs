@@ -1,4 +1,4 @@
-//! The verbs, but for `run`.
+//! The verbs.
 
 pub(crate) mod collect;
 pub(crate) mod diff;
@@ -8,6 +8,7 @@ pub(crate) mod info;
 pub(crate) mod invalidate;
 pub(crate) mod put;
 pub(crate) mod read;
+pub(crate) mod run;
 pub(crate) mod scrub;
 pub(crate) mod shell;
 

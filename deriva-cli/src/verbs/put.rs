@@ -8,9 +8,9 @@ use deriva::api::{BlobStat, Error, ErrorKind, Result};
 use serde_json::json;
 
 use crate::exit::{self, Failure, Outcome};
-use crate::files;
-use crate::run::{at, walk};
+use crate::files::{self, at};
 use crate::term::{Out, Style, counted, note};
+use crate::walk::walk;
 
 /// Files stored between two prints.
 const BATCH: usize = 1024;

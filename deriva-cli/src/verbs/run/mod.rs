@@ -24,15 +24,12 @@ use deriva::{Deriva, Materialize, Timeline};
 
 use crate::args::RunArgs;
 use crate::exit::{self, Failure, Outcome};
-use crate::files;
+use crate::files::{self, at};
 use crate::pipeline::Pipeline;
 use crate::term::{Out, Style, counted, note};
 use expand::Expansion;
 use progress::Progress;
 use tally::Tally;
-
-pub(crate) use lists::FOLDER as LISTS;
-pub(crate) use scan::{at, walk};
 
 /// What came from disk.
 #[derive(Clone, Copy, Debug, Default)]

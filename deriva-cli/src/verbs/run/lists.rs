@@ -11,11 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use deriva::api::{CAddr, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::at;
-use crate::files;
+use crate::files::{self, at};
+use crate::walk::LISTS;
 
-/// The folder of the lists, in an output folder.
-pub(crate) const FOLDER: &str = ".deriva-outputs";
 const VERSION: u32 = 1;
 
 /// Files by their path relative to the output folder, with `/`, and the address of their bytes.
@@ -39,7 +37,7 @@ pub(crate) struct Stale {
 }
 
 fn file_of(folder: &Path, pipeline: &str) -> PathBuf {
-    folder.join(FOLDER).join(format!("{pipeline}.json"))
+    folder.join(LISTS).join(format!("{pipeline}.json"))
 }
 
 /// What `pipeline` has written into `folder`, as far as is known.
@@ -55,7 +53,7 @@ pub(crate) fn load(folder: &Path, pipeline: &str) -> Result<Files> {
 /// # Errors
 /// A list that cannot be read.
 pub(crate) fn others(folder: &Path, pipeline: &str) -> Result<BTreeSet<String>> {
-    let lists = folder.join(FOLDER);
+    let lists = folder.join(LISTS);
     let mut found = BTreeSet::new();
     let entries = match fs::read_dir(&lists) {
         Ok(entries) => entries,
@@ -114,7 +112,7 @@ pub(crate) fn save(folder: &Path, pipeline: &str, outputs: &Files) -> Result<()>
             Err(error) if !is_absent(&error) => Err(at(error, &path)),
             _ => {
                 // Stays while it holds the list of another.
-                let _ = fs::remove_dir(folder.join(FOLDER));
+                let _ = fs::remove_dir(folder.join(LISTS));
                 Ok(())
             }
         };
@@ -231,6 +229,6 @@ mod tests {
         remove(dir.path(), &stale.remove).unwrap();
         assert!(!dir.path().join("d").exists() && dir.path().join("shared").exists());
         save(dir.path(), "other", &Files::new()).unwrap();
-        assert!(!dir.path().join(FOLDER).exists());
+        assert!(!dir.path().join(LISTS).exists());
     }
 }

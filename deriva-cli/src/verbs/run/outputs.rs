@@ -12,6 +12,7 @@ use super::lists::{self, Files, Stale};
 use super::place;
 use crate::files;
 use crate::pipeline::{OutputFile, Pipeline};
+use crate::walk::LISTS;
 
 /// Store calls under way at once, so that they share commits.
 const AT_ONCE: usize = 64;
@@ -158,7 +159,7 @@ pub(crate) async fn write(
 
 /// The output folder itself may be a file.
 fn free_folder(folder: &Path) -> Result<()> {
-    place::free(&folder.join(lists::FOLDER), "x")
+    place::free(&folder.join(LISTS), "x")
 }
 
 /// Those of `wanted` whose file does not hold these bytes already. Files are compared on as many threads as

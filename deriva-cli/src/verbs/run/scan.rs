@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use deriva::api::{Error, ErrorKind, Result};
 use globset::GlobSet;
-use ignore::{DirEntry, Walk, WalkBuilder};
 
 use super::lists;
-use crate::files;
+use crate::files::{self, at};
 use crate::pipeline::Source;
+use crate::walk::{LISTS, walk};
 
 /// What a walk found.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ pub(crate) fn scan(
             continue;
         };
         if kind.is_dir() {
-            if entry.depth() > 0 && entry.path().join(lists::FOLDER).is_dir() {
+            if entry.depth() > 0 && entry.path().join(LISTS).is_dir() {
                 // No pipeline has this name.
                 let listed = lists::others(entry.path(), "")?;
                 products.extend(
@@ -119,45 +119,6 @@ pub(crate) fn scan(
     Ok(found)
 }
 
-/// Walks the folder `root`, without stores, lists of outputs, and folders for which `enter` says no.
-/// Links to folders are not followed.
-///
-/// # Errors
-/// A root that is a store.
-pub(crate) fn walk(
-    root: &Path,
-    enter: impl Fn(&Path) -> bool + Send + Sync + 'static,
-) -> Result<Walk> {
-    if is_store(root) {
-        return Err(Error::new(ErrorKind::Invalid, "this folder is a store")
-            .with("path", root.display())
-            .hint("name a folder of files; what a store holds is read with `deriva get`"));
-    }
-    let keep = move |entry: &DirEntry| {
-        if entry.depth() == 0 {
-            return true;
-        }
-        match entry.file_type() {
-            Some(kind) if kind.is_dir() => {
-                entry.file_name() != OsStr::new(lists::FOLDER)
-                    && enter(entry.path())
-                    && !is_store(entry.path())
-            }
-            _ => !files::is_temporary(entry.file_name()),
-        }
-    };
-    Ok(WalkBuilder::new(root)
-        .standard_filters(false)
-        .follow_links(false)
-        .filter_entry(keep)
-        .build())
-}
-
-/// Whether a folder is a store, by the marker that every store leaves.
-pub(crate) fn is_store(folder: &Path) -> bool {
-    folder.join("deriva-store").is_file() && folder.join("lock").is_file()
-}
-
 /// Outputs of the pipeline of this name that lie in `root` by a list in it or above it, relative to `root`.
 fn products_of(root: &Path, pipeline: &str) -> Result<HashSet<PathBuf>> {
     let full = fs::canonicalize(root).map_err(|error| at(error, root))?;
@@ -176,11 +137,6 @@ fn products_of(root: &Path, pipeline: &str) -> Result<HashSet<PathBuf>> {
         }
     }
     Ok(products)
-}
-
-/// Names the file in an I/O error.
-pub(crate) fn at(error: std::io::Error, path: &Path) -> Error {
-    Error::io(error).with("path", path.display())
 }
 
 fn left_out(path: &Path, root: &Path, skip: &[PathBuf]) -> bool {

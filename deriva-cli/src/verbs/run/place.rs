@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use deriva::api::{Error, ErrorKind, Result};
 
-use super::scan::is_store;
-use super::{Places, at};
+use super::Places;
 use crate::exit::Outcome;
-use crate::files::{shown, to_path};
+use crate::files::{at, shown, to_path};
 use crate::pipeline::{Mistake, Over, Pipeline, Ref};
+use crate::walk::is_store;
 
 /// Files that a run may write: path relative to the output folder, and which output it belongs to.
 pub(crate) type Planned = BTreeMap<String, usize>;
