@@ -67,9 +67,9 @@ fn runtime() -> Result<Runtime, Error> {
 
 async fn dispatch(cli: &Cli, out: &mut Out) -> Outcome {
     match &cli.verb {
-        Verb::Functions => verbs::info::functions(out),
-        Verb::Completions { shell } => verbs::shell::completions(*shell, out),
-        Verb::Man => verbs::shell::man(out),
+        Verb::Functions => verbs::functions::functions(out),
+        Verb::Completions { shell } => verbs::completions::completions(*shell, out),
+        Verb::Man => verbs::man::man(out),
         // A pipeline is checked before a store is opened, or made, for it.
         Verb::Run(args) => {
             let pipeline = verbs::run::load(&args.file)?;

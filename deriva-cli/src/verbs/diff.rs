@@ -1,7 +1,7 @@
-//! `deriva diff` and `why`: what differs between two recipes, and why one would be computed.
+//! `deriva diff`: what differs between two recipes.
 
 use deriva::api::{CAddr, FunctionId, Value};
-use deriva::{Deriva, Diff, Difference, DifferenceKind, Standing};
+use deriva::{Deriva, Diff, Difference, DifferenceKind};
 use serde_json::json;
 
 use crate::exit::Outcome;
@@ -29,31 +29,7 @@ pub(crate) async fn diff(
     print(&diff, out)
 }
 
-/// Tells why an address would be computed, and what differs from another.
-pub(crate) async fn why(
-    deriva: &Deriva,
-    addr: CAddr,
-    than: Option<CAddr>,
-    out: &mut Out,
-) -> Outcome {
-    let why = deriva.why(addr, than).await?;
-    if out.json() {
-        return out.value(&json!({
-            "addr": why.addr,
-            "standing": why.standing,
-            "would_compute": why.standing.is_computed(),
-            "than": than,
-            "diff": why.diff,
-        }));
-    }
-    out.line(words(why.standing))?;
-    match &why.diff {
-        Some(diff) => print(diff, out),
-        None => Ok(()),
-    }
-}
-
-fn print(diff: &Diff, out: &mut Out) -> Outcome {
+pub(super) fn print(diff: &Diff, out: &mut Out) -> Outcome {
     if diff.differences.is_empty() && !diff.truncated {
         return out.line("no difference: the addresses are equal");
     }
@@ -114,22 +90,6 @@ fn what(difference: &Difference) -> String {
         }
         DifferenceKind::RecipeBecameBlob => format!("a recipe became a blob: {before} -> {after}"),
         _ => format!("{function}: {before} -> {after}"),
-    }
-}
-
-fn words(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Blob => "a stored blob: nothing is computed",
-        Standing::Present => "its output is there: nothing is computed",
-        Standing::NeverComputed => "would be computed: it never was, as far as the store tells",
-        Standing::OutputForgotten => {
-            "would be computed again: its output was forgotten (a recipe over it has one)"
-        }
-        Standing::BlobLost => {
-            "would be computed again: its output is recorded, but the bytes are gone"
-        }
-        Standing::Missing => "a request would fail: it is neither a blob nor a recipe here",
-        _ => "unknown",
     }
 }
 

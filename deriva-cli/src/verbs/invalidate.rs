@@ -26,7 +26,7 @@ pub(crate) async fn invalidate(deriva: &Deriva, args: &InvalidateArgs, out: &mut
         && deriva.functions().get(id).is_none()
     {
         let otherwise = "no recipe here is of it, so nothing was forgotten";
-        return Err(super::unknown_function(deriva, id, otherwise).into());
+        return Err(super::unknown::unknown_function(deriva, id, otherwise).into());
     }
     if out.json() {
         return out.value(&done);

@@ -1,11 +1,11 @@
-//! `deriva functions` and `status`.
+//! `deriva functions`.
 
-use deriva::Deriva;
+use deriva::FunctionRegistry;
 use deriva::api::Weight;
 use serde_json::json;
 
 use crate::exit::Outcome;
-use crate::term::{Out, Style, size};
+use crate::term::{Out, Style};
 
 /// Lists the functions that recipes can use.
 pub(crate) fn functions(out: &mut Out) -> Outcome {
@@ -44,36 +44,6 @@ pub(crate) fn functions(out: &mut Out) -> Outcome {
                 param.name, param.kind, param.description
             ))?;
         }
-    }
-    Ok(())
-}
-
-/// Counts what the store holds.
-pub(crate) async fn status(deriva: &Deriva, out: &mut Out) -> Outcome {
-    let status = deriva.status().await?;
-    if out.json() {
-        return out.value(&status);
-    }
-    let style = Style::stdout();
-    let count = |n: Option<u64>| n.map_or_else(|| "not known".to_owned(), |n| n.to_string());
-    for (name, value) in [
-        ("recipes", count(status.recipes)),
-        ("outputs", count(status.outputs)),
-        ("blobs", count(status.blobs)),
-        (
-            "blob bytes",
-            status
-                .blob_bytes
-                .map_or_else(|| "not known".to_owned(), size),
-        ),
-        ("roots", count(status.roots)),
-        ("cache", size(status.cache_bytes)),
-        ("verification", status.verification),
-        ("blob store", status.blob_store),
-        ("dag store", status.dag_store),
-        ("executor", status.executor),
-    ] {
-        out.line(format!("{} {value}", style.dim(&format!("{name:<13}"))))?;
     }
     Ok(())
 }

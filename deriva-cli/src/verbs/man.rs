@@ -1,19 +1,11 @@
-//! `deriva completions` and `man`.
+//! `deriva man`.
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 use deriva::api::Error;
 
 use crate::args::Cli;
 use crate::exit::Outcome;
 use crate::term::Out;
-
-/// Prints a script that completes the command in a shell.
-pub(crate) fn completions(shell: Shell, out: &mut Out) -> Outcome {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "deriva", &mut script);
-    out.bytes(&script)
-}
 
 /// Prints the manual page, with every verb.
 pub(crate) fn man(out: &mut Out) -> Outcome {

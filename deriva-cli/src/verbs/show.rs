@@ -1,56 +1,11 @@
-//! `deriva get` and `show`.
-
-use std::path::Path;
+//! `deriva show`.
 
 use deriva::api::{CAddr, Value};
-use deriva::{Deriva, Shown, Timeline};
+use deriva::{Deriva, Shown};
 use serde_json::json;
 
 use crate::exit::Outcome;
-use crate::files;
 use crate::term::{Out, Style, plain, size, time};
-
-/// Writes the bytes of an address to stdout or to a file.
-pub(crate) async fn get(
-    deriva: &Deriva,
-    addr: CAddr,
-    output: Option<&Path>,
-    out: &mut Out,
-) -> Outcome {
-    if let Some(path) = output {
-        let (stat, written) = files::write(deriva, addr, path).await?;
-        return match out.json() {
-            true => out.value(&json!({
-                "addr": stat.addr, "path": path.display().to_string(), "bytes": stat.len, "written": written,
-            })),
-            false => Ok(()),
-        };
-    }
-    if out.json() {
-        return Err(
-            crate::usage("`get --json` describes a file, and stdout takes the bytes")
-                .hint("add -o FILE, or leave --json away")
-                .into(),
-        );
-    }
-    let mut reader = deriva.open(addr).await?;
-    while let Some(chunk) = reader.next_chunk().await? {
-        out.bytes(&chunk)?;
-        if out.closed() {
-            break;
-        }
-    }
-    out.flush()
-}
-
-/// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
-pub(crate) async fn timed(deriva: &Deriva, addr: CAddr, path: &Path) -> Outcome {
-    let timeline = Timeline::new();
-    let done = deriva.materialize(addr).timeline(timeline.clone()).await;
-    files::write_timeline(path, &timeline)?;
-    done?;
-    Ok(())
-}
 
 /// Tells what an address is.
 pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
