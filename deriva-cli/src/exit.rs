@@ -1,5 +1,6 @@
 //! How the command ends: exit codes, and errors as people read them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use deriva::api::{CAddr, DagStore, Error, ErrorKind};
@@ -85,6 +86,11 @@ impl Failure {
         }
         let _ = io::stderr().write_all(style.tame(&text).as_bytes());
     }
+}
+
+/// An error in how the command was called.
+pub(crate) fn usage(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Invalid, message)
 }
 
 impl From<Error> for Failure {

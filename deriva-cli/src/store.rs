@@ -1,78 +1,174 @@
-//! Opening the store that a verb works on: made only for what fills it, and waited for where that was asked.
+//! The store that a call names: made only by what fills it, and waited for where that was asked.
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use clap::Args;
 use deriva::Deriva;
 use deriva::api::{Clock, Error, ErrorKind, StoreUri, SystemClock};
 
-use crate::args::{Cli, RunArgs, Verb};
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
+use crate::interrupt::interruptible;
 
 /// Between two attempts to open a store that another process has.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Opens the store of this call.
-///
-/// # Errors
-/// `Invalid` for what is no URI of a store, `NotFound` where the verb only reads and nothing is there; what the store
-/// says.
-pub(crate) async fn open(cli: &Cli) -> Outcome<Deriva> {
-    let uri: StoreUri = cli.store.parse()?;
-    // Said before anything is looked for.
-    deriva::stores().check(&uri)?;
-    if !cli.verb.begins()
-        && let Some(absent) = absent(&uri)
-    {
-        // What a run would do with a store that is yet to be made can be told.
-        if matches!(cli.verb, Verb::Run(_)) {
-            return attempt(cli, "memory:").await;
-        }
-        return Err(Error::new(ErrorKind::NotFound, "there is no store here")
-            .with("store", absent)
-            .hint("name another with --store or DERIVA_STORE; `deriva put` and `deriva run` begin one")
-            .into());
+// No doc comment: it would become that of the command.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Where blobs and recipes live: sled:PATH, redb:PATH, memory: for this call alone, or several put together, as
+    /// 'split(blobs=files:PATH, dag=redb:PATH)'
+    #[cfg_attr(feature = "rocksdb", doc = "(also rocksdb:PATH)")]
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_STORE",
+        default_value = "sled:.deriva",
+        value_name = "URI",
+        hide_env_values = true
+    )]
+    pub(crate) store: String,
+    /// Memory for values in flight, results that wait to be written and the cache, as 256MiB; any size will do;
+    /// default: a quarter of what there is
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_MEMORY",
+        value_name = "SIZE",
+        hide_env_values = true
+    )]
+    memory: Option<ByteSize>,
+    /// Wait so long, as 30s, for a store that another process has open; default: not at all
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_WAIT",
+        value_name = "DURATION",
+        hide_env_values = true,
+        value_parser = humantime::parse_duration
+    )]
+    wait: Option<Duration>,
+}
+
+/// What is opened where there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    /// Nothing: the verb has nothing to do.
+    Refused,
+    /// The store, which begins.
+    Begun,
+    /// An empty one in memory.
+    Empty,
+}
+
+/// How a verb opens its store.
+pub(crate) struct Opening<'a> {
+    args: &'a StoreArgs,
+    absent: Absent,
+    jobs: Option<u16>,
+    next: Box<dyn FnOnce() -> Option<String> + 'a>,
+}
+
+impl StoreArgs {
+    /// Opens the store that is there; that there is none is an error.
+    pub(crate) fn existing(&self) -> Opening<'_> {
+        self.opening(Absent::Refused)
     }
-    let clock = SystemClock::new();
-    let until = clock.now().saturating_add(cli.wait.unwrap_or_default());
-    loop {
-        match attempt(cli, &cli.store).await {
-            Err(crate::exit::Failure::Error { error, .. }) if error.kind() == ErrorKind::Locked => {
-                if clock.now() >= until {
-                    let hint = match cli.wait {
-                        Some(_) => "close the store in the other process, or wait longer",
-                        None => "add --wait 30s to wait for it, or choose another store",
-                    };
-                    return Err(error.hint_instead(hint).into());
-                }
-                clock.sleep(PAUSE).await;
-            }
-            opened => return opened,
+
+    /// Opens the store, or begins it.
+    pub(crate) fn begun(&self) -> Opening<'_> {
+        self.opening(Absent::Begun)
+    }
+
+    /// Opens the store that is there, or an empty one in its place: what would be done with a store that is yet to be
+    /// made can be told.
+    pub(crate) fn existing_or_empty(&self) -> Opening<'_> {
+        self.opening(Absent::Empty)
+    }
+
+    fn opening(&self, absent: Absent) -> Opening<'_> {
+        Opening {
+            args: self,
+            absent,
+            jobs: None,
+            next: Box::new(|| None),
         }
     }
 }
 
-async fn attempt(cli: &Cli, store: &str) -> Outcome<Deriva> {
-    let mut builder = deriva::builder().store(store);
-    if let Verb::Run(RunArgs {
-        jobs: Some(jobs), ..
-    })
-    | Verb::Explain {
-        jobs: Some(jobs), ..
-    } = &cli.verb
-    {
-        builder = builder.jobs((*jobs).into());
+impl<'a> Opening<'a> {
+    /// Recipes computed at a time; default: one per core.
+    pub(crate) fn jobs(self, jobs: Option<u16>) -> Self {
+        Self { jobs, ..self }
     }
-    if let Some(memory) = cli.memory {
-        builder = builder.memory(memory.as_u64());
+
+    /// What to do next, as an interrupted call tells it.
+    pub(crate) fn if_interrupted(self, next: impl FnOnce() -> Option<String> + 'a) -> Self {
+        let next = Box::new(next);
+        Self { next, ..self }
     }
-    let built = builder.build().await;
-    // What is missing is said with the builder's methods, which this command's callers do not see.
-    Ok(built.map_err(|error| match error.context("missing") {
-        Some(_) => {
-            error.hint_instead("name a store of blobs and recipes, as sled:PATH or redb:PATH")
+
+    /// Opens the store and does `work` on it, until it is done or a signal comes.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no URI of a store, `NotFound` where nothing is there; what the store and `work` say.
+    pub(crate) async fn work(self, work: impl AsyncFnOnce(&Deriva) -> Outcome) -> Outcome {
+        let deriva = self.open().await?;
+        interruptible(&deriva, work(&deriva), self.next).await
+    }
+
+    async fn open(&self) -> Outcome<Deriva> {
+        let args = self.args;
+        let uri: StoreUri = args.store.parse()?;
+        // Said before anything is looked for.
+        deriva::stores().check(&uri)?;
+        if self.absent != Absent::Begun
+            && let Some(absent) = absent(&uri)
+        {
+            if self.absent == Absent::Empty {
+                return self.attempt("memory:").await;
+            }
+            return Err(Error::new(ErrorKind::NotFound, "there is no store here")
+                .with("store", absent)
+                .hint("name another with --store or DERIVA_STORE; `deriva put` and `deriva run` begin one")
+                .into());
         }
-        None => error,
-    })?)
+        let clock = SystemClock::new();
+        let until = clock.now().saturating_add(args.wait.unwrap_or_default());
+        loop {
+            match self.attempt(&args.store).await {
+                Err(Failure::Error { error, .. }) if error.kind() == ErrorKind::Locked => {
+                    if clock.now() >= until {
+                        let hint = match args.wait {
+                            Some(_) => "close the store in the other process, or wait longer",
+                            None => "add --wait 30s to wait for it, or choose another store",
+                        };
+                        return Err(error.hint_instead(hint).into());
+                    }
+                    clock.sleep(PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn attempt(&self, store: &str) -> Outcome<Deriva> {
+        let mut builder = deriva::builder().store(store);
+        if let Some(jobs) = self.jobs {
+            builder = builder.jobs(jobs.into());
+        }
+        if let Some(memory) = self.args.memory {
+            builder = builder.memory(memory.as_u64());
+        }
+        let built = builder.build().await;
+        // What is missing is said with the builder's methods, which this command's callers do not see.
+        Ok(built.map_err(|error| match error.context("missing") {
+            Some(_) => {
+                error.hint_instead("name a store of blobs and recipes, as sled:PATH or redb:PATH")
+            }
+            None => error,
+        })?)
+    }
 }
 
 /// That of the stores that are put together where nothing is. Copies are no loss: a fast store may be made anew.

@@ -2,17 +2,52 @@
 
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use clap::Args;
 use deriva::{CollectEvent, CollectPolicy, Deriva};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use crate::args::CollectArgs;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, usage};
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, note, size, time};
 
+/// Take away what no root needs
+#[derive(Debug, Args)]
+pub(crate) struct Collect {
+    /// Tell what would be taken, and what computation would have to be repeated; takes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Take blobs too that no recipe and no root refers to; nothing can make them again
+    #[arg(long)]
+    unreferenced: bool,
+    /// Drop outputs of living recipes, too, until they are this many bytes; those first that are cheap to
+    /// make again
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    derived_at_most: Option<u64>,
+    /// Collect a store without roots, too, which takes every recipe and output
+    #[arg(long)]
+    without_roots: bool,
+}
+
+/// Parses a number of bytes, such as `10GiB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let parsed = text.parse::<ByteSize>();
+    parsed
+        .map(|size| size.as_u64())
+        .map_err(|_| "a size is a number of bytes with a unit, such as 500MiB or 10GB".to_owned())
+}
+
+impl Collect {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| collect(deriva, self, out).await;
+        store.existing().work(work).await
+    }
+}
+
 /// Collects, or tells what a collection would take.
-pub(crate) async fn collect(deriva: &Deriva, args: &CollectArgs, out: &mut Out) -> Outcome {
+async fn collect(deriva: &Deriva, args: &Collect, out: &mut Out) -> Outcome {
     if !args.dry_run && !args.without_roots && deriva.roots().await?.is_empty() {
-        return Err(crate::usage(
+        return Err(usage(
             "no root keeps anything, so every recipe and output would be taken",
         )
         .hint("name what is to be kept (`deriva root set NAME ADDR`), look at it (`--dry-run`), or add --without-roots")

@@ -1,14 +1,44 @@
 //! `deriva diff`: what differs between two recipes.
 
-use deriva::api::{CAddr, FunctionId, Value};
-use deriva::{Deriva, Diff, Difference, DifferenceKind};
+use clap::Args;
+use deriva::api::{AddrPrefix, CAddr, FunctionId, Value};
+use deriva::{Deriva, Difference, DifferenceKind};
 use serde_json::json;
 
+use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, plain};
 
+/// Tell what differs between the graphs of two addresses
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// A blob or recipe as it was before, or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>)]
+    before: AddrPrefix,
+    /// A blob or recipe as it is now, or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>)]
+    after: AddrPrefix,
+    /// Stop after so many differences
+    #[arg(long, value_name = "N", default_value_t = Deriva::DIFFERENCES)]
+    limit: usize,
+}
+
+impl Diff {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| {
+            let (before, after) = (
+                deriva.find(&self.before).await?,
+                deriva.find(&self.after).await?,
+            );
+            diff(deriva, before, after, self.limit, out).await
+        };
+        store.existing().work(work).await
+    }
+}
+
 /// Tells what differs between two addresses.
-pub(crate) async fn diff(
+async fn diff(
     deriva: &Deriva,
     before: CAddr,
     after: CAddr,
@@ -29,7 +59,7 @@ pub(crate) async fn diff(
     print(&diff, out)
 }
 
-pub(super) fn print(diff: &Diff, out: &mut Out) -> Outcome {
+pub(super) fn print(diff: &deriva::Diff, out: &mut Out) -> Outcome {
     if diff.differences.is_empty() && !diff.truncated {
         return out.line("no difference: the addresses are equal");
     }

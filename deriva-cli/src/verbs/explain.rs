@@ -3,11 +3,37 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use deriva::api::{CAddr, Error, ErrorKind, Weight};
+use clap::Args;
+use deriva::api::{AddrPrefix, CAddr, Error, ErrorKind, Weight};
 use deriva::{CutoffDecision, Deriva, Explanation, Forecast, FunctionForecast, NodeState};
 
+use crate::args::{jobs, parsed};
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, lines, size, table, time};
+
+/// Tell what is there for an address, what would be computed, and what that would take; computes nothing
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A blob or recipe, or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>)]
+    addr: AddrPrefix,
+    /// List all nodes, not only the first 50
+    #[arg(long)]
+    all: bool,
+    /// Foretell the time for so many recipes at a time; default: one per core
+    #[arg(long, short, value_name = "N", value_parser = jobs())]
+    jobs: Option<u16>,
+}
+
+impl Explain {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| {
+            explain(deriva, deriva.find(&self.addr).await?, self.all, out).await
+        };
+        store.existing().jobs(self.jobs).work(work).await
+    }
+}
 
 /// Rows without `--all`.
 const ROWS: usize = 50;
@@ -15,7 +41,7 @@ const ROWS: usize = 50;
 const STEPS: usize = 8;
 
 /// Tells what is there and what a `get` would compute.
-pub(crate) async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut Out) -> Outcome {
+async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut Out) -> Outcome {
     let explanation = deriva.explain(addr).await?;
     if out.json() {
         let mut value = serde_json::to_value(&explanation).map_err(|source| {

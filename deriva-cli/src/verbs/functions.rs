@@ -1,14 +1,25 @@
 //! `deriva functions`.
 
+use clap::Args;
 use deriva::FunctionRegistry;
 use deriva::api::Weight;
 use serde_json::json;
 
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::{Out, Style};
 
-/// Lists the functions that recipes can use.
-pub(crate) fn functions(out: &mut Out) -> Outcome {
+/// List the functions that recipes can use
+#[derive(Debug, Args)]
+pub(crate) struct Functions;
+
+impl Functions {
+    pub(crate) async fn run(&self, _: &StoreArgs, out: &mut Out) -> Outcome {
+        functions(out)
+    }
+}
+
+fn functions(out: &mut Out) -> Outcome {
     let functions = deriva::functions::builtin();
     if out.json() {
         let list: Vec<_> = functions

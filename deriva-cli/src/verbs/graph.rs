@@ -1,23 +1,50 @@
 //! `deriva graph`: the graph below an address, drawn.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueHint};
 use deriva::Deriva;
-use deriva::api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
+use deriva::api::{AddrPrefix, BuildAddrHasher, CAddr, Error, ErrorKind, Result};
 use serde_json::json;
 
+use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::files::write_text;
 use crate::graph::{Drawing, Node, State, dot, svg};
+use crate::store::StoreArgs;
 use crate::term::Out;
+
+/// Draw the graph below an address: DOT on stdout, or an SVG file
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// A recipe, or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>)]
+    addr: AddrPrefix,
+    /// Draw to this SVG file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    svg: Option<PathBuf>,
+    /// Draw one node for many alike when there are more nodes than this
+    #[arg(long, value_name = "N", default_value_t = 400)]
+    limit: usize,
+}
+
+impl Graph {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| {
+            let addr = deriva.find(&self.addr).await?;
+            graph(deriva, addr, self.svg.as_deref(), self.limit, out).await
+        };
+        store.existing().work(work).await
+    }
+}
 
 const BATCH: usize = 2048;
 /// More nodes than this are not collected for a drawing: about 300 bytes each.
 const MOST: usize = 5_000_000;
 
 /// Draws to an SVG file, or prints DOT.
-pub(crate) async fn graph(
+async fn graph(
     deriva: &Deriva,
     addr: CAddr,
     file: Option<&Path>,

@@ -1,14 +1,25 @@
 //! `deriva man`.
 
-use clap::CommandFactory;
-use deriva::api::Error;
+use clap::{Args, CommandFactory};
+use deriva::api::{Error, Result};
 
 use crate::args::Cli;
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::Out;
 
-/// Prints the manual page, with every verb.
-pub(crate) fn man(out: &mut Out) -> Outcome {
+/// Print the manual page
+#[derive(Debug, Args)]
+pub(crate) struct Man;
+
+impl Man {
+    pub(crate) async fn run(&self, _: &StoreArgs, out: &mut Out) -> Outcome {
+        out.bytes(&page()?)
+    }
+}
+
+/// The manual page, with every verb.
+fn page() -> Result<Vec<u8>> {
     let mut command = Cli::command();
     command.build();
     let mut page = Vec::new();
@@ -26,5 +37,5 @@ pub(crate) fn man(out: &mut Out) -> Outcome {
         Ok::<(), std::io::Error>(())
     };
     write(&mut page).map_err(Error::io)?;
-    out.bytes(&page)
+    Ok(page)
 }

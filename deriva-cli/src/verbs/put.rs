@@ -3,14 +3,31 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueHint};
 use deriva::Deriva;
 use deriva::api::{BlobStat, Error, ErrorKind, Result};
 use serde_json::json;
 
 use crate::exit::{self, Failure, Outcome};
 use crate::files::{self, at};
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, note};
 use crate::walk::walk;
+
+/// Store files, folders, pipes (`-` is stdin) and print their addresses
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// Files, folders, pipes, or `-` for stdin
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+}
+
+impl Put {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| put(deriva, &self.paths, out).await;
+        store.begun().work(work).await
+    }
+}
 
 /// Files stored between two prints.
 const BATCH: usize = 1024;
@@ -20,7 +37,7 @@ const TOLD: u64 = 20;
 
 /// Stores everything that can be read and prints `ADDRESS  PATH` for each file, as `b3sum` does. What cannot be
 /// read is told at once, and makes the command fail at its end.
-pub(crate) async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Outcome {
+async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Outcome {
     let mut report = Report::default();
     for path in paths {
         if path.as_os_str() == "-" {

@@ -1,15 +1,49 @@
 //! `deriva root`.
 
+use clap::{Args, Subcommand};
 use deriva::Deriva;
-use deriva::api::{Error, ErrorKind};
+use deriva::api::{AddrPrefix, Error, ErrorKind};
 use serde_json::json;
 
-use crate::args::RootVerb;
+use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::{Out, lines, plain, table};
 
-/// Names addresses that are kept.
-pub(crate) async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
+/// Name addresses that are kept
+#[derive(Debug, Args)]
+pub(crate) struct Root {
+    #[command(subcommand)]
+    verb: RootVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum RootVerb {
+    /// Name an address; moves the name if it is taken
+    Set {
+        /// The name
+        name: String,
+        /// A blob or recipe, or the first digits of its address
+        #[arg(value_parser = parsed::<AddrPrefix>)]
+        addr: AddrPrefix,
+    },
+    /// Remove a name
+    Rm {
+        /// The name
+        name: String,
+    },
+    /// List names and addresses
+    Ls,
+}
+
+impl Root {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| root(deriva, &self.verb, out).await;
+        store.existing().work(work).await
+    }
+}
+
+async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
     match verb {
         RootVerb::Set { name, addr } => {
             let addr = deriva.find(addr).await?;

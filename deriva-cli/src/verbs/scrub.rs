@@ -3,17 +3,51 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use clap::Args;
 use deriva::api::ErrorKind;
 use deriva::{Deriva, Finding, FindingKind, ScrubCursor, ScrubEvent, Scrubbed};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use crate::args::ScrubArgs;
+use crate::args::parsed;
 use crate::exit::{Failure, Outcome};
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, size};
+
+/// Read and verify everything stored; compute again what is damaged or lost
+#[derive(Debug, Args)]
+pub(crate) struct Scrub {
+    /// Read at most so much in a second
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bytes)]
+    rate: u64,
+    /// Continue where an earlier scrub ended
+    #[arg(long, value_name = "CURSOR", value_parser = parsed::<ScrubCursor>)]
+    resume: Option<ScrubCursor>,
+    /// Stop after reading so much, and print where to continue
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    limit: Option<u64>,
+}
+
+/// Parses a size of at least a byte.
+fn bytes(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        _ => Err("a size is a number with a unit, such as 64MiB".to_owned()),
+    }
+}
+
+impl Scrub {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let reached = Reached::default();
+        let work = async |deriva: &Deriva| scrub(deriva, self, &reached, out).await;
+        let opening = store.existing().if_interrupted(|| reached.next());
+        opening.work(work).await
+    }
+}
 
 /// How far a scrub has come, for when it is interrupted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reached(Arc<Mutex<Option<ScrubCursor>>>);
+struct Reached(Arc<Mutex<Option<ScrubCursor>>>);
 
 impl Reached {
     fn set(&self, cursor: ScrubCursor) {
@@ -21,19 +55,13 @@ impl Reached {
     }
 
     /// What to do after an interruption.
-    pub(crate) fn next(&self) -> Option<String> {
+    fn next(&self) -> Option<String> {
         let reached = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reached.map(|cursor| format!("continue with --resume {cursor}"))
     }
 }
 
-/// Verifies everything stored.
-pub(crate) async fn scrub(
-    deriva: &Deriva,
-    args: &ScrubArgs,
-    reached: &Reached,
-    out: &mut Out,
-) -> Outcome {
+async fn scrub(deriva: &Deriva, args: &Scrub, reached: &Reached, out: &mut Out) -> Outcome {
     // Hidden by itself where stderr is no terminal.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.enable_steady_tick(Duration::from_millis(120));

@@ -1,14 +1,31 @@
 //! `deriva show`.
 
-use deriva::api::{CAddr, Value};
+use clap::Args;
+use deriva::api::{AddrPrefix, CAddr, Value};
 use deriva::{Deriva, Shown};
 use serde_json::json;
 
+use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, plain, size, time};
 
-/// Tells what an address is.
-pub(crate) async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
+/// Show what an address is
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A blob or recipe, or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>)]
+    addr: AddrPrefix,
+}
+
+impl Show {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| show(deriva, deriva.find(&self.addr).await?, out).await;
+        store.existing().work(work).await
+    }
+}
+
+async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
     let style = Style::stdout();
     let node = match deriva.show(addr).await? {
         Shown::Blob(stat) => {

@@ -1,12 +1,24 @@
 //! `deriva status`.
 
+use clap::Args;
 use deriva::Deriva;
 
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, size};
 
-/// Counts what the store holds.
-pub(crate) async fn status(deriva: &Deriva, out: &mut Out) -> Outcome {
+/// Count what the store holds
+#[derive(Debug, Args)]
+pub(crate) struct Status;
+
+impl Status {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| status(deriva, out).await;
+        store.existing().work(work).await
+    }
+}
+
+async fn status(deriva: &Deriva, out: &mut Out) -> Outcome {
     let status = deriva.status().await?;
     if out.json() {
         return out.value(&status);

@@ -1,20 +1,42 @@
 //! `deriva why`: why a recipe would be computed, or not.
 
-use deriva::api::CAddr;
+use clap::Args;
+use deriva::api::{AddrPrefix, CAddr};
 use deriva::{Deriva, Standing};
 use serde_json::json;
 
 use super::diff::print;
+use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::store::StoreArgs;
 use crate::term::Out;
 
+/// Tell why an address would be computed, or would not
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    /// A blob or recipe, or the first digits of its address
+    #[arg(value_parser = parsed::<AddrPrefix>)]
+    addr: AddrPrefix,
+    /// Tell also what differs from this earlier one
+    #[arg(long, value_name = "ADDR", value_parser = parsed::<AddrPrefix>)]
+    than: Option<AddrPrefix>,
+}
+
+impl Why {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let work = async |deriva: &Deriva| {
+            let than = match &self.than {
+                Some(than) => Some(deriva.find(than).await?),
+                None => None,
+            };
+            why(deriva, deriva.find(&self.addr).await?, than, out).await
+        };
+        store.existing().work(work).await
+    }
+}
+
 /// Tells why an address would be computed, and what differs from another.
-pub(crate) async fn why(
-    deriva: &Deriva,
-    addr: CAddr,
-    than: Option<CAddr>,
-    out: &mut Out,
-) -> Outcome {
+async fn why(deriva: &Deriva, addr: CAddr, than: Option<CAddr>, out: &mut Out) -> Outcome {
     let why = deriva.why(addr, than).await?;
     if out.json() {
         return out.value(&json!({

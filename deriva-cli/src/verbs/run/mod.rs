@@ -19,17 +19,66 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::{Args, ValueHint};
 use deriva::api::{CAddr, Clock, Error, ErrorKind, Result, StoreUri, SystemClock};
 use deriva::{Deriva, Materialize, Timeline};
 
-use crate::args::RunArgs;
+use crate::args::jobs;
 use crate::exit::{self, Failure, Outcome};
 use crate::files::{self, at};
 use crate::pipeline::Pipeline;
+use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, note};
 use expand::Expansion;
 use progress::Progress;
 use tally::Tally;
+
+/// Run a pipeline file, reusing what was computed before
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The pipeline file, or `-` for stdin
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Take the sources from this folder instead of the file's `root`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    input: Option<PathBuf>,
+    /// Write outputs to this folder; default: the file's `output`, else `out`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    output: Option<PathBuf>,
+    /// Finish what does not depend on a failure
+    #[arg(long)]
+    keep_going: bool,
+    /// Tell what would run and why; computes and writes nothing
+    #[arg(long, visible_alias = "dry-run")]
+    explain: bool,
+    /// Recipes computed at a time; default: one per core
+    #[arg(long, short, value_name = "N", value_parser = jobs())]
+    jobs: Option<u16>,
+    /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    timeline: Option<PathBuf>,
+    /// Draw what ran to this SVG file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    graph: Option<PathBuf>,
+}
+
+impl Run {
+    /// Checks the pipeline before a store is opened, or begun, for it.
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let pipeline = load(&self.file)?;
+        let opening = match self.explain {
+            true => store.existing_or_empty(),
+            false => store.begun(),
+        };
+        opening
+            .jobs(self.jobs)
+            .if_interrupted(|| {
+                Some("run the same command again: what was computed is kept".to_owned())
+            })
+            .work(async |deriva| run(deriva, &store.store, pipeline, self, out).await)
+            .await
+    }
+}
 
 /// What came from disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +99,7 @@ struct Places {
 ///
 /// # Errors
 /// All mistakes in it, or that it cannot be read.
-pub(crate) fn load(file: &Path) -> Outcome<Pipeline> {
+fn load(file: &Path) -> Outcome<Pipeline> {
     let no_text = |message: &'static str| {
         Error::new(ErrorKind::Invalid, message)
             .with("path", file.display())
@@ -78,11 +127,11 @@ pub(crate) fn load(file: &Path) -> Outcome<Pipeline> {
 ///
 /// # Errors
 /// What failed; with `keep_going`, that something did, after everything else was done.
-pub(crate) async fn run(
+async fn run(
     deriva: &Deriva,
     store: &str,
     pipeline: Pipeline,
-    args: &RunArgs,
+    args: &Run,
     out: &mut Out,
 ) -> Outcome {
     let clock = SystemClock::new();
@@ -153,7 +202,7 @@ pub(crate) async fn run(
     Err(Failure::Partly(ErrorKind::Function))
 }
 
-fn places(pipeline: &Pipeline, args: &RunArgs) -> Places {
+fn places(pipeline: &Pipeline, args: &Run) -> Places {
     let folder = pipeline.folder();
     Places {
         root: args
@@ -174,7 +223,7 @@ async fn sources(
     store: &str,
     pipeline: &Pipeline,
     places: &Places,
-    args: &RunArgs,
+    args: &Run,
     progress: &Progress,
     clock: &SystemClock,
 ) -> Outcome<(Vec<(Vec<String>, Vec<CAddr>)>, Read)> {
@@ -237,7 +286,7 @@ async fn sources(
 
 async fn materialize(
     request: Materialize,
-    args: &RunArgs,
+    args: &Run,
     tally: &Arc<Tally>,
     progress: &Progress,
 ) -> Result<deriva::Materialized> {

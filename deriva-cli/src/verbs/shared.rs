@@ -1,4 +1,4 @@
-//! A function that is not known here, as several verbs tell of it.
+//! What several verbs share.
 
 use deriva::Deriva;
 use deriva::api::{Error, ErrorKind, FunctionId};

@@ -1,0 +1,63 @@
+//! Work that a signal may end.
+
+use deriva::Deriva;
+
+use crate::exit::{self, Failure, Outcome};
+use crate::term::{Style, note};
+
+/// Does `work` until it is done or a signal comes. Giving it up cancels what is under way; what was
+/// acknowledged stays. In both cases everything is flushed.
+pub(crate) async fn interruptible(
+    deriva: &Deriva,
+    work: impl Future<Output = Outcome>,
+    next: impl FnOnce() -> Option<String>,
+) -> Outcome {
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        () = interrupted() => None,
+    };
+    let Some(ended) = ended else {
+        // A second signal means now.
+        let flushed = tokio::select! {
+            flushed = deriva.flush() => flushed,
+            () = interrupted() => Ok(()),
+        };
+        note(format!("\n{}", Style::stderr().accent("interrupted")));
+        if let Err(error) = flushed {
+            Failure::from(error).report(Style::stderr());
+        }
+        if let Some(next) = next() {
+            note(format!("{} {next}", Style::stderr().accent("next:")));
+        }
+        // Functions cannot be stopped from outside; their threads end with the process.
+        std::process::exit(exit::INTERRUPTED.into());
+    };
+    let flushed = deriva.flush().await;
+    ended?;
+    Ok(flushed?)
+}
+
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without a handler the signals end the process themselves.
+        _ => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
