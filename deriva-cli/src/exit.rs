@@ -1,12 +1,11 @@
 //! How the command ends: exit codes, and errors as people read them.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
 
 use deriva::api::{CAddr, DagStore, Error, ErrorKind};
 
 use crate::pipeline::Mistakes;
-use crate::term::{Style, plain};
+use crate::term::{Style, note, plain};
 
 /// Why the command did not succeed.
 #[derive(Debug)]
@@ -70,21 +69,15 @@ impl Failure {
     }
 
     /// Tells it on stderr. A terminal that has gone is no reason to fail again.
-    pub(crate) fn report(&self, style: Style) {
-        let mut text = String::new();
+    pub(crate) fn report(&self) {
         match self {
-            Self::Error { error, path } => describe(error, path, style, &mut text),
+            Self::Error { error, path } => tell(error, path),
             Self::Mistakes(mistakes) => {
-                text.push_str(&format!(
-                    "{} {}\n\n",
-                    style.error("error:"),
-                    mistakes.title()
-                ));
-                text.push_str(&mistakes.body());
+                let (error, title) = (Style::stderr().error("error:"), mistakes.title());
+                note(format!("{error} {title}\n\n{}", mistakes.body().trim_end()));
             }
             Self::Partly(_) => {}
         }
-        let _ = io::stderr().write_all(style.tame(&text).as_bytes());
     }
 }
 
@@ -108,12 +101,17 @@ impl From<Mistakes> for Failure {
     }
 }
 
-/// Writes an error: the cause, its context, its sources, the path, the next step.
-pub(crate) fn describe(error: &Error, path: &[String], style: Style, text: &mut String) {
-    text.push_str(&format!("{} {}\n", style.error("error:"), error.message()));
+/// Tells an error on stderr, with its path as lines.
+pub(crate) fn tell(error: &Error, path: &[String]) {
+    note(describe(error, path, Style::stderr()));
+}
+
+/// An error as lines: what happened, its context, its sources, the path, the next step.
+fn describe(error: &Error, path: &[String], style: Style) -> String {
+    let mut lines = vec![format!("{} {}", style.error("error:"), error.message())];
     for (key, value) in error.contexts() {
         let value = plain(value);
-        text.push_str(&format!("  {} {value}\n", style.dim(&format!("{key}:"))));
+        lines.push(format!("  {} {value}", style.dim(&format!("{key}:"))));
     }
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -123,18 +121,17 @@ pub(crate) fn describe(error: &Error, path: &[String], style: Style, text: &mut 
             None => cause.to_string(),
         };
         let cause_text = cause_text.replace('\n', "\n    ");
-        text.push_str(&format!("  {} {cause_text}\n", style.dim("cause:")));
+        lines.push(format!("  {} {cause_text}", style.dim("cause:")));
         source = cause.source();
     }
     if !path.is_empty() {
-        text.push_str(&format!("  {}\n", style.dim("path:")));
-        for line in path {
-            text.push_str(&format!("    {line}\n"));
-        }
+        lines.push(format!("  {}", style.dim("path:")));
+        lines.extend(path.iter().map(|line| format!("    {line}")));
     }
     if let Some(hint) = error.advice() {
-        text.push_str(&format!("{} {hint}\n", style.accent("next:")));
+        lines.push(format!("{} {hint}", style.accent("next:")));
     }
+    lines.join("\n")
 }
 
 /// The path of a failed materialization as lines, with the name of each function; the middle of a
@@ -193,13 +190,12 @@ mod tests {
     fn an_error_is_told_from_the_cause_to_the_next_step() {
         let error = Error::new(ErrorKind::Full, "no space is left")
             .with("store", "sled:x")
-            .caused_by(io::Error::other("quota"))
+            .caused_by(std::io::Error::other("quota"))
             .hint("make room");
-        let mut text = String::new();
-        describe(&error, &["ab f/1".to_owned()], Style::plain(), &mut text);
+        let text = describe(&error, &["ab f/1".to_owned()], Style::plain());
         assert_eq!(
             text,
-            "error: no space is left\n  store: sled:x\n  cause: quota\n  path:\n    ab f/1\nnext: make room\n"
+            "error: no space is left\n  store: sled:x\n  cause: quota\n  path:\n    ab f/1\nnext: make room"
         );
     }
 

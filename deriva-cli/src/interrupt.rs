@@ -24,7 +24,7 @@ pub(crate) async fn interruptible(
         };
         note(format!("\n{}", Style::stderr().accent("interrupted")));
         if let Err(error) = flushed {
-            Failure::from(error).report(Style::stderr());
+            Failure::from(error).report();
         }
         if let Some(next) = next() {
             note(format!("{} {next}", Style::stderr().accent("next:")));

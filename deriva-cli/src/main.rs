@@ -23,17 +23,16 @@ use tokio::runtime::Runtime;
 
 use args::Cli;
 use exit::Failure;
-use term::{Out, Style};
+use term::Out;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let style = Style::stderr();
     let mut out = Out::new(cli.json);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             let failure = Failure::from(error);
-            failure.report(style);
+            failure.report();
             return ExitCode::from(failure.code());
         }
     };
@@ -44,7 +43,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             // What was printed before the failure is a result too.
             let _ = out.flush();
-            failure.report(style);
+            failure.report();
             failure.code()
         }
     };

@@ -5,7 +5,7 @@ mod style;
 mod table;
 mod units;
 
-pub(crate) use out::{Out, note};
+pub(crate) use out::{Answer, Out, bar, note};
 pub(crate) use style::{Style, plain};
 pub(crate) use table::{lines, table};
 pub(crate) use units::{counted, size, time};

@@ -2,12 +2,21 @@
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::Duration;
 
 use deriva::api::{Error, ErrorKind};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use super::Style;
 use crate::exit::Outcome;
+
+/// What a verb answers. It holds all that is shown of it and needs no store, so that it can be shown elsewhere than it
+/// was made. Programs read it as JSON, people as text.
+pub(crate) trait Answer: Serialize {
+    /// Lines for people, without the end of the last one. Nothing is printed for an empty text.
+    fn text(&self, style: Style) -> String;
+}
 
 /// Stdout: results and nothing else.
 ///
@@ -18,6 +27,7 @@ pub(crate) struct Out {
     style: Style,
     json: bool,
     closed: bool,
+    items: Vec<serde_json::Value>,
 }
 
 impl Out {
@@ -27,6 +37,7 @@ impl Out {
             style: Style::stdout(),
             json,
             closed: false,
+            items: Vec::new(),
         }
     }
 
@@ -40,19 +51,42 @@ impl Out {
         self.closed
     }
 
-    /// Writes lines for people: control characters in them are shown, not sent.
-    pub(crate) fn line(&mut self, line: impl Display) -> Outcome {
-        let line = format!("{}\n", self.style.tame(&line.to_string()));
-        self.bytes(line.as_bytes())
+    /// Writes an answer.
+    pub(crate) fn answer(&mut self, answer: &impl Answer) -> Outcome {
+        if self.json {
+            return self.value(answer);
+        }
+        match answer.text(self.style).as_str() {
+            "" => Ok(()),
+            text => self.line(text),
+        }
     }
 
-    /// Writes a line that others read back; only a terminal is spared its control characters.
-    pub(crate) fn exact_line(&mut self, line: &str) -> Outcome {
+    /// Writes one answer of many: people get its line at once, programs an array of all by [`end_items`](Self::end_items).
+    /// A line is read back by others, so only a terminal is spared its control characters.
+    pub(crate) fn item(&mut self, item: &impl Answer) -> Outcome {
+        if self.json {
+            self.items
+                .push(serde_json::to_value(item).map_err(unwritable)?);
+            return Ok(());
+        }
+        let line = item.text(self.style);
         if io::stdout().is_terminal() {
-            return self.line(line);
+            return self.line(&line);
         }
         self.bytes(line.as_bytes())?;
         self.bytes(b"\n")
+    }
+
+    /// Ends the items.
+    pub(crate) fn end_items(&mut self) -> Outcome {
+        match self.json {
+            true => {
+                let items = std::mem::take(&mut self.items);
+                self.value(&items)
+            }
+            false => Ok(()),
+        }
     }
 
     /// Writes bytes as they are.
@@ -64,16 +98,6 @@ impl Out {
         self.heard(written)
     }
 
-    /// Writes a value as one line of JSON.
-    pub(crate) fn value(&mut self, value: &impl Serialize) -> Outcome {
-        let text = serde_json::to_string(value).map_err(|source| {
-            Error::new(ErrorKind::Internal, "a result could not be written as JSON")
-                .caused_by(source)
-        })?;
-        self.bytes(text.as_bytes())?;
-        self.bytes(b"\n")
-    }
-
     /// Hands everything to the reader.
     pub(crate) fn flush(&mut self) -> Outcome {
         if self.closed {
@@ -81,6 +105,19 @@ impl Out {
         }
         let flushed = self.stdout.flush();
         self.heard(flushed)
+    }
+
+    /// Control characters in lines for people are shown, not sent.
+    fn line(&mut self, line: &str) -> Outcome {
+        self.bytes(self.style.tame(line).as_bytes())?;
+        self.bytes(b"\n")
+    }
+
+    /// One line of JSON.
+    fn value(&mut self, value: &impl Serialize) -> Outcome {
+        let text = serde_json::to_string(value).map_err(unwritable)?;
+        self.bytes(text.as_bytes())?;
+        self.bytes(b"\n")
     }
 
     fn heard(&mut self, written: io::Result<()>) -> Outcome {
@@ -94,8 +131,19 @@ impl Out {
     }
 }
 
+fn unwritable(source: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Internal, "a result could not be written as JSON").caused_by(source)
+}
+
 /// Writes lines to stderr; that nobody reads them is no failure.
-pub(crate) fn note(line: impl Display) {
-    let line = Style::stderr().tame(&line.to_string());
-    let _ = writeln!(io::stderr(), "{line}");
+pub(crate) fn note(lines: impl Display) {
+    let lines = Style::stderr().tame(&lines.to_string());
+    let _ = writeln!(io::stderr(), "{lines}");
+}
+
+/// A bar on stderr that moves by itself. It is hidden by itself where stderr is no terminal.
+pub(crate) fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
 }

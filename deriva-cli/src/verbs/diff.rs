@@ -3,12 +3,14 @@
 use clap::Args;
 use deriva::api::{AddrPrefix, CAddr, FunctionId, Value};
 use deriva::{Deriva, Difference, DifferenceKind};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
+use super::shared::literal;
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Out, Style, counted, plain};
+use crate::term::{Answer, Out, Style, counted, plain};
 
 /// Tell what differs between the graphs of two addresses
 #[derive(Debug, Args)]
@@ -26,56 +28,74 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| {
-            let (before, after) = (
-                deriva.find(&self.before).await?,
-                deriva.find(&self.after).await?,
-            );
-            diff(deriva, before, after, self.limit, out).await
-        };
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| {
+                let before = deriva.find(&self.before).await?;
+                let after = deriva.find(&self.after).await?;
+                let diff = deriva.diff_up_to(before, after, self.limit).await?;
+                out.answer(&Compared {
+                    before,
+                    after,
+                    diff,
+                })
+            })
+            .await
     }
 }
 
-/// Tells what differs between two addresses.
-async fn diff(
-    deriva: &Deriva,
+/// Two addresses, and what differs between them.
+struct Compared {
     before: CAddr,
     after: CAddr,
-    limit: usize,
-    out: &mut Out,
-) -> Outcome {
-    let diff = deriva.diff_up_to(before, after, limit).await?;
-    if out.json() {
-        return out.value(&json!({
-            "before": before,
-            "after": after,
-            "equal": diff.differences.is_empty() && !diff.truncated,
+    diff: deriva::Diff,
+}
+
+impl Serialize for Compared {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let diff = &self.diff;
+        json!({
+            "before": self.before,
+            "after": self.after,
+            "equal": is_empty(diff),
             "differences": diff.differences,
             "compared": diff.compared,
             "truncated": diff.truncated,
-        }));
+        })
+        .serialize(serializer)
     }
-    print(&diff, out)
 }
 
-pub(super) fn print(diff: &deriva::Diff, out: &mut Out) -> Outcome {
-    if diff.differences.is_empty() && !diff.truncated {
-        return out.line("no difference: the addresses are equal");
+impl Answer for Compared {
+    fn text(&self, style: Style) -> String {
+        text(&self.diff, style)
     }
-    let style = Style::stdout();
-    for difference in &diff.differences {
-        out.line(format!("{}{}", way(difference, style), what(difference)))?;
+}
+
+fn is_empty(diff: &deriva::Diff) -> bool {
+    diff.differences.is_empty() && !diff.truncated
+}
+
+/// The differences, one a line, and how many they are.
+pub(super) fn text(diff: &deriva::Diff, style: Style) -> String {
+    if is_empty(diff) {
+        return "no difference: the addresses are equal".to_owned();
     }
+    let mut lines: Vec<String> = diff
+        .differences
+        .iter()
+        .map(|difference| format!("{}{}", way(difference, style), what(difference)))
+        .collect();
     if diff.truncated {
-        out.line("... and maybe more (--limit)")?;
+        lines.push("... and maybe more (--limit)".to_owned());
     }
     let found = counted(diff.differences.len() as u64, "difference");
     let compared = counted(diff.compared, "compared pair");
-    out.line(format!(
+    lines.push(format!(
         "\n{}",
         style.accent(&format!("{found} in {compared}"))
-    ))
+    ));
+    lines.join("\n")
 }
 
 /// The recipes above a difference, as `function input N > ...`.
@@ -103,8 +123,8 @@ fn what(difference: &Difference) -> String {
             format!(
                 "{function}: param {} changed: {} -> {}",
                 plain(name),
-                literal(from),
-                literal(to)
+                given(from),
+                given(to)
             )
         }
         DifferenceKind::InputAdded { input, addr } => {
@@ -123,9 +143,8 @@ fn what(difference: &Difference) -> String {
     }
 }
 
-fn literal(value: &Option<Value>) -> String {
-    match value {
-        Some(value) => serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}")),
-        None => "not given".to_owned(),
-    }
+fn given(value: &Option<Value>) -> String {
+    value
+        .as_ref()
+        .map_or_else(|| "not given".to_owned(), literal)
 }

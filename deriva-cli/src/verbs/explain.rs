@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
-use deriva::api::{AddrPrefix, CAddr, Error, ErrorKind, Weight};
-use deriva::{CutoffDecision, Deriva, Explanation, Forecast, FunctionForecast, NodeState};
+use deriva::api::{AddrPrefix, CAddr, Weight};
+use deriva::{CutoffDecision, Explanation, Forecast, FunctionForecast, NodeState};
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 
 use crate::args::{jobs, parsed};
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Out, Style, counted, lines, size, table, time};
+use crate::term::{Answer, Out, Style, counted, lines, size, table, time};
 
 /// Tell what is there for an address, what would be computed, and what that would take; computes nothing
 #[derive(Debug, Args)]
@@ -28,10 +30,22 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| {
-            explain(deriva, deriva.find(&self.addr).await?, self.all, out).await
-        };
-        store.existing().jobs(self.jobs).work(work).await
+        store
+            .existing()
+            .jobs(self.jobs)
+            .work(async |deriva| {
+                let addr = deriva.find(&self.addr).await?;
+                let explanation = deriva.explain(addr).await?;
+                let unknown = explanation.unknown_functions.iter();
+                out.answer(&Explained {
+                    features: unknown
+                        .map(|id| deriva.functions().absent_feature(id.name()))
+                        .collect(),
+                    explanation,
+                    all: self.all,
+                })
+            })
+            .await
     }
 }
 
@@ -40,44 +54,54 @@ const ROWS: usize = 50;
 /// Recipes of the critical path without `--all`.
 const STEPS: usize = 8;
 
-/// Tells what is there and what a `get` would compute.
-async fn explain(deriva: &Deriva, addr: CAddr, all: bool, out: &mut Out) -> Outcome {
-    let explanation = deriva.explain(addr).await?;
-    if out.json() {
-        let mut value = serde_json::to_value(&explanation).map_err(|source| {
-            Error::new(
-                ErrorKind::Internal,
-                "an explanation could not be written as JSON",
-            )
-            .caused_by(source)
-        })?;
-        if let Some(object) = value.as_object_mut() {
-            object.insert("would_compute".into(), explanation.forecast.computed.into());
-        }
-        return out.value(&value);
-    }
-    nodes(&explanation, all, out)?;
-    for addr in &explanation.missing {
-        out.line(format!(
-            "missing: {addr} is neither a blob nor a recipe here"
-        ))?;
-    }
-    for id in &explanation.unknown_functions {
-        out.line(match deriva.functions().absent_feature(id.name()) {
-            Some(feature) => format!("unknown function: {id} (crate feature `{feature}`)"),
-            None => format!("unknown function: {id}"),
-        })?;
-    }
-    if explanation.forecast.computed > 0 {
-        functions(&explanation.forecast.functions, out)?;
-        critical(&explanation, all, out)?;
-    }
-    let (verdict, rest) = verdict(&explanation);
-    out.line(format!("\n{}", Style::stdout().accent(&verdict)))?;
-    rest.iter().try_for_each(|line| out.line(line))
+/// What is there and what a `get` would compute.
+struct Explained {
+    explanation: Explanation,
+    /// Of each unknown function, the crate feature that would add it.
+    features: Vec<Option<&'static str>>,
+    /// Whether people see all of it.
+    all: bool,
 }
 
-fn nodes(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
+impl Serialize for Explained {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.explanation).map_err(S::Error::custom)?;
+        if let Some(object) = value.as_object_mut() {
+            let computed = self.explanation.forecast.computed;
+            object.insert("would_compute".into(), computed.into());
+        }
+        value.serialize(serializer)
+    }
+}
+
+impl Answer for Explained {
+    fn text(&self, style: Style) -> String {
+        let explanation = &self.explanation;
+        let mut text = nodes(explanation, self.all);
+        for addr in &explanation.missing {
+            text += &format!("\nmissing: {addr} is neither a blob nor a recipe here");
+        }
+        for (id, feature) in explanation.unknown_functions.iter().zip(&self.features) {
+            text += &format!("\nunknown function: {id}");
+            if let Some(feature) = feature {
+                text += &format!(" (crate feature `{feature}`)");
+            }
+        }
+        if explanation.forecast.computed > 0 {
+            let functions = functions(&explanation.forecast.functions);
+            let critical = critical(explanation, self.all);
+            text += &format!("\n\n{functions}\n\n{critical}");
+        }
+        let (verdict, rest) = verdict(explanation);
+        text += &format!("\n\n{}", style.accent(&verdict));
+        for line in rest {
+            text += &format!("\n{line}");
+        }
+        text
+    }
+}
+
+fn nodes(explanation: &Explanation, all: bool) -> String {
     let critical: HashSet<&CAddr> = explanation.forecast.critical_path.iter().collect();
     let mut rows = table([
         ("address", false),
@@ -102,18 +126,17 @@ fn nodes(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
             mark(critical.contains(&node.addr)).to_owned(),
         ]);
     }
-    out.line(lines(&rows))?;
-    let hidden = explanation.nodes.len().saturating_sub(shown);
-    if hidden > 0 {
-        out.line(format!(
-            "... and {} (--all lists them)",
+    match explanation.nodes.len().saturating_sub(shown) {
+        0 => lines(&rows),
+        hidden => format!(
+            "{}\n... and {} (--all lists them)",
+            lines(&rows),
             counted(hidden as u64, "more node")
-        ))?;
+        ),
     }
-    Ok(())
 }
 
-fn functions(functions: &[FunctionForecast], out: &mut Out) -> Outcome {
+fn functions(functions: &[FunctionForecast]) -> String {
     let mut rows = table([
         ("function", false),
         ("recipes", true),
@@ -132,7 +155,7 @@ fn functions(functions: &[FunctionForecast], out: &mut Out) -> Outcome {
             decision(&function.cutoff, function.weight),
         ]);
     }
-    out.line(format!("\n{}", lines(&rows)))
+    lines(&rows)
 }
 
 fn basis(function: &FunctionForecast) -> String {
@@ -159,7 +182,7 @@ fn decision(decision: &CutoffDecision, weight: Weight) -> String {
     format!("{answer}: it is {weight}, and was not measured yet")
 }
 
-fn critical(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
+fn critical(explanation: &Explanation, all: bool) -> String {
     let forecast = &explanation.forecast;
     let shown = if all { usize::MAX } else { STEPS };
     let path = forecast.critical_path.iter().take(shown);
@@ -168,7 +191,7 @@ fn critical(explanation: &Explanation, all: bool, out: &mut Out) -> Outcome {
     if hidden > 0 {
         steps.push(counted(hidden as u64, "more recipe"));
     }
-    out.line(format!("\ncritical path: {}", steps.join(" -> ")))
+    format!("critical path: {}", steps.join(" -> "))
 }
 
 /// What would come of a request, and what it would take.

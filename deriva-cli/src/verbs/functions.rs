@@ -3,11 +3,12 @@
 use clap::Args;
 use deriva::FunctionRegistry;
 use deriva::api::Weight;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Out, Style};
+use crate::term::{Answer, Out, Style};
 
 /// List the functions that recipes can use
 #[derive(Debug, Args)]
@@ -15,46 +16,49 @@ pub(crate) struct Functions;
 
 impl Functions {
     pub(crate) async fn run(&self, _: &StoreArgs, out: &mut Out) -> Outcome {
-        functions(out)
+        out.answer(&Known(deriva::functions::builtin()))
     }
 }
 
-fn functions(out: &mut Out) -> Outcome {
-    let functions = deriva::functions::builtin();
-    if out.json() {
-        let list: Vec<_> = functions
-            .iter()
-            .map(|function| {
-                json!({
-                    "name": function.id().name(),
-                    "version": function.id().version(),
-                    "description": function.description(),
-                    "params": function.params(),
-                    "weight": function.weight(),
-                })
+/// The functions that are known here.
+struct Known(FunctionRegistry);
+
+impl Serialize for Known {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|function| {
+            json!({
+                "name": function.id().name(),
+                "version": function.id().version(),
+                "description": function.description(),
+                "params": function.params(),
+                "weight": function.weight(),
             })
-            .collect();
-        return out.value(&list);
+        }))
     }
-    let style = Style::stdout();
-    for function in functions.iter() {
-        let weight = match function.weight() {
-            Weight::Light => "",
-            Weight::Heavy => " (heavy)",
-        };
-        out.line(format!(
-            "{}{}",
-            style.accent(&function.id().to_string()),
-            style.dim(weight)
-        ))?;
-        out.line(format!("    {}", function.description()))?;
-        for param in function.params() {
-            let required = if param.required { ", required" } else { "" };
-            out.line(format!(
-                "    {} ({}{required}): {}",
-                param.name, param.kind, param.description
-            ))?;
+}
+
+impl Answer for Known {
+    fn text(&self, style: Style) -> String {
+        let mut lines = Vec::new();
+        for function in self.0.iter() {
+            let weight = match function.weight() {
+                Weight::Light => "",
+                Weight::Heavy => " (heavy)",
+            };
+            lines.push(format!(
+                "{}{}",
+                style.accent(&function.id().to_string()),
+                style.dim(weight)
+            ));
+            lines.push(format!("    {}", function.description()));
+            lines.extend(function.params().iter().map(|param| {
+                let required = if param.required { ", required" } else { "" };
+                format!(
+                    "    {} ({}{required}): {}",
+                    param.name, param.kind, param.description
+                )
+            }));
         }
+        lines.join("\n")
     }
-    Ok(())
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueHint};
 use deriva::api::{AddrPrefix, CAddr};
 use deriva::{Deriva, Timeline};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::parsed;
 use crate::exit::{self, Failure, Outcome, usage};
 use crate::files;
 use crate::store::StoreArgs;
-use crate::term::Out;
+use crate::term::{Answer, Out, Style};
 
 /// Print the bytes of an address, computing what is missing
 #[derive(Debug, Args)]
@@ -29,38 +29,56 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| {
-            let addr = deriva.find(&self.addr).await?;
-            let got = async {
-                if let Some(path) = &self.timeline {
-                    timed(deriva, addr, path).await?;
-                }
-                get(deriva, addr, self.output.as_deref(), out).await
-            };
-            with_path(deriva, got.await).await
-        };
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| {
+                let addr = deriva.find(&self.addr).await?;
+                with_path(deriva, self.get(deriva, addr, out).await).await
+            })
+            .await
+    }
+
+    async fn get(&self, deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
+        if let Some(path) = &self.timeline {
+            timed(deriva, addr, path).await?;
+        }
+        match &self.output {
+            Some(path) => {
+                let (stat, written) = files::write(deriva, addr, path).await?;
+                out.answer(&Written {
+                    addr: stat.addr,
+                    bytes: stat.len,
+                    path: path.display().to_string(),
+                    written,
+                })
+            }
+            None if out.json() => Err(usage(
+                "`get --json` describes a file, and stdout takes the bytes",
+            )
+            .hint("add -o FILE, or leave --json away")
+            .into()),
+            None => print(deriva, addr, out).await,
+        }
     }
 }
 
-/// Writes the bytes of an address to stdout or to a file.
-async fn get(deriva: &Deriva, addr: CAddr, output: Option<&Path>, out: &mut Out) -> Outcome {
-    if let Some(path) = output {
-        let (stat, written) = files::write(deriva, addr, path).await?;
-        return match out.json() {
-            true => out.value(&json!({
-                "addr": stat.addr, "path": path.display().to_string(), "bytes": stat.len, "written": written,
-            })),
-            false => Ok(()),
-        };
+/// A file with the bytes of an address.
+#[derive(Serialize)]
+struct Written {
+    addr: CAddr,
+    bytes: u64,
+    path: String,
+    /// Whether it did not hold them already.
+    written: bool,
+}
+
+impl Answer for Written {
+    fn text(&self, _: Style) -> String {
+        String::new()
     }
-    if out.json() {
-        return Err(
-            usage("`get --json` describes a file, and stdout takes the bytes")
-                .hint("add -o FILE, or leave --json away")
-                .into(),
-        );
-    }
+}
+
+async fn print(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
     let mut reader = deriva.open(addr).await?;
     while let Some(chunk) = reader.next_chunk().await? {
         out.bytes(&chunk)?;

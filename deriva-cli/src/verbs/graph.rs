@@ -1,19 +1,23 @@
 //! `deriva graph`: the graph below an address, drawn.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use deriva::Deriva;
 use deriva::api::{AddrPrefix, BuildAddrHasher, CAddr, Error, ErrorKind, Result};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::files::write_text;
 use crate::graph::{Drawing, Node, State, dot, svg};
 use crate::store::StoreArgs;
-use crate::term::Out;
+use crate::term::{Answer, Out, Style};
+
+const BATCH: usize = 2048;
+/// More nodes than this are not collected for a drawing: about 300 bytes each.
+const MOST: usize = 5_000_000;
 
 /// Draw the graph below an address: DOT on stdout, or an SVG file
 #[derive(Debug, Args)]
@@ -31,44 +35,51 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| {
-            let addr = deriva.find(&self.addr).await?;
-            graph(deriva, addr, self.svg.as_deref(), self.limit, out).await
+        store
+            .existing()
+            .work(async |deriva| {
+                let addr = deriva.find(&self.addr).await?;
+                let drawing = collect(deriva, addr).await?;
+                out.answer(&self.draw(addr, drawing)?)
+            })
+            .await
+    }
+
+    fn draw(&self, addr: CAddr, drawing: Drawing) -> Result<Drawn> {
+        let (nodes, edges) = (drawing.nodes.len(), drawing.edges.len());
+        let mut drawn = Drawn {
+            dot: None,
+            edges,
+            nodes,
+            svg: None,
         };
-        store.existing().work(work).await
+        match &self.svg {
+            None => drawn.dot = Some(dot(drawing, self.limit)),
+            Some(path) => {
+                let title = format!("deriva graph {}", addr.short());
+                write_text(path, &svg(drawing, self.limit, &title))?;
+                drawn.svg = Some(path.display().to_string());
+            }
+        }
+        Ok(drawn)
     }
 }
 
-const BATCH: usize = 2048;
-/// More nodes than this are not collected for a drawing: about 300 bytes each.
-const MOST: usize = 5_000_000;
+/// A drawing: as DOT, or in an SVG file.
+#[derive(Serialize)]
+struct Drawn {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dot: Option<String>,
+    edges: usize,
+    nodes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    svg: Option<String>,
+}
 
-/// Draws to an SVG file, or prints DOT.
-async fn graph(
-    deriva: &Deriva,
-    addr: CAddr,
-    file: Option<&Path>,
-    limit: usize,
-    out: &mut Out,
-) -> Outcome {
-    let drawing = collect(deriva, addr).await?;
-    let (nodes, edges) = (drawing.nodes.len(), drawing.edges.len());
-    let Some(path) = file else {
-        let text = dot(drawing, limit);
-        return match out.json() {
-            true => out.value(&json!({ "nodes": nodes, "edges": edges, "dot": text })),
-            false => out.bytes(text.as_bytes()),
-        };
-    };
-    write_text(
-        path,
-        &svg(drawing, limit, &format!("deriva graph {}", addr.short())),
-    )?;
-    match out.json() {
-        true => {
-            out.value(&json!({ "nodes": nodes, "edges": edges, "svg": path.display().to_string() }))
-        }
-        false => Ok(()),
+impl Answer for Drawn {
+    fn text(&self, _: Style) -> String {
+        let dot = self.dot.as_deref().unwrap_or_default();
+        dot.trim_end().to_owned()
     }
 }
 

@@ -1,14 +1,14 @@
 //! `deriva invalidate`.
 
 use clap::Args;
-use deriva::Deriva;
 use deriva::api::{AddrPrefix, FunctionId};
+use deriva::{Deriva, Invalidated};
 
 use super::shared::unknown_function;
 use crate::args::parsed;
 use crate::exit::{Outcome, usage};
 use crate::store::StoreArgs;
-use crate::term::{Out, counted, size};
+use crate::term::{Answer, Out, Style, counted, size};
 
 /// Forget outputs, so that they are computed again; recipes and blobs stay
 #[derive(Debug, Args)]
@@ -29,45 +29,49 @@ pub(crate) struct Invalidate {
 
 impl Invalidate {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| invalidate(deriva, self, out).await;
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| out.answer(&self.invalidate(deriva).await?))
+            .await
+    }
+
+    async fn invalidate(&self, deriva: &Deriva) -> Outcome<Invalidated> {
+        let mut request = match (&self.addr, &self.function) {
+            (_, Some(id)) => deriva.invalidate_function(id),
+            (Some(addr), None) => deriva.invalidate(deriva.find(addr).await?),
+            (None, None) => return Err(usage("give an address or --function").into()),
+        };
+        if self.cascade {
+            request = request.cascade();
+        }
+        if self.dry_run {
+            request = request.dry_run();
+        }
+        let done = request.await?;
+        // A program's own functions are not known here, but their outputs are.
+        if let Some(id) = &self.function
+            && done.recipes == 0
+            && deriva.functions().get(id).is_none()
+        {
+            let otherwise = "no recipe here is of it, so nothing was forgotten";
+            return Err(unknown_function(deriva, id, otherwise).into());
+        }
+        Ok(done)
     }
 }
 
-async fn invalidate(deriva: &Deriva, args: &Invalidate, out: &mut Out) -> Outcome {
-    let mut request = match (&args.addr, &args.function) {
-        (_, Some(id)) => deriva.invalidate_function(id),
-        (Some(addr), None) => deriva.invalidate(deriva.find(addr).await?),
-        (None, None) => return Err(usage("give an address or --function").into()),
-    };
-    if args.cascade {
-        request = request.cascade();
+impl Answer for Invalidated {
+    fn text(&self, _: Style) -> String {
+        let verb = match self.dry_run {
+            true => "would forget",
+            false => "forgot",
+        };
+        format!(
+            "{verb} {} ({}) of {}, {} deep",
+            counted(self.outputs, "output"),
+            size(self.bytes),
+            counted(self.recipes, "recipe"),
+            self.depth,
+        )
     }
-    if args.dry_run {
-        request = request.dry_run();
-    }
-    let done = request.await?;
-    // A program's own functions are not known here, but their outputs are.
-    if let Some(id) = &args.function
-        && done.recipes == 0
-        && deriva.functions().get(id).is_none()
-    {
-        let otherwise = "no recipe here is of it, so nothing was forgotten";
-        return Err(unknown_function(deriva, id, otherwise).into());
-    }
-    if out.json() {
-        return out.value(&done);
-    }
-    let verb = if done.dry_run {
-        "would forget"
-    } else {
-        "forgot"
-    };
-    out.line(format!(
-        "{verb} {} ({}) of {}, {} deep",
-        counted(done.outputs, "output"),
-        size(done.bytes),
-        counted(done.recipes, "recipe"),
-        done.depth,
-    ))
 }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use deriva::Deriva;
-use deriva::api::{BlobStat, Error, ErrorKind, Result};
-use serde_json::json;
+use deriva::api::{BlobStat, CAddr, Error, ErrorKind, Result};
+use serde::Serialize;
 
-use crate::exit::{self, Failure, Outcome};
+use crate::exit::{Failure, Outcome, tell};
 use crate::files::{self, at};
 use crate::store::StoreArgs;
-use crate::term::{Out, Style, counted, note};
+use crate::term::{Answer, Out, Style, counted, note};
 use crate::walk::walk;
 
 /// Store files, folders, pipes (`-` is stdin) and print their addresses
@@ -24,8 +24,10 @@ pub(crate) struct Put {
 
 impl Put {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| put(deriva, &self.paths, out).await;
-        store.begun().work(work).await
+        store
+            .begun()
+            .work(async |deriva| put(deriva, &self.paths, out).await)
+            .await
     }
 }
 
@@ -88,10 +90,34 @@ async fn put_batch(
     .await
 }
 
+/// A file that was stored.
+#[derive(Serialize)]
+struct Stored<'a> {
+    addr: CAddr,
+    bytes: u64,
+    path: Cow<'a, str>,
+}
+
+impl Answer for Stored<'_> {
+    /// As `b3sum`: a name that would break the line is escaped, and the line marked.
+    fn text(&self, _: Style) -> String {
+        let (addr, name) = (self.addr, &self.path);
+        let bytes = matches!(name, Cow::Owned(_));
+        if !bytes && !name.contains(['\n', '\\']) {
+            return format!("{addr}  {name}");
+        }
+        // Backslashes of a name that is not UTF-8 are doubled already.
+        let escaped = match bytes {
+            true => name.to_string(),
+            false => name.replace('\\', "\\\\"),
+        };
+        format!("\\{addr}  {}", escaped.replace('\n', "\\n"))
+    }
+}
+
 /// What is told of the files.
 #[derive(Default)]
 struct Report {
-    all: Vec<serde_json::Value>,
     stored: u64,
     failed: u64,
     first: Option<ErrorKind>,
@@ -107,41 +133,24 @@ impl Report {
             }
         };
         self.stored += 1;
-        let name = files::shown(path);
-        if out.json() {
-            self.all
-                .push(json!({ "addr": stat.addr, "path": name, "bytes": stat.len }));
-            return Ok(());
-        }
-        // As `b3sum`: a name that would break the line is escaped, and the line marked.
-        let bytes = matches!(name, Cow::Owned(_));
-        match bytes || name.contains(['\n', '\\']) {
-            true => {
-                // Backslashes of a name that is not UTF-8 are doubled already.
-                let escaped = match bytes {
-                    true => name.into_owned(),
-                    false => name.replace('\\', "\\\\"),
-                };
-                let escaped = escaped.replace('\n', "\\n");
-                out.exact_line(&format!("\\{}  {escaped}", stat.addr))
-            }
-            false => out.exact_line(&format!("{}  {name}", stat.addr)),
-        }
+        out.item(&Stored {
+            addr: stat.addr,
+            bytes: stat.len,
+            path: files::shown(path),
+        })
     }
 
     fn failed(&mut self, error: Error) {
         self.failed += 1;
         self.first.get_or_insert(error.kind());
         if self.failed <= TOLD {
-            let mut text = String::new();
-            exit::describe(&error, &[], Style::stderr(), &mut text);
-            note(text.trim_end());
+            tell(&error, &[]);
         }
     }
 
     fn finish(self, out: &mut Out) -> Outcome {
-        if out.json() && (self.stored > 0 || self.failed == 0) {
-            out.value(&self.all)?;
+        if self.stored > 0 || self.failed == 0 {
+            out.end_items()?;
         }
         let Some(kind) = self.first else {
             return Ok(());

@@ -2,15 +2,15 @@
 
 use clap::Args;
 use deriva::Deriva;
-use deriva::api::{AddrPrefix, Error, FunctionId, Params};
-use serde_json::json;
+use deriva::api::{AddrPrefix, CAddr, Error, FunctionId, Params, Result};
+use serde::Serialize;
 
 use super::shared::unknown_function;
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::param::{self, Param};
 use crate::store::StoreArgs;
-use crate::term::Out;
+use crate::term::{Answer, Out, Style};
 
 /// Store a recipe, a function over inputs with params, and print its address
 #[derive(Debug, Args)]
@@ -31,8 +31,33 @@ pub(crate) struct Recipe {
 
 impl Recipe {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| recipe(deriva, self, out).await;
-        store.begun().work(work).await
+        store
+            .begun()
+            .work(async |deriva| {
+                let addr = self.insert(deriva).await?;
+                out.answer(&Inserted { addr })
+            })
+            .await
+    }
+
+    async fn insert(&self, deriva: &Deriva) -> Result<CAddr> {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for prefix in &self.inputs {
+            // A whole address may name what is stored later.
+            inputs.push(match prefix.complete() {
+                Some(addr) => addr,
+                None => deriva.find(prefix).await?,
+            });
+        }
+        let recipe = deriva
+            .recipe(self.function.name(), self.function.version())
+            .inputs(inputs)
+            .params(self.params());
+        if !self.allow_unknown && deriva.functions().get(&self.function).is_none() {
+            let otherwise = "--allow-unknown stores a recipe for a program that knows it";
+            return Err(unknown_function(deriva, &self.function, otherwise));
+        }
+        recipe.insert().await.map_err(written_as_json)
     }
 
     /// All params; a later one replaces an earlier one of its name.
@@ -44,27 +69,15 @@ impl Recipe {
     }
 }
 
-async fn recipe(deriva: &Deriva, args: &Recipe, out: &mut Out) -> Outcome {
-    let mut inputs = Vec::with_capacity(args.inputs.len());
-    for prefix in &args.inputs {
-        // A whole address may name what is stored later.
-        inputs.push(match prefix.complete() {
-            Some(addr) => addr,
-            None => deriva.find(prefix).await?,
-        });
-    }
-    let recipe = deriva
-        .recipe(args.function.name(), args.function.version())
-        .inputs(inputs)
-        .params(args.params());
-    if !args.allow_unknown && deriva.functions().get(&args.function).is_none() {
-        let otherwise = "--allow-unknown stores a recipe for a program that knows it";
-        return Err(unknown_function(deriva, &args.function, otherwise).into());
-    }
-    let addr = recipe.insert().await.map_err(written_as_json)?;
-    match out.json() {
-        true => out.value(&json!({ "addr": addr })),
-        false => out.line(addr),
+/// A recipe that is stored.
+#[derive(Serialize)]
+struct Inserted {
+    addr: CAddr,
+}
+
+impl Answer for Inserted {
+    fn text(&self, _: Style) -> String {
+        self.addr.to_string()
     }
 }
 

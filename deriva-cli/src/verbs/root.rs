@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 use deriva::Deriva;
-use deriva::api::{AddrPrefix, Error, ErrorKind};
-use serde_json::json;
+use deriva::api::{AddrPrefix, CAddr, Error, ErrorKind, Result};
+use serde::Serialize;
 
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Out, lines, plain, table};
+use crate::term::{Answer, Out, Style, lines, plain, table};
 
 /// Name addresses that are kept
 #[derive(Debug, Args)]
@@ -38,50 +38,84 @@ enum RootVerb {
 
 impl Root {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| root(deriva, &self.verb, out).await;
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| match &self.verb {
+                RootVerb::Set { name, addr } => {
+                    let addr = deriva.find(addr).await?;
+                    deriva.set_root(name, addr).await?;
+                    let name = name.clone();
+                    out.answer(&Named { addr, name })
+                }
+                RootVerb::Rm { name } => {
+                    remove(deriva, name).await?;
+                    let name = name.clone();
+                    out.answer(&Removed {
+                        name,
+                        removed: true,
+                    })
+                }
+                RootVerb::Ls => {
+                    let roots = deriva.roots().await?.into_iter();
+                    out.answer(&Roots(
+                        roots.map(|(name, addr)| Named { addr, name }).collect(),
+                    ))
+                }
+            })
+            .await
     }
 }
 
-async fn root(deriva: &Deriva, verb: &RootVerb, out: &mut Out) -> Outcome {
-    match verb {
-        RootVerb::Set { name, addr } => {
-            let addr = deriva.find(addr).await?;
-            deriva.set_root(name, addr).await?;
-            match out.json() {
-                true => out.value(&json!({ "name": name, "addr": addr })),
-                false => Ok(()),
-            }
+async fn remove(deriva: &Deriva, name: &str) -> Result<()> {
+    match deriva.remove_root(name).await? {
+        true => Ok(()),
+        false => Err(
+            Error::new(ErrorKind::NotFound, "there is no root of this name")
+                .with("name", name)
+                .hint("`deriva root ls` lists the names"),
+        ),
+    }
+}
+
+/// A root that is set.
+#[derive(Serialize)]
+struct Named {
+    addr: CAddr,
+    name: String,
+}
+
+impl Answer for Named {
+    fn text(&self, _: Style) -> String {
+        String::new()
+    }
+}
+
+/// A root that is gone.
+#[derive(Serialize)]
+struct Removed {
+    name: String,
+    removed: bool,
+}
+
+impl Answer for Removed {
+    fn text(&self, _: Style) -> String {
+        String::new()
+    }
+}
+
+/// All roots.
+#[derive(Serialize)]
+struct Roots(Vec<Named>);
+
+impl Answer for Roots {
+    fn text(&self, _: Style) -> String {
+        if self.0.is_empty() {
+            return String::new();
         }
-        RootVerb::Rm { name } => {
-            if !deriva.remove_root(name).await? {
-                let error = Error::new(ErrorKind::NotFound, "there is no root of this name")
-                    .with("name", name)
-                    .hint("`deriva root ls` lists the names");
-                return Err(error.into());
-            }
-            match out.json() {
-                true => out.value(&json!({ "name": name, "removed": true })),
-                false => Ok(()),
-            }
+        let mut rows = table([("address", false), ("name", false)]);
+        for Named { addr, name } in &self.0 {
+            rows.add_row([addr.to_string(), plain(name)]);
         }
-        RootVerb::Ls => {
-            let roots = deriva.roots().await?;
-            if out.json() {
-                let roots: Vec<_> = roots
-                    .iter()
-                    .map(|(name, addr)| json!({ "name": name, "addr": addr }))
-                    .collect();
-                return out.value(&roots);
-            }
-            if roots.is_empty() {
-                return Ok(());
-            }
-            let mut rows = table([("address", false), ("name", false)]);
-            for (name, addr) in roots {
-                rows.add_row([addr.to_string(), plain(&name)]);
-            }
-            out.line(lines(&rows))
-        }
+        lines(&rows)
     }
 }

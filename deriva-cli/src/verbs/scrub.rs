@@ -1,18 +1,16 @@
 //! `deriva scrub`.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
 use deriva::api::ErrorKind;
 use deriva::{Deriva, Finding, FindingKind, ScrubCursor, ScrubEvent, Scrubbed};
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::args::parsed;
 use crate::exit::{Failure, Outcome};
 use crate::store::StoreArgs;
-use crate::term::{Out, Style, counted, size};
+use crate::term::{Answer, Out, Style, bar, counted, size};
 
 /// Read and verify everything stored; compute again what is damaged or lost
 #[derive(Debug, Args)]
@@ -39,9 +37,50 @@ fn bytes(text: &str) -> Result<u64, String> {
 impl Scrub {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         let reached = Reached::default();
-        let work = async |deriva: &Deriva| scrub(deriva, self, &reached, out).await;
-        let opening = store.existing().if_interrupted(|| reached.next());
-        opening.work(work).await
+        store
+            .existing()
+            .if_interrupted(|| reached.next())
+            .work(async |deriva| {
+                let done = self.scrub(deriva, &reached).await?;
+                out.answer(&done)?;
+                match done.unhealed {
+                    0 => Ok(()),
+                    _ => Err(Failure::Partly(ErrorKind::Corrupt)),
+                }
+            })
+            .await
+    }
+
+    async fn scrub(&self, deriva: &Deriva, reached: &Reached) -> Outcome<Scrubbed> {
+        let bar = bar();
+        let (shown, reached) = (bar.clone(), reached.clone());
+        let mut request = deriva
+            .scrub()
+            .bytes_per_second(self.rate)
+            .after(self.resume.unwrap_or_default())
+            .progress(move |event| {
+                if let ScrubEvent::Progress {
+                    recipes,
+                    blobs,
+                    bytes,
+                    cursor,
+                } = event
+                {
+                    reached.set(*cursor);
+                    shown.set_message(format!(
+                        "{}, {}, {}",
+                        counted(*recipes, "recipe"),
+                        counted(*blobs, "blob"),
+                        size(*bytes)
+                    ));
+                }
+            });
+        if let Some(bytes) = self.limit {
+            request = request.limit_bytes(bytes);
+        }
+        let done = request.await;
+        bar.finish_and_clear();
+        Ok(done?)
     }
 }
 
@@ -61,103 +100,61 @@ impl Reached {
     }
 }
 
-async fn scrub(deriva: &Deriva, args: &Scrub, reached: &Reached, out: &mut Out) -> Outcome {
-    // Hidden by itself where stderr is no terminal.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.enable_steady_tick(Duration::from_millis(120));
-    let (shown, reached) = (bar.clone(), reached.clone());
-    let mut request = deriva
-        .scrub()
-        .bytes_per_second(args.rate)
-        .after(args.resume.unwrap_or_default())
-        .progress(move |event| {
-            if let ScrubEvent::Progress {
-                recipes,
-                blobs,
-                bytes,
-                cursor,
-            } = event
-            {
-                reached.set(*cursor);
-                shown.set_message(format!(
-                    "{}, {}, {}",
-                    counted(*recipes, "recipe"),
-                    counted(*blobs, "blob"),
-                    size(*bytes)
-                ));
-            }
+impl Answer for Scrubbed {
+    fn text(&self, style: Style) -> String {
+        let mut lines = vec![format!(
+            "read {} and {} ({})",
+            counted(self.recipes, "recipe"),
+            counted(self.blobs, "blob"),
+            size(self.bytes)
+        )];
+        for finding in &self.findings {
+            describe(finding, style, &mut lines);
+        }
+        if self.unhealed > self.findings.len() as u64 {
+            let more = self.unhealed - self.findings.len() as u64;
+            lines.push(format!("... and {more} more"));
+        }
+        lines.push(match (self.corrupt + self.missing, self.unhealed) {
+            (0, _) => style.good("nothing is damaged"),
+            (_, 0) => style.good(&format!(
+                "{} corrupt, {} missing: all healed",
+                self.corrupt, self.missing
+            )),
+            (_, unhealed) => style.error(&format!(
+                "{} corrupt, {} missing: {} healed, {unhealed} not",
+                self.corrupt, self.missing, self.healed
+            )),
         });
-    if let Some(bytes) = args.limit {
-        request = request.limit_bytes(bytes);
-    }
-    let done = request.await;
-    bar.finish_and_clear();
-    let done = done?;
-    match out.json() {
-        true => out.value(&done)?,
-        false => report(&done, out)?,
-    }
-    match done.unhealed {
-        0 => Ok(()),
-        _ => Err(Failure::Partly(ErrorKind::Corrupt)),
+        if let Some(cursor) = self.cursor {
+            lines.push(format!("stopped at its limit: --resume {cursor}"));
+        }
+        lines.join("\n")
     }
 }
 
-fn report(done: &Scrubbed, out: &mut Out) -> Outcome {
-    let style = Style::stdout();
-    out.line(format!(
-        "read {} and {} ({})",
-        counted(done.recipes, "recipe"),
-        counted(done.blobs, "blob"),
-        size(done.bytes)
-    ))?;
-    for finding in &done.findings {
-        describe(finding, style, out)?;
-    }
-    if done.unhealed > done.findings.len() as u64 {
-        let more = done.unhealed - done.findings.len() as u64;
-        out.line(format!("... and {more} more"))?;
-    }
-    let verdict = match (done.corrupt + done.missing, done.unhealed) {
-        (0, _) => style.good("nothing is damaged"),
-        (_, 0) => style.good(&format!(
-            "{} corrupt, {} missing: all healed",
-            done.corrupt, done.missing
-        )),
-        (_, unhealed) => style.error(&format!(
-            "{} corrupt, {} missing: {} healed, {unhealed} not",
-            done.corrupt, done.missing, done.healed
-        )),
-    };
-    out.line(verdict)?;
-    match done.cursor {
-        Some(cursor) => out.line(format!("stopped at its limit: --resume {cursor}")),
-        None => Ok(()),
-    }
-}
-
-fn describe(finding: &Finding, style: Style, out: &mut Out) -> Outcome {
+fn describe(finding: &Finding, style: Style, lines: &mut Vec<String>) {
     let what = match finding.kind {
         FindingKind::Blob => "blob is damaged",
         FindingKind::Output => "recipe has lost its output",
         FindingKind::Recipe => "recipe is damaged",
         _ => "is damaged",
     };
-    out.line(format!("{} {} {what}", style.error("x"), finding.addr))?;
-    out.line(format!("    {} {}", style.dim("reason:"), finding.reason))?;
+    lines.push(format!("{} {} {what}", style.error("x"), finding.addr));
+    lines.push(format!("    {} {}", style.dim("reason:"), finding.reason));
     let needs = &finding.needed_by;
     let some = if needs.complete { "" } else { " at least" };
-    out.line(format!(
+    lines.push(format!(
         "    {}{some} {}, {}",
         style.dim("needed by:"),
         counted(needs.recipe_count, "recipe"),
         counted(needs.root_count, "root"),
-    ))?;
-    for addr in &needs.recipes {
-        out.line(format!("      recipe {addr}"))?;
-    }
-    for name in &needs.roots {
-        out.line(format!("      root {name}"))?;
-    }
-    Ok(())
+    ));
+    lines.extend(
+        needs
+            .recipes
+            .iter()
+            .map(|addr| format!("      recipe {addr}")),
+    );
+    lines.extend(needs.roots.iter().map(|name| format!("      root {name}")));
 }

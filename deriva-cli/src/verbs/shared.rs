@@ -1,7 +1,7 @@
 //! What several verbs share.
 
 use deriva::Deriva;
-use deriva::api::{Error, ErrorKind, FunctionId};
+use deriva::api::{Error, ErrorKind, FunctionId, Value};
 
 /// Nothing here has a function of this name; `otherwise` says what can be done where that is right.
 pub(super) fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str) -> Error {
@@ -16,4 +16,9 @@ pub(super) fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str
     Error::new(ErrorKind::NotFound, "the function is not known here")
         .with("function", id)
         .hint(hint)
+}
+
+/// The value of a param, as it is written after `:=`.
+pub(super) fn literal(value: &Value) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}"))
 }

@@ -1,14 +1,16 @@
 //! `deriva show`.
 
 use clap::Args;
-use deriva::api::{AddrPrefix, CAddr, Value};
-use deriva::{Deriva, Shown};
+use deriva::Shown;
+use deriva::api::{AddrPrefix, Node};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
+use super::shared::literal;
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Out, Style, plain, size, time};
+use crate::term::{Answer, Out, Style, plain, size, time};
 
 /// Show what an address is
 #[derive(Debug, Args)]
@@ -20,77 +22,90 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| show(deriva, deriva.find(&self.addr).await?, out).await;
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| {
+                let addr = deriva.find(&self.addr).await?;
+                out.answer(&Described(deriva.show(addr).await?))
+            })
+            .await
     }
 }
 
-async fn show(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
-    let style = Style::stdout();
-    let node = match deriva.show(addr).await? {
-        Shown::Blob(stat) => {
-            if out.json() {
-                return out.value(&json!({ "kind": "blob", "addr": stat.addr, "bytes": stat.len }));
+/// What an address is.
+struct Described(Shown);
+
+impl Serialize for Described {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let node = match &self.0 {
+            Shown::Blob(stat) => {
+                let blob = json!({ "kind": "blob", "addr": stat.addr, "bytes": stat.len });
+                return blob.serialize(serializer);
             }
-            out.line(format!("{} {}", style.dim("blob  "), stat.addr))?;
-            return out.line(format!(
-                "{} {} ({} bytes)",
-                style.dim("length"),
-                size(stat.len),
-                stat.len
-            ));
-        }
-        Shown::Recipe(node) => node,
-    };
-    let recipe = &node.recipe;
-    // Params that cannot be shown are no reason to show nothing.
-    let params = recipe.params();
-    if out.json() {
+            Shown::Recipe(node) => node,
+        };
+        let recipe = &node.recipe;
         let output = node.output.map(|output| {
             json!({ "addr": output.addr, "bytes": output.len, "cost_seconds": output.cost.as_secs_f64() })
         });
-        return out.value(&json!({
+        json!({
             "kind": "recipe",
             "addr": recipe.addr(),
             "function": recipe.function(),
             "inputs": recipe.inputs().collect::<Vec<_>>(),
-            "params": params.as_ref().ok(),
+            // Params that cannot be shown are no reason to show nothing.
+            "params": recipe.params().ok(),
             "output": output,
-        }));
-    }
-    out.line(format!("{} {}", style.dim("recipe  "), recipe.addr()))?;
-    out.line(format!("{} {}", style.dim("function"), recipe.function()))?;
-    match &params {
-        Ok(params) => params.iter().try_for_each(|(name, value)| {
-            out.line(format!(
-                "{} {} = {}",
-                style.dim("param   "),
-                plain(name),
-                literal(value)
-            ))
-        })?,
-        Err(error) => out.line(format!(
-            "{} {} bytes: {}",
-            style.dim("params  "),
-            recipe.params_bytes().len(),
-            error.message()
-        ))?,
-    }
-    for input in recipe.inputs() {
-        out.line(format!("{} {input}", style.dim("input   ")))?;
-    }
-    match node.output {
-        Some(output) => out.line(format!(
-            "{} {} ({}, computed in {})",
-            style.dim("output  "),
-            output.addr,
-            size(output.len),
-            time(output.cost)
-        )),
-        None => out.line(format!("{} not computed yet", style.dim("output  "))),
+        })
+        .serialize(serializer)
     }
 }
 
-fn literal(value: &Value) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}"))
+impl Answer for Described {
+    fn text(&self, style: Style) -> String {
+        let rows = match &self.0 {
+            Shown::Blob(stat) => vec![
+                ("blob  ", stat.addr.to_string()),
+                ("length", format!("{} ({} bytes)", size(stat.len), stat.len)),
+            ],
+            Shown::Recipe(node) => rows(node),
+        };
+        let lines: Vec<String> = rows
+            .iter()
+            .map(|(name, value)| format!("{} {value}", style.dim(name)))
+            .collect();
+        lines.join("\n")
+    }
+}
+
+fn rows(node: &Node) -> Vec<(&'static str, String)> {
+    let recipe = &node.recipe;
+    let mut rows = vec![
+        ("recipe  ", recipe.addr().to_string()),
+        ("function", recipe.function().to_string()),
+    ];
+    match recipe.params() {
+        Ok(params) => rows.extend(params.iter().map(|(name, value)| {
+            let param = format!("{} = {}", plain(name), literal(value));
+            ("param   ", param)
+        })),
+        Err(error) => {
+            let bytes = recipe.params_bytes().len();
+            rows.push(("params  ", format!("{bytes} bytes: {}", error.message())));
+        }
+    }
+    rows.extend(recipe.inputs().map(|input| ("input   ", input.to_string())));
+    let output = node.output.map_or_else(
+        || "not computed yet".to_owned(),
+        |output| {
+            format!(
+                "{} ({}, computed in {})",
+                output.addr,
+                size(output.len),
+                time(output.cost)
+            )
+        },
+    );
+    rows.push(("output  ", output));
+    rows
 }

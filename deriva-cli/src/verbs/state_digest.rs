@@ -1,12 +1,12 @@
 //! `deriva state-digest`.
 
 use clap::Args;
-use deriva::Deriva;
-use serde_json::json;
+use deriva::api::CAddr;
+use serde::Serialize;
 
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::Out;
+use crate::term::{Answer, Out, Style};
 
 /// Print one hash over recipes, outputs, roots and blobs
 #[derive(Debug, Args)]
@@ -14,15 +14,24 @@ pub(crate) struct StateDigest;
 
 impl StateDigest {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| state_digest(deriva, out).await;
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| {
+                let digest = deriva.state_digest().await?;
+                out.answer(&Digest { digest })
+            })
+            .await
     }
 }
 
-async fn state_digest(deriva: &Deriva, out: &mut Out) -> Outcome {
-    let digest = deriva.state_digest().await?;
-    match out.json() {
-        true => out.value(&json!({ "digest": digest })),
-        false => out.line(digest),
+/// A hash over all that is stored.
+#[derive(Serialize)]
+struct Digest {
+    digest: CAddr,
+}
+
+impl Answer for Digest {
+    fn text(&self, _: Style) -> String {
+        self.digest.to_string()
     }
 }

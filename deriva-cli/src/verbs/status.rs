@@ -1,11 +1,10 @@
 //! `deriva status`.
 
 use clap::Args;
-use deriva::Deriva;
 
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Out, Style, size};
+use crate::term::{Answer, Out, Style, size};
 
 /// Count what the store holds
 #[derive(Debug, Args)]
@@ -13,36 +12,30 @@ pub(crate) struct Status;
 
 impl Status {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| status(deriva, out).await;
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| out.answer(&deriva.status().await?))
+            .await
     }
 }
 
-async fn status(deriva: &Deriva, out: &mut Out) -> Outcome {
-    let status = deriva.status().await?;
-    if out.json() {
-        return out.value(&status);
+impl Answer for deriva::Status {
+    fn text(&self, style: Style) -> String {
+        let known = |n: Option<String>| n.unwrap_or_else(|| "not known".to_owned());
+        let count = |n: Option<u64>| known(n.map(|n| n.to_string()));
+        [
+            ("recipes", count(self.recipes)),
+            ("outputs", count(self.outputs)),
+            ("blobs", count(self.blobs)),
+            ("blob bytes", known(self.blob_bytes.map(size))),
+            ("roots", count(self.roots)),
+            ("cache", size(self.cache_bytes)),
+            ("verification", self.verification.clone()),
+            ("blob store", self.blob_store.clone()),
+            ("dag store", self.dag_store.clone()),
+            ("executor", self.executor.clone()),
+        ]
+        .map(|(name, value)| format!("{} {value}", style.dim(&format!("{name:<13}"))))
+        .join("\n")
     }
-    let style = Style::stdout();
-    let count = |n: Option<u64>| n.map_or_else(|| "not known".to_owned(), |n| n.to_string());
-    for (name, value) in [
-        ("recipes", count(status.recipes)),
-        ("outputs", count(status.outputs)),
-        ("blobs", count(status.blobs)),
-        (
-            "blob bytes",
-            status
-                .blob_bytes
-                .map_or_else(|| "not known".to_owned(), size),
-        ),
-        ("roots", count(status.roots)),
-        ("cache", size(status.cache_bytes)),
-        ("verification", status.verification),
-        ("blob store", status.blob_store),
-        ("dag store", status.dag_store),
-        ("executor", status.executor),
-    ] {
-        out.line(format!("{} {value}", style.dim(&format!("{name:<13}"))))?;
-    }
-    Ok(())
 }

@@ -1,15 +1,16 @@
 //! `deriva why`: why a recipe would be computed, or not.
 
 use clap::Args;
+use deriva::Standing;
 use deriva::api::{AddrPrefix, CAddr};
-use deriva::{Deriva, Standing};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use super::diff::print;
+use super::diff;
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::Out;
+use crate::term::{Answer, Out, Style};
 
 /// Tell why an address would be computed, or would not
 #[derive(Debug, Args)]
@@ -24,33 +25,47 @@ pub(crate) struct Why {
 
 impl Why {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let work = async |deriva: &Deriva| {
-            let than = match &self.than {
-                Some(than) => Some(deriva.find(than).await?),
-                None => None,
-            };
-            why(deriva, deriva.find(&self.addr).await?, than, out).await
-        };
-        store.existing().work(work).await
+        store
+            .existing()
+            .work(async |deriva| {
+                let than = match &self.than {
+                    Some(than) => Some(deriva.find(than).await?),
+                    None => None,
+                };
+                let addr = deriva.find(&self.addr).await?;
+                let why = deriva.why(addr, than).await?;
+                out.answer(&Told { why, than })
+            })
+            .await
     }
 }
 
-/// Tells why an address would be computed, and what differs from another.
-async fn why(deriva: &Deriva, addr: CAddr, than: Option<CAddr>, out: &mut Out) -> Outcome {
-    let why = deriva.why(addr, than).await?;
-    if out.json() {
-        return out.value(&json!({
-            "addr": why.addr,
-            "standing": why.standing,
-            "would_compute": why.standing.is_computed(),
-            "than": than,
-            "diff": why.diff,
-        }));
+/// Why an address would be computed, and the address that it was compared with.
+struct Told {
+    why: deriva::Why,
+    than: Option<CAddr>,
+}
+
+impl Serialize for Told {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        json!({
+            "addr": self.why.addr,
+            "standing": self.why.standing,
+            "would_compute": self.why.standing.is_computed(),
+            "than": self.than,
+            "diff": self.why.diff,
+        })
+        .serialize(serializer)
     }
-    out.line(words(why.standing))?;
-    match &why.diff {
-        Some(diff) => print(diff, out),
-        None => Ok(()),
+}
+
+impl Answer for Told {
+    fn text(&self, style: Style) -> String {
+        let words = words(self.why.standing);
+        match &self.why.diff {
+            Some(diff) => format!("{words}\n{}", diff::text(diff, style)),
+            None => words.to_owned(),
+        }
     }
 }
 

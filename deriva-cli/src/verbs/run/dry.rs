@@ -4,14 +4,14 @@ use std::path::Path;
 
 use deriva::Deriva;
 use deriva::api::{CAddr, Result};
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::expand::Expansion;
 use super::lists::Stale;
 use super::report::stale_lines;
-use crate::exit::Outcome;
 use crate::pipeline::Pipeline;
-use crate::term::{Out, Style, counted, lines, table};
+use crate::term::{Answer, Style, counted, lines, table};
 
 const BATCH: usize = 4096;
 
@@ -38,14 +38,19 @@ struct Row {
     example: Option<String>,
 }
 
-/// Prints what a run would do.
-pub(crate) async fn explain(
+impl Row {
+    fn runs(&self) -> u64 {
+        self.never + self.lost
+    }
+}
+
+/// Tells what a run would do.
+pub(crate) async fn explain<'a>(
     deriva: &Deriva,
-    pipeline: &Pipeline,
+    pipeline: &'a Pipeline,
     expansion: &Expansion,
     output: &Path,
-    out: &mut Out,
-) -> Outcome {
+) -> Result<Foretold<'a>> {
     let found = look_up(deriva, expansion).await?;
     let wanted = super::outputs::wanted(pipeline, expansion);
     let would_run = needed(expansion, &found, &wanted);
@@ -68,8 +73,11 @@ pub(crate) async fn explain(
             row.example = expansion.item_name(node as u32).map(str::to_owned);
         }
     }
-    let stale = super::outputs::would_remove(pipeline, expansion, output)?;
-    print(pipeline, &rows, &stale, out)
+    Ok(Foretold {
+        pipeline,
+        rows,
+        stale: super::outputs::would_remove(pipeline, expansion, output)?,
+    })
 }
 
 async fn look_up(deriva: &Deriva, expansion: &Expansion) -> Result<Vec<Found>> {
@@ -109,63 +117,83 @@ fn needed(expansion: &Expansion, found: &[Found], wanted: &[CAddr]) -> Vec<bool>
     runs
 }
 
-fn print(pipeline: &Pipeline, rows: &[Row], stale: &Stale, out: &mut Out) -> Outcome {
-    let sum = |of: fn(&Row) -> u64| rows.iter().map(of).sum::<u64>();
-    let (nodes, rest) = (sum(|row| row.nodes), sum(|row| row.rest));
-    let runs = nodes - rest;
-    if out.json() {
-        let steps = pipeline.steps.iter().zip(rows).map(|(step, row)| {
-            json!({
-                "name": step.name,
-                "function": step.function.id(),
-                "nodes": row.nodes,
-                "would_compute": row.never + row.lost,
-                "never_computed": row.never,
-                "lost": row.lost,
-                "reused": row.rest,
-                "example": row.example,
-            })
-        });
-        return out.value(&json!({
-            "pipeline": pipeline.name,
-            "nodes": nodes,
-            "would_compute": runs,
-            "reused": rest,
-            "would_remove": stale.remove,
-            "edited": stale.edited,
+/// What a run would do.
+pub(crate) struct Foretold<'a> {
+    pipeline: &'a Pipeline,
+    /// By step.
+    rows: Vec<Row>,
+    stale: Stale,
+}
+
+impl Foretold<'_> {
+    fn sum(&self, of: fn(&Row) -> u64) -> u64 {
+        self.rows.iter().map(of).sum()
+    }
+}
+
+impl Serialize for Foretold<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let steps = self
+            .pipeline
+            .steps
+            .iter()
+            .zip(&self.rows)
+            .map(|(step, row)| {
+                json!({
+                    "name": step.name,
+                    "function": step.function.id(),
+                    "nodes": row.nodes,
+                    "would_compute": row.runs(),
+                    "never_computed": row.never,
+                    "lost": row.lost,
+                    "reused": row.rest,
+                    "example": row.example,
+                })
+            });
+        json!({
+            "pipeline": self.pipeline.name,
+            "nodes": self.sum(|row| row.nodes),
+            "would_compute": self.sum(Row::runs),
+            "reused": self.sum(|row| row.rest),
+            "would_remove": self.stale.remove,
+            "edited": self.stale.edited,
             "steps": steps.collect::<Vec<_>>(),
-        }));
+        })
+        .serialize(serializer)
     }
-    let mut steps = table([
-        ("step", false),
-        ("function", false),
-        ("nodes", true),
-        ("would run", true),
-        ("reused", true),
-        ("why", false),
-    ]);
-    for (step, row) in pipeline.steps.iter().zip(rows) {
-        steps.add_row([
-            step.name.clone(),
-            step.function.id().to_string(),
-            row.nodes.to_string(),
-            (row.never + row.lost).to_string(),
-            row.rest.to_string(),
-            why(row),
+}
+
+impl Answer for Foretold<'_> {
+    fn text(&self, style: Style) -> String {
+        let mut steps = table([
+            ("step", false),
+            ("function", false),
+            ("nodes", true),
+            ("would run", true),
+            ("reused", true),
+            ("why", false),
         ]);
+        for (step, row) in self.pipeline.steps.iter().zip(&self.rows) {
+            steps.add_row([
+                step.name.clone(),
+                step.function.id().to_string(),
+                row.nodes.to_string(),
+                row.runs().to_string(),
+                row.rest.to_string(),
+                why(row),
+            ]);
+        }
+        let verdict = match self.sum(Row::runs) {
+            0 => style.good("nothing would run: every result is there"),
+            n => format!(
+                "{} of {} would run; fewer where a changed file gives the same result",
+                n,
+                counted(self.sum(|row| row.nodes), "recipe")
+            ),
+        };
+        let stale = stale_lines(&self.stale, "would be removed");
+        format!("{}\n{stale}\n{verdict}", lines(&steps))
     }
-    out.line(lines(&steps))?;
-    let style = Style::stdout();
-    let verdict = match runs {
-        0 => style.good("nothing would run: every result is there"),
-        n => format!(
-            "{} of {} would run; fewer where a changed file gives the same result",
-            n,
-            counted(nodes, "recipe")
-        ),
-    };
-    let stale = stale_lines(stale, "would be removed");
-    out.line(format!("{stale}\n{verdict}"))
 }
 
 fn why(row: &Row) -> String {

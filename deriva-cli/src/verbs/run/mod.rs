@@ -141,7 +141,8 @@ async fn run(
     if args.explain {
         progress.clear();
         let expansion = expand::expand(&pipeline, files, None).await?;
-        return dry::explain(deriva, &pipeline, &expansion, &places.output, out).await;
+        let foretold = dry::explain(deriva, &pipeline, &expansion, &places.output).await?;
+        return out.answer(&foretold);
     }
     let expansion = Arc::new(expand::expand(&pipeline, files, Some(deriva)).await?);
     let wanted = outputs::wanted(&pipeline, &expansion);
@@ -190,7 +191,7 @@ async fn run(
         healed: materialized.summary.healed,
         time: clock.now(),
     };
-    report.print(out)?;
+    out.answer(&report)?;
     if written.failed > 0 {
         tell_unwritten(&written);
     }
@@ -323,9 +324,7 @@ fn label(pipeline: &Pipeline, expansion: &Expansion, addr: CAddr) -> Option<Stri
 
 fn tell_unwritten(written: &outputs::Written) {
     for error in &written.failures {
-        let mut text = String::new();
-        exit::describe(error, &[], Style::stderr(), &mut text);
-        note(text.trim_end());
+        exit::tell(error, &[]);
     }
     let more = written.failed - written.failures.len() as u64;
     if more > 0 {
@@ -344,16 +343,13 @@ async fn tell_failures(
     expansion: &Expansion,
     tally: &tally::Tallied,
 ) {
-    let style = Style::stderr();
     for (addr, error) in &tally.failures {
         let label_of = |addr: CAddr| label(pipeline, expansion, addr);
         let mut path = exit::path_lines(error, &**deriva.dag(), label_of).await;
         if path.is_empty() {
             path.extend(label_of(*addr));
         }
-        let mut text = String::new();
-        exit::describe(error, &path, style, &mut text);
-        note(text.trim_end());
+        exit::tell(error, &path);
     }
     let more = tally.failed().saturating_sub(tally.failures.len() as u64);
     if more > 0 {
@@ -361,7 +357,7 @@ async fn tell_failures(
     }
     note(format!(
         "{} {} failed; what does not depend on them is done and kept",
-        style.error("error:"),
+        Style::stderr().error("error:"),
         counted(tally.failed(), "recipe")
     ));
 }

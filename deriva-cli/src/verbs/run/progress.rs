@@ -1,12 +1,11 @@
 //! The progress bar on stderr; where that is no terminal, nothing is shown.
 
 use std::fmt::Write;
-use std::time::Duration;
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use super::tally::StepTally;
-use crate::term::size;
+use crate::term::{bar, size};
 
 /// The bar of a run: first over files, then over recipes.
 #[derive(Debug)]
@@ -21,10 +20,7 @@ const COMPUTING: &str =
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        // Hidden by itself where stderr is no terminal.
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Self { bar }
+        Self { bar: bar() }
     }
 
     /// Begins the files.
@@ -95,7 +91,7 @@ fn rate(per_second: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use indicatif::InMemoryTerm;
+    use indicatif::{InMemoryTerm, ProgressDrawTarget};
 
     #[test]
     fn a_rate_has_the_digits_that_say_something() {

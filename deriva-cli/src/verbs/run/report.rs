@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::Read;
@@ -10,9 +11,8 @@ use super::expand::Expansion;
 use super::lists::Stale;
 use super::outputs::Written;
 use super::tally::{StepTally, Tallied};
-use crate::exit::Outcome;
 use crate::pipeline::Pipeline;
-use crate::term::{Out, Style, counted, lines, size, table, time};
+use crate::term::{Answer, Style, counted, lines, size, table, time};
 
 /// Everything that a summary tells.
 #[derive(Debug)]
@@ -52,16 +52,8 @@ pub(crate) fn stale_lines(stale: &Stale, removed: &str) -> String {
     text
 }
 
-impl Report<'_> {
-    /// Prints it.
-    pub(crate) fn print(&self, out: &mut Out) -> Outcome {
-        if out.json() {
-            return out.value(&self.json());
-        }
-        out.line(self.text(Style::stdout()))
-    }
-
-    fn json(&self) -> serde_json::Value {
+impl Serialize for Report<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let total = self.tally.total();
         let steps: Vec<_> = self
             .rows()
@@ -105,8 +97,11 @@ impl Report<'_> {
             "edited": self.written.stale.edited,
             "steps": steps,
         })
+        .serialize(serializer)
     }
+}
 
+impl Answer for Report<'_> {
     fn text(&self, style: Style) -> String {
         let total = self.tally.total();
         let mut steps = table([
@@ -175,7 +170,9 @@ impl Report<'_> {
         text.push_str(&verdict);
         text
     }
+}
 
+impl Report<'_> {
     fn rows(&self) -> impl Iterator<Item = (&str, &StepTally)> {
         let names = self.pipeline.steps.iter().map(|step| step.name.as_str());
         names.zip(&self.tally.steps)
