@@ -36,3 +36,20 @@ pub(crate) fn parsed<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
         format!("{}{}", error.message(), next.unwrap_or_default())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_verb_says_what_it_does() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands() {
+            assert!(verb.get_about().is_some(), "{}", verb.get_name());
+        }
+        let about = command.get_about().map(ToString::to_string);
+        assert!(about.is_some_and(|about| about.starts_with("Stores bytes")));
+    }
+}

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 /// Files up to this length are read whole and stored in batches; longer ones are streamed.
 const WHOLE: u64 = 4 << 20;
-/// A batch is full at so many bytes or files.
+/// A batch is full at this many bytes or files.
 const BATCH_BYTES: u64 = 16 << 20;
 const BATCH_FILES: usize = 1024;
 const CHUNK: usize = 1 << 20;

@@ -38,7 +38,7 @@ pub(crate) struct StoreArgs {
         hide_env_values = true
     )]
     memory: Option<ByteSize>,
-    /// Wait so long, as 30s, for a store that another process has open; default: not at all
+    /// Wait this long, as 30s, for a store that another process has open; default: not at all
     #[arg(
         long,
         global = true,

@@ -28,6 +28,11 @@ fn explain_foretells_what_a_request_takes() {
     let repeated = recipe(&bench, "hello", 2);
     let text = bench.ok(&["explain", &repeated, "--jobs", "3"]);
     for expected in [
+        "expected time",
+        "on critical path",
+        "time per call",
+        "estimated from",
+        "looked up first",
         "no output recorded: computed",
         "critical path: ",
         "with 3 at a time",
@@ -94,12 +99,15 @@ fn why_tells_whether_it_would_be_computed_and_what_is_new() {
     bench.ok(&["get", &before]);
     assert!(bench.ok(&["why", &before]).contains("its output is there"));
     let after = recipe(&bench, "world", 2);
-    let text = bench.ok(&["why", &after, "--than", &before]);
+    let text = bench.ok(&["why", &after, "--previous", &before]);
     assert!(
         text.starts_with("would be computed: it never was") && text.contains("blob changed"),
         "{text}"
     );
+    // An earlier name of the option.
     let json = bench.json(&["why", &after, "--than", &before, "--json"]);
+    assert_eq!(json["than"], before.as_str());
+    assert!(!bench.ok(&["why", "--help"]).contains("--than"));
     assert_eq!(
         (&json["standing"], &json["would_compute"]),
         (&"never-computed".into(), &true.into())

@@ -40,7 +40,7 @@ pub(super) fn ordered(layer: &[u32], edges: &[(u32, u32, u64)]) -> Vec<Vec<u32>>
     let readers = adjacency(layer.len(), &forward);
     let mut place = vec![0f64; layer.len()];
     for row in &rows {
-        settle(row, &mut place);
+        spread(row, &mut place);
     }
     for sweep in 0..SWEEPS {
         let (neighbours, up) = if sweep % 2 == 0 {
@@ -61,14 +61,14 @@ pub(super) fn ordered(layer: &[u32], edges: &[(u32, u32, u64)]) -> Vec<Vec<u32>>
             // A stable sort keeps nodes without neighbours, and equal ones, where they were.
             keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
             *row = keyed.into_iter().map(|(_, node)| node).collect();
-            settle(row, &mut place);
+            spread(row, &mut place);
         }
     }
     rows
 }
 
 // Places are relative to the row's length, so that rows of different lengths compare.
-fn settle(row: &[u32], place: &mut [f64]) {
+fn spread(row: &[u32], place: &mut [f64]) {
     for (i, node) in row.iter().enumerate() {
         place[*node as usize] = (i as f64 + 0.5) / row.len() as f64;
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use deriva::api::Error;
 
-/// So many are told; of the others, how many they are.
+/// The first N are told; the others are counted.
 const MOST_TOLD: usize = 20;
-/// Names are suggested for so many mistakes of a file.
+/// Names are suggested for the first N mistakes of a file.
 pub(crate) const MOST_SUGGESTED: usize = 100;
 
 /// One mistake, at a place in the file's text.

@@ -32,7 +32,7 @@ pub(crate) struct Pipeline {
     pub(crate) output: Option<PathBuf>,
     /// Sources, in the order of the file.
     pub(crate) sources: Vec<Source>,
-    /// Steps, each behind those that it reads.
+    /// Steps, each after those that it reads.
     pub(crate) steps: Vec<Step>,
     /// Outputs, in the order of the file.
     pub(crate) outputs: Vec<OutputFile>,
@@ -75,8 +75,8 @@ pub(crate) struct Step {
 pub(crate) enum Over {
     /// One recipe for each item.
     Each(Ref),
-    /// One recipe over all items of these, in order; with `fan_in`, a tree of recipes over at most so
-    /// many inputs each.
+    /// One recipe over all items of these, in order; with `fan_in`, a tree of recipes over at most
+    /// that many inputs each.
     All {
         /// Where the items come from.
         from: Vec<Ref>,

@@ -1,4 +1,4 @@
-//! The order of steps: each behind those that it reads, otherwise as in the file.
+//! The order of steps: each after those that it reads, otherwise as in the file.
 
 use std::collections::BTreeSet;
 

@@ -75,7 +75,7 @@ impl Collect {
                     shown.set_message(format!("{recipes} recipes live"))
                 }
                 CollectEvent::Taken(so_far) => {
-                    shown.set_message(format!("{} won", size(so_far.bytes)))
+                    shown.set_message(format!("{} freed", size(so_far.bytes)))
                 }
                 _ => {}
             })

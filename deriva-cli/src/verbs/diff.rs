@@ -21,7 +21,7 @@ pub(crate) struct Diff {
     /// A blob or recipe as it is now, or the first digits of its address
     #[arg(value_parser = parsed::<AddrPrefix>)]
     after: AddrPrefix,
-    /// Stop after so many differences
+    /// Stop after N differences
     #[arg(long, value_name = "N", default_value_t = Deriva::DIFFERENCES)]
     limit: usize,
 }

@@ -23,7 +23,7 @@ pub(crate) struct Explain {
     /// List all nodes, not only the first 50
     #[arg(long)]
     all: bool,
-    /// Foretell the time for so many recipes at a time; default: one per core
+    /// Foretell the time for N recipes at a time; default: one per core
     #[arg(long, short, value_name = "N", value_parser = jobs())]
     jobs: Option<u16>,
 }
@@ -109,8 +109,8 @@ fn nodes(explanation: &Explanation, all: bool) -> String {
         ("state", false),
         ("inputs", true),
         ("bytes", true),
-        ("would take", true),
-        ("critical", false),
+        ("expected time", true),
+        ("on critical path", false),
     ]);
     let shown = if all { explanation.nodes.len() } else { ROWS };
     for node in explanation.nodes.iter().take(shown) {
@@ -140,10 +140,10 @@ fn functions(functions: &[FunctionForecast]) -> String {
     let mut rows = table([
         ("function", false),
         ("recipes", true),
-        ("work", true),
-        ("a call", true),
-        ("known from", false),
-        ("looked up before it is computed", false),
+        ("total time", true),
+        ("time per call", true),
+        ("estimated from", false),
+        ("looked up first", false),
     ]);
     for function in functions {
         rows.add_row([

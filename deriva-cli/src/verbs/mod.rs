@@ -1,7 +1,7 @@
-//! The verbs. The file of each holds its arguments and what it does.
+//! The verbs. The file of each holds its arguments, what it does, and how people read its answer.
 //!
-//! A new verb is a file with a struct of arguments, whose doc comment is the help of the verb, and its method `run`;
-//! then its line in the list below. Where the list stands in the help, the verb stands in it, too.
+//! A new verb is a file, its `mod`, and one line in the list below, which has the order of the help. In the file are a
+//! struct of arguments, whose doc comment is the verb's help, and its method `run`.
 
 mod collect;
 mod completions;

@@ -208,3 +208,26 @@ fn unreadable(folder: &Path, error: ignore::Error) -> Error {
             .with("cause", text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_break_its_line_is_escaped_as_b3sum_does() {
+        let addr = CAddr::of_blob(b"x");
+        let line = |path: Cow<'_, str>| {
+            let stored = Stored {
+                addr,
+                bytes: 1,
+                path,
+            };
+            stored.text(Style::plain())
+        };
+        assert_eq!(line("a b".into()), format!("{addr}  a b"));
+        assert_eq!(line("a\nb\\".into()), format!("\\{addr}  a\\nb\\\\"));
+        // A name that is not UTF-8, whose bytes and backslashes are escaped already.
+        let shown = Cow::Owned("\\xff\\\\\n".to_owned());
+        assert_eq!(line(shown), format!("\\{addr}  \\xff\\\\\\n"));
+    }
+}

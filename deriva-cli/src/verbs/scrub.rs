@@ -15,13 +15,13 @@ use crate::term::{Answer, Out, Style, bar, counted, size};
 /// Read and verify everything stored; compute again what is damaged or lost
 #[derive(Debug, Args)]
 pub(crate) struct Scrub {
-    /// Read at most so much in a second
+    /// Read at most this much in a second
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = bytes)]
     rate: u64,
     /// Continue where an earlier scrub ended
     #[arg(long, value_name = "CURSOR", value_parser = parsed::<ScrubCursor>)]
     resume: Option<ScrubCursor>,
-    /// Stop after reading so much, and print where to continue
+    /// Stop after reading this much, and print where to continue
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     limit: Option<u64>,
 }

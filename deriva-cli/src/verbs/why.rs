@@ -19,8 +19,8 @@ pub(crate) struct Why {
     #[arg(value_parser = parsed::<AddrPrefix>)]
     addr: AddrPrefix,
     /// Tell also what differs from this earlier one
-    #[arg(long, value_name = "ADDR", value_parser = parsed::<AddrPrefix>)]
-    than: Option<AddrPrefix>,
+    #[arg(long, alias = "than", value_name = "ADDR", value_parser = parsed::<AddrPrefix>)]
+    previous: Option<AddrPrefix>,
 }
 
 impl Why {
@@ -28,13 +28,13 @@ impl Why {
         store
             .existing()
             .work(async |deriva| {
-                let than = match &self.than {
-                    Some(than) => Some(deriva.find(than).await?),
+                let previous = match &self.previous {
+                    Some(previous) => Some(deriva.find(previous).await?),
                     None => None,
                 };
                 let addr = deriva.find(&self.addr).await?;
-                let why = deriva.why(addr, than).await?;
-                out.answer(&Told { why, than })
+                let why = deriva.why(addr, previous).await?;
+                out.answer(&Told { why, previous })
             })
             .await
     }
@@ -43,7 +43,7 @@ impl Why {
 /// Why an address would be computed, and the address that it was compared with.
 struct Told {
     why: deriva::Why,
-    than: Option<CAddr>,
+    previous: Option<CAddr>,
 }
 
 impl Serialize for Told {
@@ -52,7 +52,7 @@ impl Serialize for Told {
             "addr": self.why.addr,
             "standing": self.why.standing,
             "would_compute": self.why.standing.is_computed(),
-            "than": self.than,
+            "than": self.previous,
             "diff": self.why.diff,
         })
         .serialize(serializer)

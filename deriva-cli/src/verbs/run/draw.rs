@@ -11,7 +11,7 @@ use crate::files::write_text;
 use crate::graph::{Drawing, Node, State, svg};
 use crate::pipeline::Pipeline;
 
-/// Beyond so many nodes, those of a step are drawn as one.
+/// With more nodes than this, those of a step are drawn as one.
 const LIMIT: usize = 400;
 
 /// Draws all nodes with what became of them. In a run that is not `complete`, nothing is known of those

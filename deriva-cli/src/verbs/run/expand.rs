@@ -41,7 +41,7 @@ pub(crate) struct Expansion {
 }
 
 /// Mistakes that only the number of files shows: sources without files, and functions that do not take
-/// so many inputs.
+/// as many inputs.
 pub(crate) fn check_counts(pipeline: &Pipeline, files: &[usize], root: &str) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     for (source, files) in pipeline.sources.iter().zip(files) {

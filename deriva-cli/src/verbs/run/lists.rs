@@ -146,7 +146,7 @@ pub(crate) fn stale(
     let others = others(folder, pipeline)?;
     for (name, addr) in gone {
         let path = folder.join(files::to_path(name));
-        // A link, and what lies behind one, is nothing that a run made.
+        // No run makes a link, nor what it leads to.
         let found = match fs::symlink_metadata(&path) {
             Ok(found) => found,
             Err(_) => continue,

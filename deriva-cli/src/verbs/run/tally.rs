@@ -88,7 +88,7 @@ pub(crate) struct Tally {
 
 /// Failures that are told one by one; the rest is counted.
 const MOST_FAILURES: usize = 20;
-/// Costs are kept for drawings, which are summaries beyond so many nodes anyway.
+/// Costs are kept for drawings. Those of more nodes than this are summaries anyway.
 const MOST_COSTS: usize = 1 << 20;
 
 impl Tally {
