@@ -10,7 +10,7 @@ use super::engine::{Engine, Write};
 use super::group::Committer;
 use super::layout;
 use super::ops::{Answer, Op};
-use super::stage::{Changes, Stage};
+use super::overlay::{Changes, Overlay};
 use super::store::{self, Shared};
 use crate::Durability;
 
@@ -65,10 +65,10 @@ impl<E: Engine> KvCommitter<E> {
         let mut answers = Vec::with_capacity(ops.len());
         for op in ops {
             flush |= matches!(op, Op::Flush);
-            let mut stage = Stage::new(&self.shared.engine, &self.shared.disk, &group);
-            let answer = op.decide(&mut stage);
+            let mut overlay = Overlay::new(&self.shared.engine, &self.shared.disk, &group);
+            let answer = op.decide(&mut overlay);
             if answer.is_ok() {
-                let (mut own, spared) = (stage.own, stage.spared);
+                let (mut own, spared) = (overlay.own, overlay.spared);
                 for addr in &spared {
                     self.doomed.remove(addr);
                     group.doomed.remove(addr);

@@ -13,7 +13,7 @@ use deriva_api::{BuildAddrHasher, CAddr, Result};
 
 use super::engine::Engine;
 use super::layout;
-use super::stage::Stage;
+use super::overlay::Overlay;
 
 /// Dependents in a list. Measured: longer lists are written too often, shorter ones save fewer rows.
 const LISTED: usize = 16;
@@ -22,45 +22,45 @@ const LISTED: usize = 16;
 pub(super) type Edge = (CAddr, CAddr);
 
 /// Adds edges of recipes that were not stored before.
-pub(super) fn add<E: Engine>(stage: &mut Stage<'_, E>, edges: Vec<Edge>) -> Result<()> {
-    for_each_input(stage, edges, |stage, mut list, edges| {
+pub(super) fn add<E: Engine>(overlay: &mut Overlay<'_, E>, edges: Vec<Edge>) -> Result<()> {
+    for_each_input(overlay, edges, |overlay, mut list, edges| {
         let room = LISTED.saturating_sub(list.dependents.len());
         let (listed, others) = edges.split_at(room.min(edges.len()));
         for (input, dependent) in others {
-            stage.put(layout::edge_key(input, dependent), Bytes::new());
+            overlay.put(layout::edge_key(input, dependent), Bytes::new());
         }
         if !listed.is_empty() {
             list.dependents.extend(listed.iter().map(|edge| edge.1));
             list.dependents.sort_unstable();
-            list.write(stage);
+            list.write(overlay);
         }
     })
 }
 
 /// Removes edges of recipes that were stored.
-pub(super) fn remove<E: Engine>(stage: &mut Stage<'_, E>, edges: Vec<Edge>) -> Result<()> {
-    for_each_input(stage, edges, |stage, mut list, edges| {
+pub(super) fn remove<E: Engine>(overlay: &mut Overlay<'_, E>, edges: Vec<Edge>) -> Result<()> {
+    for_each_input(overlay, edges, |overlay, mut list, edges| {
         let before = list.dependents.len();
         for (input, dependent) in edges {
             match list.dependents.binary_search(dependent) {
                 Ok(at) => drop(list.dependents.remove(at)),
-                Err(_) => stage.delete(layout::edge_key(input, dependent)),
+                Err(_) => overlay.delete(layout::edge_key(input, dependent)),
             }
         }
         if list.dependents.len() < before {
-            list.write(stage);
+            list.write(overlay);
         }
     })
 }
 
 /// A dependent of `input` that is not in `batch`, if there is one.
 pub(super) fn outside<E: Engine>(
-    stage: &Stage<'_, E>,
+    overlay: &Overlay<'_, E>,
     input: &CAddr,
     batch: &HashSet<CAddr, BuildAddrHasher>,
 ) -> Result<Option<CAddr>> {
     let key = layout::list_key(input);
-    let row = stage.get(&key)?;
+    let row = overlay.get(&key)?;
     let list = List::decode(key, row)?;
     let listed = list.dependents.iter().find(|addr| !batch.contains(addr));
     if listed.is_some() {
@@ -68,7 +68,7 @@ pub(super) fn outside<E: Engine>(
     }
     let wanted =
         |key: &[u8]| Ok(layout::is_edge_key(key) && !batch.contains(&layout::addr_of(key)?));
-    let row = stage.find(&list.key, wanted)?;
+    let row = overlay.find(&list.key, wanted)?;
     row.map(|key| layout::addr_of(&key)).transpose()
 }
 
@@ -128,21 +128,21 @@ impl List {
         Ok(Self { key, dependents })
     }
 
-    fn write<E: Engine>(self, stage: &mut Stage<'_, E>) {
+    fn write<E: Engine>(self, overlay: &mut Overlay<'_, E>) {
         if self.dependents.is_empty() {
-            stage.delete(self.key);
+            overlay.delete(self.key);
         } else {
             let row = layout::encode_list(&self.key, &self.dependents);
-            stage.put(self.key, row);
+            overlay.put(self.key, row);
         }
     }
 }
 
 /// Calls `work` once for each input, with its list, and its edges in order and without repetitions.
 fn for_each_input<'a, E: Engine>(
-    stage: &mut Stage<'a, E>,
+    overlay: &mut Overlay<'a, E>,
     mut edges: Vec<Edge>,
-    mut work: impl FnMut(&mut Stage<'a, E>, List, &[Edge]),
+    mut work: impl FnMut(&mut Overlay<'a, E>, List, &[Edge]),
 ) -> Result<()> {
     edges.sort_unstable();
     edges.dedup();
@@ -151,9 +151,9 @@ fn for_each_input<'a, E: Engine>(
         .iter()
         .map(|edges| layout::list_key(&edges[0].0))
         .collect();
-    let rows = stage.get_many(&keys)?;
+    let rows = overlay.get_many(&keys)?;
     for ((edges, key), row) in inputs.into_iter().zip(keys).zip(rows) {
-        work(stage, List::decode(key, row)?, edges);
+        work(overlay, List::decode(key, row)?, edges);
     }
     Ok(())
 }

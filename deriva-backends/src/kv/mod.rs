@@ -7,7 +7,7 @@
 //! | `config` | settings that every engine shares |
 //! | `group` | group commit: many callers, one batch, one sync |
 //! | `commit` | applies a group, exactly and in order |
-//! | `stage`, `ops` | what each write decides, reading its own group's writes |
+//! | `overlay`, `ops` | what each write decides, reading its own group's writes |
 //! | `edges` | who depends on an address |
 //! | `noted` | notices that the database lost its last commits |
 //! | `read` | where reads run |
@@ -29,11 +29,11 @@ mod group;
 mod layout;
 mod noted;
 mod ops;
+mod overlay;
 mod read;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]
 mod reopen;
 mod space;
-mod stage;
 mod store;
 
 #[cfg(any(feature = "sled", feature = "redb"))]

@@ -12,7 +12,7 @@ use deriva_api::{
 use super::edges;
 use super::engine::Engine;
 use super::layout::{self, Entry, MAX_VALUE};
-use super::stage::Stage;
+use super::overlay::Overlay;
 use crate::files::disk::Staged;
 
 pub(super) enum Op {
@@ -58,18 +58,18 @@ impl Op {
         }
     }
 
-    pub(super) fn decide<E: Engine>(self, stage: &mut Stage<'_, E>) -> Result<Answer> {
+    pub(super) fn decide<E: Engine>(self, overlay: &mut Overlay<'_, E>) -> Result<Answer> {
         let count = match self {
-            Self::PutBlobs(blobs, staged) => put_blobs(stage, &blobs, staged)?,
-            Self::RemoveBlobs(addrs) => remove_blobs(stage, &addrs)?,
-            Self::Insert(recipes) => insert(stage, &recipes)?,
-            Self::Forget(addrs) => forget(stage, &addrs)?,
-            Self::Remove(addrs) => remove(stage, &addrs)?,
-            Self::SetRoot(name, addr) => set_root(stage, &name, &addr)?,
-            Self::RemoveRoot(name) => remove_root(stage, &name)?,
+            Self::PutBlobs(blobs, staged) => put_blobs(overlay, &blobs, staged)?,
+            Self::RemoveBlobs(addrs) => remove_blobs(overlay, &addrs)?,
+            Self::Insert(recipes) => insert(overlay, &recipes)?,
+            Self::Forget(addrs) => forget(overlay, &addrs)?,
+            Self::Remove(addrs) => remove(overlay, &addrs)?,
+            Self::SetRoot(name, addr) => set_root(overlay, &name, &addr)?,
+            Self::RemoveRoot(name) => remove_root(overlay, &name)?,
             Self::Flush => 0,
             Self::Record(records) => {
-                let divergences = record(stage, &records)?;
+                let divergences = record(overlay, &records)?;
                 return Ok(Answer {
                     count: 0,
                     divergences,
@@ -84,50 +84,50 @@ impl Op {
 }
 
 fn put_blobs<E: Engine>(
-    stage: &mut Stage<'_, E>,
+    overlay: &mut Overlay<'_, E>,
     blobs: &[Blob],
     staged: Vec<Staged>,
 ) -> Result<u64> {
     let keys: Vec<_> = blobs.iter().map(|b| layout::blob_key(&b.addr())).collect();
-    let rows = stage.get_many(&keys)?;
+    let rows = overlay.get_many(&keys)?;
     for ((blob, key), row) in blobs.iter().zip(keys).zip(rows) {
-        if stage.is_new(&key) {
+        if overlay.is_new(&key) {
             continue;
         }
         if let Some(row) = row {
-            if stage.stores(&key, &row, blob.stat(), |found| found == blob.bytes())? {
+            if overlay.stores(&key, &row, blob.stat(), |found| found == blob.bytes())? {
                 continue;
             }
-            drop_blob(stage, &blob.addr(), &key, row)?;
+            drop_blob(overlay, &blob.addr(), &key, row)?;
         }
-        stage.put(key, layout::inline_row(blob.bytes()));
-        added(stage, blob.len());
+        overlay.put(key, layout::inline_row(blob.bytes()));
+        added(overlay, blob.len());
     }
     for staged in staged {
         let stat = staged.stat;
         let key = layout::blob_key(&stat.addr);
         // Dropped, which deletes the temporary file.
-        if stage.is_new(&key) {
+        if overlay.is_new(&key) {
             continue;
         }
-        if let Some(row) = stage.get(&key)? {
+        if let Some(row) = overlay.get(&key)? {
             let is_it = |found: &Bytes| CAddr::of_blob(found) == stat.addr;
-            if stage.stores(&key, &row, stat, is_it)? {
+            if overlay.stores(&key, &row, stat, is_it)? {
                 continue;
             }
-            drop_blob(stage, &stat.addr, &key, row)?;
+            drop_blob(overlay, &stat.addr, &key, row)?;
         }
         let row = layout::file_row(&key, stat.len);
-        stage.put(key, row);
-        stage.own.place.push(staged);
-        stage.own.doomed.remove(&stat.addr);
-        stage.spared.insert(stat.addr);
-        added(stage, stat.len);
+        overlay.put(key, row);
+        overlay.own.place.push(staged);
+        overlay.own.doomed.remove(&stat.addr);
+        overlay.spared.insert(stat.addr);
+        added(overlay, stat.len);
     }
     Ok(0)
 }
 
-impl<E: Engine> Stage<'_, E> {
+impl<E: Engine> Overlay<'_, E> {
     /// Whether a row stands for this blob, whole: what a put finds stored already.
     fn stores(
         &self,
@@ -144,17 +144,17 @@ impl<E: Engine> Stage<'_, E> {
     }
 }
 
-fn added<E: Engine>(stage: &mut Stage<'_, E>, len: u64) {
-    stage.own.counters.blobs.blobs += 1;
-    stage.own.counters.blobs.bytes += len;
+fn added<E: Engine>(overlay: &mut Overlay<'_, E>, len: u64) {
+    overlay.own.counters.blobs.blobs += 1;
+    overlay.own.counters.blobs.bytes += len;
 }
 
-fn remove_blobs<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
+fn remove_blobs<E: Engine>(overlay: &mut Overlay<'_, E>, addrs: &[CAddr]) -> Result<u64> {
     for addr in addrs {
         let key = layout::blob_key(addr);
-        if let Some(row) = stage.get(&key)? {
-            drop_blob(stage, addr, &key, row)?;
-            stage.delete(key);
+        if let Some(row) = overlay.get(&key)? {
+            drop_blob(overlay, addr, &key, row)?;
+            overlay.delete(key);
         }
     }
     Ok(0)
@@ -162,7 +162,7 @@ fn remove_blobs<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<
 
 /// Takes a stored blob out of the counts, and dooms its file.
 fn drop_blob<E: Engine>(
-    stage: &mut Stage<'_, E>,
+    overlay: &mut Overlay<'_, E>,
     addr: &CAddr,
     key: &[u8],
     row: Bytes,
@@ -172,66 +172,66 @@ fn drop_blob<E: Engine>(
         Ok(Entry::Inline(_)) => (inline, false),
         Ok(Entry::File(len)) => (len, true),
         // A damaged row does not tell; what there is of the blob does.
-        Err(_) => (stage.disk.len(addr)?.unwrap_or(inline), true),
+        Err(_) => (overlay.disk.len(addr)?.unwrap_or(inline), true),
     };
-    let counts = &mut stage.own.counters.blobs;
+    let counts = &mut overlay.own.counters.blobs;
     counts.blobs = counts.blobs.saturating_sub(1);
     counts.bytes = counts.bytes.saturating_sub(len);
     if has_file {
-        stage.own.doomed.insert(*addr);
-        stage.spared.remove(addr);
+        overlay.own.doomed.insert(*addr);
+        overlay.spared.remove(addr);
     }
     Ok(())
 }
 
-fn insert<E: Engine>(stage: &mut Stage<'_, E>, recipes: &[Recipe]) -> Result<u64> {
+fn insert<E: Engine>(overlay: &mut Overlay<'_, E>, recipes: &[Recipe]) -> Result<u64> {
     let mut edges = Vec::new();
     let keys: Vec<_> = recipes
         .iter()
         .map(|r| layout::recipe_key(&r.addr()))
         .collect();
-    let rows = stage.get_many(&keys)?;
+    let rows = overlay.get_many(&keys)?;
     for ((recipe, key), row) in recipes.iter().zip(keys).zip(rows) {
         let addr = recipe.addr();
-        if stage.written(&key).is_some() {
+        if overlay.written(&key).is_some() {
             continue;
         }
         let bytes = recipe.canonical();
         let known = row.is_some();
         if let Some(row) = row
-            && is_whole(stage, recipe, row)?
+            && is_whole(overlay, recipe, row)?
         {
             continue;
         }
         if bytes.len() <= MAX_VALUE {
-            stage.put(key, bytes.clone());
+            overlay.put(key, bytes.clone());
         } else {
             let pieces = bytes.len().div_ceil(MAX_VALUE);
             for piece in 0..pieces {
                 let end = bytes.len().min((piece + 1) * MAX_VALUE);
                 let value = bytes.slice(piece * MAX_VALUE..end);
-                stage.put(layout::piece_key(&addr, piece as u32), value);
+                overlay.put(layout::piece_key(&addr, piece as u32), value);
             }
-            stage.put(key, layout::pieces_row(pieces as u32));
+            overlay.put(key, layout::pieces_row(pieces as u32));
         }
         // A damaged row was written anew; the rest is there.
         if known {
             continue;
         }
         edges.extend(recipe.inputs().map(|input| (input, addr)));
-        stage.own.counters.dag.recipes += 1;
+        overlay.own.counters.dag.recipes += 1;
         // An output may have been recorded while this was known as a resolved recipe only.
-        if stage.own.counters.resolved > 0 && stage.contains(&layout::output_key(&addr))? {
-            stage.own.counters.resolved -= 1;
-            stage.own.counters.dag.outputs += 1;
+        if overlay.own.counters.resolved > 0 && overlay.contains(&layout::output_key(&addr))? {
+            overlay.own.counters.resolved -= 1;
+            overlay.own.counters.dag.outputs += 1;
         }
     }
-    edges::add(stage, edges)?;
+    edges::add(overlay, edges)?;
     Ok(0)
 }
 
 /// Whether a row, and its pieces where it has some, are this recipe.
-fn is_whole<E: Engine>(stage: &Stage<'_, E>, recipe: &Recipe, row: Bytes) -> Result<bool> {
+fn is_whole<E: Engine>(overlay: &Overlay<'_, E>, recipe: &Recipe, row: Bytes) -> Result<bool> {
     let bytes = recipe.canonical();
     if bytes.len() <= MAX_VALUE {
         return Ok(row == bytes);
@@ -243,7 +243,7 @@ fn is_whole<E: Engine>(stage: &Stage<'_, E>, recipe: &Recipe, row: Bytes) -> Res
     for piece in 0..pieces {
         let at = piece as usize * MAX_VALUE;
         let end = bytes.len().min(at + MAX_VALUE);
-        let found = stage.get(&layout::piece_key(&recipe.addr(), piece))?;
+        let found = overlay.get(&layout::piece_key(&recipe.addr(), piece))?;
         if found.as_deref() != Some(&bytes[at..end]) {
             return Ok(false);
         }
@@ -259,7 +259,7 @@ struct Offer<'a> {
     resolved: bool,
 }
 
-fn record<E: Engine>(stage: &mut Stage<'_, E>, records: &[Record]) -> Result<Vec<Divergence>> {
+fn record<E: Engine>(overlay: &mut Overlay<'_, E>, records: &[Record]) -> Result<Vec<Divergence>> {
     let mut offers = Vec::with_capacity(records.len());
     for record in records {
         let offer = |addr, resolved| Offer {
@@ -272,22 +272,22 @@ fn record<E: Engine>(stage: &mut Stage<'_, E>, records: &[Record]) -> Result<Vec
         offers.extend(resolved.map(|addr| offer(addr, true)));
     }
     let recipes = |offer: &Offer<'_>| layout::recipe_key(&offer.addr);
-    let known = stage.contains_many(&offers.iter().map(recipes).collect::<Vec<_>>())?;
+    let known = overlay.contains_many(&offers.iter().map(recipes).collect::<Vec<_>>())?;
     let mut unknown = offers.iter().zip(&known).filter(|(_, known)| !**known);
     if let Some((offer, _)) = unknown.find(|(offer, _)| !offer.resolved) {
         return Err(crate::dag::unknown_recipe(offer.addr));
     }
     let outputs = |offer: &Offer<'_>| layout::output_key(&offer.addr);
     let keys: Vec<_> = offers.iter().map(outputs).collect();
-    let rows = stage.get_many(&keys)?;
+    let rows = overlay.get_many(&keys)?;
     let mut divergences = Vec::new();
     for (((offer, known), key), row) in offers.into_iter().zip(known).zip(keys).zip(rows) {
-        let Some(row) = stage.written(&key).or(row.as_ref()) else {
+        let Some(row) = overlay.written(&key).or(row.as_ref()) else {
             let row = layout::encode_output(&key, offer.output);
-            stage.put(key, row);
+            overlay.put(key, row);
             match known {
-                true => stage.own.counters.dag.outputs += 1,
-                false => stage.own.counters.resolved += 1,
+                true => overlay.own.counters.dag.outputs += 1,
+                false => overlay.own.counters.resolved += 1,
             }
             continue;
         };
@@ -303,78 +303,78 @@ fn record<E: Engine>(stage: &mut Stage<'_, E>, records: &[Record]) -> Result<Vec
     Ok(divergences)
 }
 
-fn forget<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
+fn forget<E: Engine>(overlay: &mut Overlay<'_, E>, addrs: &[CAddr]) -> Result<u64> {
     let mut dropped = 0;
     for addr in addrs {
-        dropped += u64::from(drop_output(stage, addr)?);
+        dropped += u64::from(drop_output(overlay, addr)?);
     }
     Ok(dropped)
 }
 
 /// Answers whether there was one. The recipe's row must still be as it was counted.
-fn drop_output<E: Engine>(stage: &mut Stage<'_, E>, addr: &CAddr) -> Result<bool> {
+fn drop_output<E: Engine>(overlay: &mut Overlay<'_, E>, addr: &CAddr) -> Result<bool> {
     let key = layout::output_key(addr);
-    if !stage.contains(&key)? {
+    if !overlay.contains(&key)? {
         return Ok(false);
     }
-    match stage.contains(&layout::recipe_key(addr))? {
-        true => stage.own.counters.dag.outputs -= 1,
-        false => stage.own.counters.resolved -= 1,
+    match overlay.contains(&layout::recipe_key(addr))? {
+        true => overlay.own.counters.dag.outputs -= 1,
+        false => overlay.own.counters.resolved -= 1,
     }
-    stage.delete(key);
+    overlay.delete(key);
     Ok(true)
 }
 
-fn remove<E: Engine>(stage: &mut Stage<'_, E>, addrs: &[CAddr]) -> Result<u64> {
+fn remove<E: Engine>(overlay: &mut Overlay<'_, E>, addrs: &[CAddr]) -> Result<u64> {
     let batch: HashSet<CAddr, BuildAddrHasher> = addrs.iter().copied().collect();
     let mut stored = BTreeSet::new();
     for addr in addrs {
-        if !stage.contains(&layout::recipe_key(addr))? {
+        if !overlay.contains(&layout::recipe_key(addr))? {
             continue;
         }
         stored.insert(*addr);
-        if let Some(dependent) = edges::outside(stage, addr, &batch)? {
+        if let Some(dependent) = edges::outside(overlay, addr, &batch)? {
             return Err(crate::dag::still_needed(*addr, dependent));
         }
     }
     let mut edges = Vec::new();
     for addr in &stored {
         let key = layout::recipe_key(addr);
-        let row = stage.get(&key)?.ok_or_else(|| layout::damaged(&key))?;
+        let row = overlay.get(&key)?.ok_or_else(|| layout::damaged(&key))?;
         let pieces = layout::pieces_of(&row).unwrap_or(0);
-        let recipe = super::read::recipe(*addr, row, |key| stage.get(key))?;
+        let recipe = super::read::recipe(*addr, row, |key| overlay.get(key))?;
         edges.extend(recipe.inputs().map(|input| (input, *addr)));
         for piece in 0..pieces {
-            stage.delete(layout::piece_key(addr, piece));
+            overlay.delete(layout::piece_key(addr, piece));
         }
-        drop_output(stage, addr)?;
-        stage.delete(key);
-        stage.own.counters.dag.recipes -= 1;
+        drop_output(overlay, addr)?;
+        overlay.delete(key);
+        overlay.own.counters.dag.recipes -= 1;
     }
-    edges::remove(stage, edges)?;
+    edges::remove(overlay, edges)?;
     Ok(stored.len() as u64)
 }
 
-fn set_root<E: Engine>(stage: &mut Stage<'_, E>, name: &str, addr: &CAddr) -> Result<u64> {
+fn set_root<E: Engine>(overlay: &mut Overlay<'_, E>, name: &str, addr: &CAddr) -> Result<u64> {
     let key = layout::root_key(name);
-    stage.own.counters.dag.roots += u64::from(!stage.contains(&key)?);
+    overlay.own.counters.dag.roots += u64::from(!overlay.contains(&key)?);
     let row = layout::encode_root(&key, addr);
-    stage.put(key, row);
+    overlay.put(key, row);
     Ok(0)
 }
 
-fn remove_root<E: Engine>(stage: &mut Stage<'_, E>, name: &str) -> Result<u64> {
+fn remove_root<E: Engine>(overlay: &mut Overlay<'_, E>, name: &str) -> Result<u64> {
     let key = layout::root_key(name);
-    if !stage.contains(&key)? {
+    if !overlay.contains(&key)? {
         return Ok(0);
     }
-    stage.own.counters.dag.roots = stage
+    overlay.own.counters.dag.roots = overlay
         .own
         .counters
         .dag
         .roots
         .checked_sub(1)
         .ok_or_else(|| Error::new(ErrorKind::Corrupt, "the count of roots is wrong"))?;
-    stage.delete(key);
+    overlay.delete(key);
     Ok(1)
 }

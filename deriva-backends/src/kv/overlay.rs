@@ -26,7 +26,7 @@ pub(super) struct Changes {
     pub(super) doomed: BTreeSet<CAddr>,
 }
 
-pub(super) struct Stage<'a, E: Engine> {
+pub(super) struct Overlay<'a, E: Engine> {
     engine: &'a E,
     pub(super) disk: &'a Disk,
     group: &'a Changes,
@@ -35,7 +35,7 @@ pub(super) struct Stage<'a, E: Engine> {
     pub(super) spared: BTreeSet<CAddr>,
 }
 
-impl<'a, E: Engine> Stage<'a, E> {
+impl<'a, E: Engine> Overlay<'a, E> {
     pub(super) fn new(engine: &'a E, disk: &'a Disk, group: &'a Changes) -> Self {
         let own = Changes {
             counters: group.counters,
