@@ -116,7 +116,7 @@ impl<E: Engine> KvCommitter<E> {
             *self.shared.counters.lock() = group.counters;
             if !buffered {
                 self.dirty = None;
-                self.shared.noted.note(group.counters.commits);
+                self.shared.watermark.raise(group.counters.commits);
             }
         }
         self.doomed.append(&mut group.doomed);
@@ -159,7 +159,7 @@ impl<E: Engine> KvCommitter<E> {
         self.uncertain = uncertain;
         self.settle()?;
         let commits = self.shared.counters.lock().commits;
-        self.shared.noted.note(commits);
+        self.shared.watermark.raise(commits);
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl<E: Engine> KvCommitter<E> {
         if self.uncertain {
             let found = store::counters(&self.shared.engine)?;
             // A database that was opened again may have come up with an earlier state.
-            self.shared.noted.check(found.commits)?;
+            self.shared.watermark.check(found.commits)?;
             *self.shared.counters.lock() = found;
             // The rows of these files may be back. A file that stays only takes room.
             self.doomed.clear();

@@ -12,7 +12,7 @@ use deriva_api::{Error, ErrorKind, Result};
 use tempfile::TempDir;
 
 use super::engine::Engine;
-use super::noted;
+use super::watermark;
 use crate::folder::at;
 
 const PREFIX: &str = "deriva-read-";
@@ -67,7 +67,7 @@ fn sweep(room: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the database of a store, and the note beside it.
+/// Copies the database of a store, and the watermark beside it.
 ///
 /// # Errors
 /// `Full` where the folder for temporary files has too little room; what the file system says.
@@ -78,7 +78,7 @@ pub(super) fn copy<E: Engine>(store: &Path, scheme: &str) -> Result<Copied> {
         at(&room, Error::new(source.kind(), MESSAGE).caused_by(source)).hint(HINT)
     };
     let mut files = Vec::new();
-    for name in [scheme, noted::FILE] {
+    for name in [scheme, watermark::FILE] {
         let found = list(store, Path::new(name), &mut files);
         found.map_err(|source| at(&store.join(name), Error::io(source)))?;
     }

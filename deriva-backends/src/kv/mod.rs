@@ -9,16 +9,15 @@
 //! | `commit` | applies a group, exactly and in order |
 //! | `overlay`, `ops` | what each write decides, reading its own group's writes |
 //! | `edges` | who depends on an address |
-//! | `noted` | notices that the database lost its last commits |
+//! | `watermark` | notices that the database lost its last commits |
 //! | `read` | where reads run |
-//! | `caught` | panics of a database as errors |
+//! | `panics` | panics of a database as errors |
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
 //! | `copied` | a copy of a database that may only be read |
 //! | `space` | stops writes before the disk is full |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
 mod blobs;
-mod caught;
 mod commit;
 mod config;
 mod copied;
@@ -27,19 +26,20 @@ mod edges;
 mod engine;
 mod group;
 mod layout;
-mod noted;
 mod ops;
 mod overlay;
+mod panics;
 mod read;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]
 mod reopen;
 mod space;
 mod store;
+mod watermark;
 
-#[cfg(any(feature = "sled", feature = "redb"))]
-pub(crate) use caught::caught;
 pub(crate) use config::{KvConfig, Limits, kv_config};
 pub(crate) use engine::{Engine, Place, Write};
+#[cfg(any(feature = "sled", feature = "redb"))]
+pub(crate) use panics::caught;
 pub use read::ReadPolicy;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]
 pub(crate) use reopen::{Failure, Reopening};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use deriva_api::{Error, ErrorKind, Result};
 use parking_lot::RwLock;
 
-use super::caught::caught;
+use super::panics::caught;
 
 /// What went wrong in a database.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ use super::copied::{self, Copied};
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
-use super::noted::Noted;
 use super::ops::{Answer, Op};
 use super::read;
+use super::watermark::Watermark;
 use crate::files::disk::Disk;
 use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
@@ -47,7 +47,7 @@ pub(super) struct Shared<E> {
     pub(super) engine: E,
     pub(super) disk: Arc<Disk>,
     pub(super) counters: Mutex<Counters>,
-    pub(super) noted: Noted,
+    pub(super) watermark: Watermark,
     pub(super) folder: PathBuf,
 }
 
@@ -81,10 +81,10 @@ impl<E: Engine> KvStore<E> {
             };
             let base = copy.as_ref().map_or(path.as_path(), Copied::path);
             let opened = open_engine::<E>(&folder, base, &config).and_then(|(engine, counters)| {
-                let noted = Noted::open(base, counters.commits)?;
-                Ok((engine, counters, noted))
+                let watermark = Watermark::open(base, counters.commits)?;
+                Ok((engine, counters, watermark))
             });
-            let (engine, counters, noted) = opened.map_err(|error| match copy {
+            let (engine, counters, watermark) = opened.map_err(|error| match copy {
                 Some(_) => error.with("copy_of", path.display()),
                 None => error,
             })?;
@@ -99,7 +99,7 @@ impl<E: Engine> KvStore<E> {
                 engine,
                 disk: Arc::new(disk),
                 counters: Mutex::new(counters),
-                noted,
+                watermark,
                 folder: path.clone(),
             });
             let committer = KvCommitter::new(shared.clone(), config.durability);
@@ -205,7 +205,7 @@ fn open_engine<E: Engine>(
     let begun = !folder.is_complete();
     let place = Place {
         folder: path.join(config.limits.scheme),
-        is_new: begun && !Noted::any(path) && !Disk::any(&path.join("files"))?,
+        is_new: begun && !Watermark::any(path) && !Disk::any(&path.join("files"))?,
     };
     let open = || {
         let engine = E::open(&place, config.cache)?;

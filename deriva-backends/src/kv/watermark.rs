@@ -1,8 +1,8 @@
-//! The number of the last durable commit, noted beside the database.
+//! The number of the last durable commit, kept in a file beside the database.
 //!
 //! Some engines take damage in the middle of their log for its end, and come up with an earlier state as
-//! if nothing had happened. The note tells: it is written only after a commit is durable, and never
-//! synced, so the database is behind it only if it lost what it had. A note that is missing or damaged
+//! if nothing had happened. The watermark tells: it is raised only after a commit is durable, and never
+//! synced. So the database is below it only if it lost what it had. A file that is missing or damaged
 //! says nothing.
 
 use std::fs::File;
@@ -18,34 +18,34 @@ use crate::folder::at;
 pub(super) const FILE: &str = "commits";
 
 #[derive(Debug)]
-pub(super) struct Noted {
+pub(super) struct Watermark {
     file: File,
     last: AtomicU64,
 }
 
-impl Noted {
-    /// Opens the note in a store's folder, and checks it.
+impl Watermark {
+    /// Opens the file in a store's folder, and checks the watermark.
     pub(super) fn open(folder: &Path, found: u64) -> Result<Self> {
         let path = folder.join(FILE);
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
         let file = options.open(&path);
         let file = file.map_err(|source| at(&path, Error::io(source)))?;
-        let noted = Self {
+        let watermark = Self {
             last: AtomicU64::new(read(&file).unwrap_or(0)),
             file,
         };
-        noted.check(found)?;
-        Ok(noted)
+        watermark.check(found)?;
+        Ok(watermark)
     }
 
-    /// Whether a commit was ever noted in a store's folder.
+    /// Whether a store's folder has a watermark of any commit.
     pub(super) fn any(folder: &Path) -> bool {
         let file = File::open(folder.join(FILE));
         file.is_ok_and(|file| read(&file).is_some_and(|last| last > 0))
     }
 
-    /// Fails with `Corrupt` when `found`, the last commit in the database, is an earlier one than was noted.
+    /// Fails with `Corrupt` when `found`, the last commit in the database, is below the watermark.
     pub(super) fn check(&self, found: u64) -> Result<()> {
         let last = self.last.load(Ordering::Acquire);
         if last <= found {
@@ -60,8 +60,8 @@ impl Noted {
             .hint(hint))
     }
 
-    /// Notes a commit that is durable.
-    pub(super) fn note(&self, commit: u64) {
+    /// Raises it to a commit that is durable.
+    pub(super) fn raise(&self, commit: u64) {
         self.last.store(commit, Ordering::Release);
         // Where this fails less damage is noticed.
         self.file
@@ -81,15 +81,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_behind_its_note_is_corrupt_now_and_later() {
+    fn a_database_below_its_watermark_is_corrupt_now_and_later() {
         let dir = tempfile::tempdir().unwrap();
-        let noted = Noted::open(dir.path(), 0).unwrap();
-        noted.note(5);
-        noted.check(5).unwrap();
-        assert_eq!(noted.check(4).unwrap_err().kind(), ErrorKind::Corrupt);
-        drop(noted);
-        let error = Noted::open(dir.path(), 4).unwrap_err();
+        let watermark = Watermark::open(dir.path(), 0).unwrap();
+        watermark.raise(5);
+        watermark.check(5).unwrap();
+        assert_eq!(watermark.check(4).unwrap_err().kind(), ErrorKind::Corrupt);
+        drop(watermark);
+        let error = Watermark::open(dir.path(), 4).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
-        Noted::open(dir.path(), 5).unwrap();
+        Watermark::open(dir.path(), 5).unwrap();
     }
 }
