@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use deriva_api::{DurabilityClass, Result};
 
-use super::space::Reserve;
+use super::disk_reserve::DiskReserve;
 
 /// One change of a batch: the key, and the new value or `None` to delete.
 pub(crate) type Write = (Vec<u8>, Option<Bytes>);
@@ -31,7 +31,7 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
     const APPLIED: DurabilityClass;
 
     /// Room on the disk that the engine must never be without.
-    const RESERVE: Reserve;
+    const RESERVE: DiskReserve;
 
     /// Bytes of writes that are committed together, where one write alone is not more. (An engine must
     /// apply larger batches too.)

@@ -14,7 +14,7 @@
 //! | `panics` | panics of a database as errors |
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
 //! | `copied` | a copy of a database that may only be read |
-//! | `space` | stops writes before the disk is full |
+//! | `disk_reserve` | stops writes before the disk is full |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
 mod blobs;
@@ -22,6 +22,7 @@ mod commit;
 mod config;
 mod copied;
 mod dag;
+mod disk_reserve;
 mod edges;
 mod engine;
 mod group;
@@ -32,16 +33,15 @@ mod panics;
 mod read;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]
 mod reopen;
-mod space;
 mod store;
 mod watermark;
 
 pub(crate) use config::{KvConfig, Limits, kv_config};
+pub(crate) use disk_reserve::DiskReserve;
 pub(crate) use engine::{Engine, Place, Write};
 #[cfg(any(feature = "sled", feature = "redb"))]
 pub(crate) use panics::caught;
 pub use read::ReadPolicy;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]
 pub(crate) use reopen::{Failure, Reopening};
-pub(crate) use space::Reserve;
 pub(crate) use store::{Core, KvStore, gone};

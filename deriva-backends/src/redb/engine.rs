@@ -17,7 +17,7 @@ use redb::{
 };
 
 use crate::folder::{at, locked, sync_folder};
-use crate::kv::{self, Engine, Failure, Place, Reopening, Reserve, Write};
+use crate::kv::{self, DiskReserve, Engine, Failure, Place, Reopening, Write};
 
 use super::pages::Pages;
 
@@ -119,7 +119,7 @@ impl Engine for RedbEngine {
     const APPLIED: DurabilityClass = DurabilityClass::None;
 
     /// Redb refuses all further work when the disk is full, and to open it again takes room too.
-    const RESERVE: Reserve = Reserve {
+    const RESERVE: DiskReserve = DiskReserve {
         bytes: 8 << 20,
         removals: 2 << 20,
         row: 16 << 10,

@@ -12,7 +12,7 @@ use rocksdb::{
 use super::logs;
 use super::tables::{self, EDGES, EDGES_PREFIX, TABLES, Table, table_of};
 use crate::folder::{at, locked, sync_folder};
-use crate::kv::{self, Engine, Failure, Place, Reopening, Reserve, Write};
+use crate::kv::{self, DiskReserve, Engine, Failure, Place, Reopening, Write};
 
 /// Keys of one look-up: until it ends, a block of the database is held for each.
 const AT_ONCE: usize = 256;
@@ -32,7 +32,7 @@ impl Engine for RocksDbEngine {
     const APPLIED: DurabilityClass = DurabilityClass::ProcessCrash;
 
     /// Room to sort into files what the log holds.
-    const RESERVE: Reserve = Reserve {
+    const RESERVE: DiskReserve = DiskReserve {
         bytes: 64 << 20,
         removals: 4 << 20,
         row: 64,

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use super::open;
 use crate::folder::{at, sync_folder};
-use crate::kv::{self, Engine, Place, Reserve, Write};
+use crate::kv::{self, DiskReserve, Engine, Place, Write};
 
 /// The file that all of sled's data goes to.
 pub(super) const LOG: &str = "db";
@@ -48,7 +48,7 @@ impl Engine for SledEngine {
     const APPLIED: DurabilityClass = DurabilityClass::None;
 
     /// Sled does not live through a full disk: it refuses all further work, reads too.
-    const RESERVE: Reserve = Reserve {
+    const RESERVE: DiskReserve = DiskReserve {
         bytes: 16 << 20,
         removals: 4 << 20,
         row: 0,

@@ -9,7 +9,7 @@ use crate::folder::at;
 
 /// Room that an engine must never be without.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reserve {
+pub(crate) struct DiskReserve {
     /// Writes stop while this many bytes are still free.
     pub(crate) bytes: u64,
     /// The same for removals, which lead out of the trouble.
@@ -20,7 +20,7 @@ pub(crate) struct Reserve {
     pub(crate) amplification: u64,
 }
 
-impl Reserve {
+impl DiskReserve {
     /// Fails with `Full` where `writes` would leave less than the reserve.
     pub(super) fn check(&self, folder: &Path, writes: &[Write]) -> Result<()> {
         let free = rustix::fs::statvfs(folder)
