@@ -11,7 +11,8 @@ use super::group::Committer;
 use super::layout;
 use super::ops::{Answer, Op};
 use super::overlay::{Changes, Overlay};
-use super::store::{self, Shared};
+use super::shared::Shared;
+use super::store;
 use crate::Durability;
 
 /// A buffered store syncs early when this many files wait to be deleted.

@@ -11,7 +11,8 @@ use super::engine::{Engine, into_bytes};
 use super::layout;
 use super::ops::Op;
 use super::read;
-use super::store::{KvStore, Shared};
+use super::shared::Shared;
+use super::store::KvStore;
 use crate::paging;
 
 /// Rows of one page of a stream.

@@ -15,6 +15,7 @@
 //! | `reopen` | an engine that is opened again after an error that it does not live through |
 //! | `copied` | a copy of a database that may only be read |
 //! | `disk_reserve` | stops writes before the disk is full |
+//! | `shared` | what the commit thread and readers share, and how blobs are found in it |
 //! | `store`, `blobs`, `dag` | the handle and the two traits |
 
 mod blobs;
@@ -33,6 +34,7 @@ mod panics;
 mod read;
 #[cfg(any(feature = "redb", feature = "rocksdb"))]
 mod reopen;
+mod shared;
 mod store;
 mod watermark;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use deriva_api::{
@@ -18,6 +18,7 @@ use super::group::GroupCommit;
 use super::layout::{self, Counters};
 use super::ops::{Answer, Op};
 use super::read;
+use super::shared::Shared;
 use super::watermark::Watermark;
 use crate::files::disk::Disk;
 use crate::folder::{self, Folder};
@@ -40,15 +41,6 @@ pub(crate) struct Core<E: Engine> {
     _copy: Option<Copied>,
     folder: Folder,
     _slot: Slot<Core<E>>,
-}
-
-/// What the commit thread and readers share.
-pub(super) struct Shared<E> {
-    pub(super) engine: E,
-    pub(super) disk: Arc<Disk>,
-    pub(super) counters: Mutex<Counters>,
-    pub(super) watermark: Watermark,
-    pub(super) folder: PathBuf,
 }
 
 impl<E: Engine> KvStore<E> {
