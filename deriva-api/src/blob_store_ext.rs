@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 #[async_trait]
 pub trait BlobStoreExt: BlobStore {
     /// Whether the blob is there.
-    async fn contains(&self, addr: CAddr) -> Result<bool> {
+    async fn has_blob(&self, addr: CAddr) -> Result<bool> {
         Ok(self
             .stat(&[addr])
             .await?
@@ -39,10 +39,10 @@ pub trait BlobStoreExt: BlobStore {
     }
 
     /// The addresses of stored blobs that begin with `prefix`, in order, `limit` at the most.
-    async fn with_prefix(&self, prefix: &AddrPrefix, limit: usize) -> Result<Vec<CAddr>> {
+    async fn blobs_with_prefix(&self, prefix: &AddrPrefix, limit: usize) -> Result<Vec<CAddr>> {
         let first = prefix.first();
         let mut found = Vec::new();
-        if self.contains(first).await? {
+        if self.has_blob(first).await? {
             found.push(first);
         }
         let mut list = self.list(Some(first));

@@ -45,7 +45,7 @@ type AddrMap<T> = HashMap<CAddr, T, BuildAddrHasher>;
 #[async_trait]
 pub trait DagStoreExt: DagStore {
     /// Whether a recipe is stored under `addr`.
-    async fn contains(&self, addr: CAddr) -> Result<bool> {
+    async fn has_recipe(&self, addr: CAddr) -> Result<bool> {
         Ok(self.get_one(addr).await?.is_some())
     }
 
@@ -151,10 +151,10 @@ pub trait DagStoreExt: DagStore {
     }
 
     /// The addresses of stored recipes that begin with `prefix`, in order, `limit` at the most.
-    async fn with_prefix(&self, prefix: &AddrPrefix, limit: usize) -> Result<Vec<CAddr>> {
+    async fn recipes_with_prefix(&self, prefix: &AddrPrefix, limit: usize) -> Result<Vec<CAddr>> {
         let first = prefix.first();
         let mut found = Vec::new();
-        if DagStoreExt::contains(self, first).await? {
+        if self.has_recipe(first).await? {
             found.push(first);
         }
         let mut list = self.list(Some(first));

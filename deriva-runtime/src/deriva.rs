@@ -348,8 +348,8 @@ impl Deriva {
         if let Some(addr) = prefix.complete() {
             return Ok(addr);
         }
-        let mut found = self.inner.dag.with_prefix(prefix, CANDIDATES).await?;
-        found.extend(self.inner.blobs.with_prefix(prefix, CANDIDATES).await?);
+        let mut found = self.inner.dag.recipes_with_prefix(prefix, CANDIDATES).await?;
+        found.extend(self.inner.blobs.blobs_with_prefix(prefix, CANDIDATES).await?);
         found.sort_unstable();
         found.dedup();
         match found.as_slice() {

@@ -192,7 +192,7 @@ async fn targets(inner: &Inner, what: &What, cascade: bool, barred: &Barred) -> 
         What::Addr(addr) => {
             barred.write().insert(*addr);
             let Some(node) = inner.dag.get_one(*addr).await? else {
-                let known = inner.blobs.contains(*addr).await?
+                let known = inner.blobs.has_blob(*addr).await?
                     || cascade
                         && inner
                             .dag

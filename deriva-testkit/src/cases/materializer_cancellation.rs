@@ -149,8 +149,8 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let request = begin(&works.materializer, Request::new(&[top]));
         calls.reach(1).await?;
         in_time(works.materializer.collect()).await?;
-        assert!(!works.dag.contains(dead).await?, "nobody needs {dead}");
-        assert!(works.dag.contains(top).await?, "{top} was asked for");
+        assert!(!works.dag.has_recipe(dead).await?, "nobody needs {dead}");
+        assert!(works.dag.has_recipe(top).await?, "{top} was asked for");
         gate.open();
         assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("leafother").stat());
         Ok(())
@@ -170,13 +170,13 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         calls.reach(1).await?;
         in_time(other.collect()).await?;
         for blob in [leaf, late, leased] {
-            assert!(works.blobs.contains(blob).await?, "{blob} is needed");
+            assert!(works.blobs.has_blob(blob).await?, "{blob} is needed");
         }
         gate.open();
         assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("leaflate").stat());
         drop(lease);
         in_time(other.collect()).await?;
-        assert!(!works.dag.contains(top).await? && !works.blobs.contains(leased).await?, "nobody needs it");
+        assert!(!works.dag.has_recipe(top).await? && !works.blobs.has_blob(leased).await?, "nobody needs it");
         Ok(())
     }
 

@@ -22,18 +22,18 @@ crate::case::cases! { $ each_materializer_collection_case, Materializer, Core:
         works.materializer.collect().await?;
         assert_eq!(listed(&*works.dag).await?, sorted(vec![shared, rooted, leased]));
         for leaf in [a, b, c] {
-            assert!(works.blobs.contains(leaf).await?, "{leaf} is needed");
+            assert!(works.blobs.has_blob(leaf).await?, "{leaf} is needed");
         }
         assert_eq!(works.recorded(&all).await?, 3);
         assert_eq!(works.materialize(&[rooted, leased, shared]).await?.computed, 0);
         drop(lease);
         works.materializer.collect().await?;
         assert_eq!(listed(&*works.dag).await?, sorted(vec![shared, rooted]));
-        assert!(!works.blobs.contains(c).await?, "nobody needs {c}");
+        assert!(!works.blobs.has_blob(c).await?, "nobody needs {c}");
         assert_eq!(works.get(rooted).await?, "aab");
         works.dag.remove_root("root").await?;
         works.materializer.collect().await?;
-        assert!(!works.dag.contains(shared).await? && !works.blobs.contains(a).await?);
+        assert!(!works.dag.has_recipe(shared).await? && !works.blobs.has_blob(a).await?);
         // What was collected can be there again.
         let leaf = works.leaf("a").await?;
         let shared = works.recipe("concat/1", &[leaf, leaf]).await?;

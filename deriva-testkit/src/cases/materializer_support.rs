@@ -126,7 +126,7 @@ impl Works {
         let outputs = self.dag.outputs(recipes).await?;
         for output in outputs.iter().flatten() {
             assert!(
-                self.blobs.contains(output.addr).await?,
+                self.blobs.has_blob(output.addr).await?,
                 "an output without its blob: {output:?}"
             );
         }
