@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, BlobStat, ByteRange, CAddr, Capabilities, Result};
+use crate::{Blob, BlobCheck, BlobStat, ByteRange, CAddr, Capabilities, Result};
 
 /// A store of blobs by content address.
 ///
@@ -28,8 +28,8 @@ use crate::{Blob, BlobStat, ByteRange, CAddr, Capabilities, Result};
 ///
 /// # What callers may assume
 /// - `put` and `remove` are idempotent, so any of them can be repeated after an error.
-/// - A second `put` of a blob that is there costs no second copy. Where the copy that is there is
-///   damaged, `remove` followed by `put` replaces it.
+/// - A second `put` of a blob that is there costs no second copy. It need not look at the bytes that are there.
+///   Where these are damaged, which `verify` tells, `remove` followed by `put` replaces them.
 /// - Nothing is said of the order in which concurrent calls take effect.
 #[async_trait]
 pub trait BlobStore: Debug + Display + Send + Sync + 'static {
@@ -57,10 +57,35 @@ pub trait BlobStore: Debug + Display + Send + Sync + 'static {
     /// Tells which blobs are there and how long they are, in order, without reading their bytes.
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>>;
 
+    /// Tells which blobs are there, and whether their bytes are right, as far as this store can check: one answer
+    /// for each address, in order, each as if it were asked alone.
+    ///
+    /// # What implementers promise
+    /// - **Damage is an answer.** One damaged blob says nothing of the others, and fails nothing. An error is a
+    ///   fault that left a question open, such as a service that is away; then there is no answer at all.
+    /// - **Right is what was checked.** The evidence says how. `Read`: all bytes were read and hashed in this call.
+    ///   `Remembered`: they were before, since this store was opened, and are unchanged as far as the store can see.
+    ///   A read that meets damage, and a write, make it forget. `Vouched`: the service that keeps the bytes says now
+    ///   that they still have the checksum, over all of them, that it made when they were stored. That counts only
+    ///   where the store compared it at that time with one of bytes whose address it had checked. A length, a date or
+    ///   the name of an object is no evidence.
+    /// - **Damaged is what reads refuse**: `get` of it would be [`crate::ErrorKind::Corrupt`].
+    /// - **Bounded memory**: a piece or a blob at a time, however many addresses there are, and better a piece.
+    /// - **Nothing changes** but what the store remembers. It works on a store that may only be read.
+    ///
+    /// A store that has nothing better calls [`crate::verify_by_reading`].
+    ///
+    /// # What callers may assume
+    /// - Asking for many costs less than asking for each. What is remembered is not read again.
+    /// - Of a blob that others put or remove meanwhile the answer is that before or after, and never damage.
+    /// - An answer is of a moment, and of bytes alone. A blob that is right may be removed by others, and may not be
+    ///   durable yet: `put` waits for that.
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>>;
+
     /// Removes blobs. Removing what is absent succeeds.
     async fn remove(&self, addrs: &[CAddr]) -> Result<()>;
 
-    /// Lists blobs in the order of their addresses, beginning behind `after`. Blobs stored or removed
+    /// Lists blobs in the order of their addresses, beginning after `after`. Blobs stored or removed
     /// meanwhile may or may not be seen; all others are, once.
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>>;
 

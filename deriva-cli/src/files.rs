@@ -94,7 +94,7 @@ async fn store(deriva: &Deriva, batch: &[Result<Loaded>]) -> Result<Vec<(usize, 
         .filter_map(|(at, file)| Some((at, file.as_ref().ok()?)))
         .collect();
     let addrs: Vec<CAddr> = read.iter().map(|(_, file)| file.stat().addr).collect();
-    let there = deriva.whole(&addrs).await?;
+    let there = deriva.verify_blobs(&addrs).await?;
     let absent = || {
         let files = read.iter().zip(&there);
         files.filter(|(_, there)| !**there).map(|(file, _)| *file)

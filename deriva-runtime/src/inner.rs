@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use deriva_api::{
-    BlobStore, CAddr, Clock, DagStore, Error, ErrorKind, Executor, FunctionId, Recipe, Result,
+    BlobCheck, BlobStore, CAddr, Clock, DagStore, Error, ErrorKind, Evidence, Executor, FunctionId,
+    Recipe, Result,
 };
 
 use crate::able::{Able, able, able_by_id};
@@ -156,16 +157,31 @@ impl Inner {
             return Ok(());
         }
         let _alone = self.gate.write().await;
-        for addr in addrs {
-            match self.blobs.get(*addr).await {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    self.blobs.remove(&[*addr]).await?;
+        let mut damaged = Vec::new();
+        for (addr, found) in addrs.iter().zip(self.blobs.verify(addrs).await?) {
+            if match found {
+                BlobCheck::Damaged => true,
+                BlobCheck::Absent | BlobCheck::Right(Evidence::Read) => false,
+                // Somebody met damage that the store may not have seen.
+                BlobCheck::Right(_) => {
+                    !planted(Fault::believes_what_is_remembered) && self.reads_damage(*addr).await?
                 }
-                Err(error) => return Err(error),
+            } {
+                damaged.push(*addr);
             }
         }
-        Ok(())
+        match damaged.is_empty() {
+            true => Ok(()),
+            false => self.blobs.remove(&damaged).await,
+        }
+    }
+
+    /// Whether a read meets damage.
+    pub(crate) async fn reads_damage(&self, addr: CAddr) -> Result<bool> {
+        match self.blobs.get(addr).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
+            read => read.map(|_| false),
+        }
     }
 }
 

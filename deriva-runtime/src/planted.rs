@@ -73,6 +73,16 @@ faults! {
     /// A scrub counts as healed what could not be made again.
     heals_what_it_could_not_make,
 
+    // Damage that is met and stays.
+    /// A put leaves a damaged copy in place, which then counts as stored.
+    puts_over_damage,
+    /// A reader is opened without a look at what it reads.
+    opens_what_is_damaged,
+    /// A blob that a read found damaged stays where the store remembers it as right.
+    believes_what_is_remembered,
+    /// A scrub takes for read what the store only remembers.
+    scrubs_by_memory,
+
     // Not given back.
     /// What is being recorded is not leased.
     leases_nothing_that_it_records,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, DagStore,
-    DagUsage, Divergence, FunctionId, Node, Output, Recipe, Record, Result,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
+    DagStore, DagUsage, Divergence, FunctionId, Node, Output, Recipe, Record, Result,
 };
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -44,6 +44,7 @@ operations! {
     BlobGetMany => "get_many", "[`BlobStore::get_many`].";
     BlobGetRange => "get_range", "[`BlobStore::get_range`].";
     BlobStat => "stat", "[`BlobStore::stat`].";
+    BlobVerify => "verify", "[`BlobStore::verify`].";
     BlobRemove => "remove", "[`BlobStore::remove`].";
     BlobList => "list", "[`BlobStore::list`].";
     BlobUsage => "usage", "[`BlobStore::usage`].";
@@ -180,6 +181,22 @@ impl BlobStore for Hooked<dyn BlobStore> {
 
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
         around(&*self.hook, Operation::BlobStat, self.inner.stat(addrs)).await
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let verify = async {
+            let mut found = self.inner.verify(addrs).await?;
+            for (addr, found) in addrs.iter().zip(&mut found) {
+                if self.hook.damages(*addr)
+                    && let Some(blob) = self.inner.get(*addr).await?
+                    && self.hook.read(blob).is_err()
+                {
+                    *found = BlobCheck::Damaged;
+                }
+            }
+            Ok(found)
+        };
+        around(&*self.hook, Operation::BlobVerify, verify).await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

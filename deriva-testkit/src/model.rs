@@ -10,9 +10,9 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, DagStore,
-    DagUsage, Divergence, DurabilityClass, Error, ErrorKind, FunctionId, Node, OpenedStore, Output,
-    Recipe, Record, Result, StoreIdentity,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
+    DagStore, DagUsage, Divergence, DurabilityClass, Error, ErrorKind, Evidence, FunctionId, Node,
+    OpenedStore, Output, Recipe, Record, Result, StoreIdentity,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -151,6 +151,15 @@ impl BlobStore for ModelStore {
             .iter()
             .map(|addr| state.blobs.get(addr).map(Blob::stat))
             .collect())
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let state = self.0.lock();
+        let check = |addr| match state.blobs.contains_key(addr) {
+            true => BlobCheck::Right(Evidence::Remembered),
+            false => BlobCheck::Absent,
+        };
+        Ok(addrs.iter().map(check).collect())
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
-    DurabilityClass, Error, ErrorKind, Result,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
+    DurabilityClass, Error, ErrorKind, Evidence, Result,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -136,6 +136,43 @@ impl Store {
         Ok(blob.bytes().slice(within))
     }
 
+    fn check(&self, addr: CAddr) -> Result<BlobCheck> {
+        let right = BlobCheck::Right(Evidence::Read);
+        if self.broken(Break::takes_a_removal_for_damage) {
+            let there = self.read(&self.disk.lock(), addr)?.is_some();
+            dawdle();
+            let gone = self.read(&self.disk.lock(), addr)?.is_none();
+            if there && gone {
+                return Ok(BlobCheck::Damaged);
+            }
+        }
+        let mut disk = self.disk.lock();
+        if let Some(told) = disk.told.get(&addr)
+            && self.broken(Break::verifies_once_and_for_all)
+        {
+            return Ok(*told);
+        }
+        let found = match self.read(&disk, addr) {
+            Ok(Some(blob)) if blob.is_empty() && self.broken(Break::verifies_bytes_alone) => {
+                BlobCheck::Absent
+            }
+            Ok(Some(_)) => right,
+            Ok(None) => BlobCheck::Absent,
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            Err(_) if self.broken(Break::verifies_without_a_look) => right,
+            Err(_) if self.broken(Break::verifies_damage_as_absence) => BlobCheck::Absent,
+            Err(error) if self.broken(Break::fails_where_one_is_damaged) => return Err(error),
+            Err(_) => {
+                if self.broken(Break::removes_what_it_finds_damaged) {
+                    disk.delete(&key(BLOBS, &[addr.as_bytes()]));
+                }
+                BlobCheck::Damaged
+            }
+        };
+        disk.told.insert(addr, found);
+        Ok(found)
+    }
+
     fn stat_of(&self, disk: &Disk, addr: CAddr) -> Option<BlobStat> {
         let removed = match self.broken(Break::stat_remembers_removed_blobs) {
             true => disk.removed.get(&addr),
@@ -229,6 +266,26 @@ impl BlobStore for Store {
             }
         }
         Ok(stats)
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let mut asked = addrs.to_vec();
+        if self.broken(Break::verifies_duplicates_once) {
+            asked.dedup();
+        }
+        if self.broken(Break::verifies_in_the_order_of_addresses) {
+            asked.sort_unstable();
+        }
+        let mut found = Vec::with_capacity(asked.len());
+        for (at, addr) in asked.into_iter().enumerate() {
+            found.push(
+                match at >= 256 && self.broken(Break::verifies_256_blobs_at_most) {
+                    true => BlobCheck::Absent,
+                    false => self.check(addr)?,
+                },
+            );
+        }
+        Ok(found)
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

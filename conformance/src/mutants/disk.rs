@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use bytes::{Buf, Bytes, BytesMut};
-use deriva_api::{BlobUsage, CAddr, DagUsage, Error, ErrorKind, Result};
+use deriva_api::{BlobCheck, BlobUsage, CAddr, DagUsage, Error, ErrorKind, Result};
 
 use super::list::Break;
 
@@ -34,7 +34,7 @@ pub(super) struct Disk {
     pub(super) dag_usage: DagUsage,
     /// For breaks alone: addresses in the order in which they came, what was removed, how deep
     /// recipes lie, what is locked, which rows the log deletes,
-    /// what is cached, what writers gather.
+    /// what is cached, what writers gather, what `verify` told.
     pub(super) inserted: Vec<CAddr>,
     pub(super) removed: HashMap<CAddr, Bytes>,
     pub(super) depths: HashMap<CAddr, u64>,
@@ -42,6 +42,7 @@ pub(super) struct Disk {
     gone: BTreeSet<Vec<u8>>,
     pub(super) cache: BTreeMap<Vec<u8>, Bytes>,
     pub(super) gathered: BytesMut,
+    pub(super) told: HashMap<CAddr, BlobCheck>,
     /// The rows that were written and are not in the log yet; `late` for a break alone.
     batch: Vec<Vec<u8>>,
     late: Vec<Vec<u8>>,
@@ -69,6 +70,7 @@ impl Disk {
             gone: BTreeSet::new(),
             cache: BTreeMap::new(),
             gathered: BytesMut::new(),
+            told: HashMap::new(),
             batch: Vec::new(),
             late: Vec::new(),
             log: Some(log),
@@ -104,6 +106,10 @@ impl Disk {
             Break::checks_blobs_in_get_alone,
             Break::trusts_recipes_on_disk,
             Break::checks_recipes_alone,
+            Break::verifies_without_a_look,
+            Break::verifies_damage_as_absence,
+            Break::fails_where_one_is_damaged,
+            Break::removes_what_it_finds_damaged,
         ];
         if checksum(&batch) != sum && !unchecked.iter().any(|how| self.broken(*how)) {
             return self.broken(Break::takes_damage_for_absence).then_some(());

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, DagStore,
-    DagUsage, Divergence, Error, ErrorKind, FunctionId, Node, OpenedStore, Output, Recipe, Record,
-    Result,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
+    DagStore, DagUsage, Divergence, Error, ErrorKind, FunctionId, Node, OpenedStore, Output,
+    Recipe, Record, Result,
 };
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ struct Layer<S: ?Sized> {
     /// For breaks alone: what was seen on its way.
     absent: Mutex<BTreeSet<CAddr>>,
     outputs: Mutex<BTreeMap<CAddr, Output>>,
+    verified: Mutex<BTreeMap<CAddr, BlobCheck>>,
 }
 
 /// Wraps both halves of a store.
@@ -44,6 +45,7 @@ impl<S: ?Sized> Layer<S> {
             inner,
             absent: Mutex::default(),
             outputs: Mutex::default(),
+            verified: Mutex::default(),
         }
     }
 
@@ -116,6 +118,17 @@ impl BlobStore for Layer<dyn BlobStore> {
 
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
         self.inner.stat(addrs).await
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let mut found = self.inner.verify(addrs).await?;
+        if self.broken(Break::remembers_what_was_verified) {
+            let mut remembered = self.verified.lock();
+            for (addr, found) in addrs.iter().zip(&mut found) {
+                *found = *remembered.entry(*addr).or_insert(*found);
+            }
+        }
+        Ok(found)
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

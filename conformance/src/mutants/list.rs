@@ -156,6 +156,18 @@ mutants! { $
         writer_compares_32_bits => expected_lengths_are_64_bits_wide,
         /// A writer compares addresses with what was expected, not lengths.
         writer_checks_addresses_alone => expected_lengths_are_64_bits_wide,
+        /// `verify` answers once for an address that is asked twice in a row.
+        verifies_duplicates_once => verify_tells_what_is_there,
+        /// `verify` answers by address, not in the order asked.
+        verifies_in_the_order_of_addresses => verify_tells_what_is_there,
+        /// `verify` takes the empty blob for absent.
+        verifies_bytes_alone => verify_tells_what_is_there,
+        /// `verify` answers 256 addresses, and the others as if nothing were there.
+        verifies_256_blobs_at_most => batches_of_every_size_are_verified,
+        /// `verify` says of a blob what it said before.
+        verifies_once_and_for_all => verify_follows_puts_and_removals,
+        /// `verify` takes a blob for damaged that goes while it is looked at.
+        takes_a_removal_for_damage => verify_beside_writers_meets_no_damage,
     }
 
     dag as Store {
@@ -357,6 +369,14 @@ mutants! { $
         takes_damage_for_absence => a_flipped_bit_is_corrupt,
         /// A log that is cut off is a panic.
         panics_where_its_log_is_cut => a_lost_file_is_noticed,
+        /// `verify` calls right whatever is there.
+        verifies_without_a_look => damage_is_an_answer_of_verify,
+        /// `verify` calls absent what is damaged.
+        verifies_damage_as_absence => damage_is_an_answer_of_verify,
+        /// `verify` fails where one blob is damaged.
+        fails_where_one_is_damaged => damage_is_an_answer_of_verify,
+        /// `verify` removes what is damaged.
+        removes_what_it_finds_damaged => damage_is_an_answer_of_verify,
         /// `get_many` does not check what `get` checks.
         checks_blobs_in_get_alone => a_damaged_blob_store_never_lies,
         /// A damaged recipe is read as the recipe that its bytes are.
@@ -368,6 +388,8 @@ mutants! { $
     layer as Layer {
         /// A blob that was absent once is absent for ever.
         remembers_that_a_blob_is_absent => the_empty_blob_is_a_blob,
+        /// The layer remembers what was verified.
+        remembers_what_was_verified => verify_follows_puts_and_removals,
         /// The offset of a range is not forwarded.
         forwards_no_offset => ranges_are_slices,
         /// What a writer should expect is not forwarded.

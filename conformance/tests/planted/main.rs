@@ -8,6 +8,7 @@
 
 mod acknowledged;
 mod collected;
+mod damaged;
 mod given_back;
 mod joined;
 mod simulated;
@@ -52,6 +53,10 @@ noticed! {
         keeps_tickets, keeps_the_flights_of_a_dropped_request, keeps_resolved_flights, keeps_the_resolved_flight_of_a_failure,
         forgets_what_it_claimed, keeps_the_claims_of_a_failed_plan, keeps_watches, keeps_invalidations, keeps_pins,
         keeps_a_permit, tells_nobody_of_failures, fails_with_the_leader, records_before_it_stores;
+    damaged::a_put_replaces_what_is_damaged: puts_over_damage;
+    damaged::what_is_opened_is_whole: opens_what_is_damaged;
+    damaged::what_a_read_found_damaged_is_made_again: believes_what_is_remembered;
+    damaged::a_scrub_reads_what_is_remembered: scrubs_by_memory;
     given_back::a_nested_wait_is_noted_while_it_lasts: keeps_nested_waits;
     joined::a_step_ends_with_the_last_who_waits_for_it: lets_steps_run_on;
     joined::a_timeout_of_the_leader_is_not_that_of_who_joined: hands_a_timeout_on;

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities, Error,
-    ErrorKind, Result,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
+    Error, ErrorKind, Result,
 };
 use futures::stream::BoxStream;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -80,6 +80,10 @@ impl BlobStore for SqliteStore {
             };
             addrs.iter().map(stat).collect()
         })
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        deriva_api::verify_by_reading(self, addrs).await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

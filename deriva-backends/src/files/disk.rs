@@ -12,7 +12,9 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use deriva_api::{Blob, BlobHasher, BlobStat, ByteRange, CAddr, Error, ErrorKind, Result};
+use deriva_api::{
+    Blob, BlobCheck, BlobHasher, BlobStat, ByteRange, CAddr, Error, ErrorKind, Evidence, Result,
+};
 use quick_cache::sync::Cache;
 use tempfile::{Builder, NamedTempFile, TempPath};
 
@@ -25,7 +27,7 @@ const TMP: &str = "tmp";
 /// Files up to this length are read into memory, longer ones mapped: below it a copy costs less than
 /// the page faults.
 const MAP_ABOVE: u64 = 64 << 10;
-/// How much is read at once when a blob is checked before a part of it is read.
+/// How much is read at once when a blob is checked.
 const CHECK_PIECE: usize = 1 << 20;
 /// How many blobs are remembered as checked (about 100 bytes each).
 const CHECKED: usize = 65_536;
@@ -153,17 +155,51 @@ impl Disk {
         if metadata.len() != blob.len {
             return Ok(false);
         }
-        match check(&mut file, blob.addr) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(false),
-            checked => checked.map_err(|error| at(&self.path(&blob.addr), error))?,
+        match self.examine(blob.addr, &mut file, Identity::of(&metadata)) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            examined => examined.map(|()| true),
         }
-        if self.durability == Durability::Sync {
-            let synced = file.sync_data();
-            synced.map_err(|source| at(&self.path(&blob.addr), Error::io(source)))?;
-            sync_folder(&self.shard(&blob.addr))?;
+    }
+
+    /// Looks at the bytes of a blob, unless this opening did and the file is unchanged. May read the whole of it, in
+    /// pieces.
+    pub(crate) fn verify(&self, addr: CAddr) -> Result<BlobCheck> {
+        let Some(metadata) = self.metadata(&addr)? else {
+            return Ok(BlobCheck::Absent);
+        };
+        let seen = Identity::of(&metadata);
+        if self.checked.get(&addr) == Some(seen) && self.doubt.none_of(&addr, || seen) {
+            return Ok(BlobCheck::Right(Evidence::Remembered));
         }
-        self.doubt.settled(blob.addr, Identity::of(&metadata));
-        Ok(true)
+        let Some((mut file, metadata)) = self.open_file(&addr)? else {
+            return Ok(BlobCheck::Absent);
+        };
+        match self.examine(addr, &mut file, Identity::of(&metadata)) {
+            Ok(()) => Ok(BlobCheck::Right(Evidence::Read)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(BlobCheck::Damaged),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads and checks all bytes of a blob's file, and remembers that it did. Settles what doubt there was: then the
+    /// file is made durable, if this opening's blobs are.
+    fn examine(&self, addr: CAddr, file: &mut File, identity: Identity) -> Result<()> {
+        let path = self.path(&addr);
+        if let Err(error) = check(file, addr, identity.len) {
+            self.checked.remove(&addr);
+            return Err(at(&path, error));
+        }
+        if !self.doubt.none_of(&addr, || identity) {
+            // Where nothing is written, nothing is put either.
+            if self.durability == Durability::Sync && self.folder.is_some() {
+                let synced = file.sync_data();
+                synced.map_err(|source| at(&path, Error::io(source)))?;
+                sync_folder(&self.shard(&addr))?;
+            }
+            self.doubt.settled(addr, identity);
+        }
+        self.checked.insert(addr, identity);
+        Ok(())
     }
 
     /// The same, without a look at the bytes: a blob that nobody has looked at yet is not vouched for.
@@ -245,8 +281,14 @@ impl Disk {
         } else {
             map::map(&file).map_err(io)?
         };
-        let blob = Blob::verify(addr, bytes).map_err(|error| at(&self.path(&addr), error))?;
-        Ok(Some(blob))
+        match Blob::verify(addr, bytes) {
+            Ok(blob) => Ok(Some(blob)),
+            Err(error) => {
+                // A disk may lose bits without a sign that the file changed.
+                self.checked.remove(&addr);
+                Err(at(&self.path(&addr), error))
+            }
+        }
     }
 
     /// Reads a part of a blob. The whole of it is checked first, in pieces, unless it was before and
@@ -255,12 +297,10 @@ impl Disk {
         let Some((mut file, metadata)) = self.open_file(&addr)? else {
             return Ok(None);
         };
-        let path = self.path(&addr);
-        let io = |source| at(&path, Error::io(source));
+        let io = |source| at(&self.path(&addr), Error::io(source));
         let identity = Identity::of(&metadata);
         if self.checked.get(&addr) != Some(identity) {
-            check(&mut file, addr).map_err(|error| at(&path, error))?;
-            self.checked.insert(addr, identity);
+            self.examine(addr, &mut file, identity)?;
         }
         let within = range.within(metadata.len());
         let mut bytes = vec![0; (within.end - within.start) as usize];
@@ -284,7 +324,7 @@ impl Disk {
         Ok(Some(len))
     }
 
-    /// The blobs of the first folder that has any behind `after`, in order; empty at the end.
+    /// The blobs of the first folder that has any after `after`, in order; empty at the end.
     pub(crate) fn list(&self, after: Option<CAddr>) -> Result<Vec<BlobStat>> {
         let first = after.map_or(0, |addr| addr.as_bytes()[0]);
         for shard in first..=u8::MAX {
@@ -384,9 +424,11 @@ impl Identity {
     }
 }
 
-fn check(file: &mut File, addr: CAddr) -> Result<()> {
+/// Fails with `Corrupt` unless a file of about this length has the bytes of a blob.
+fn check(file: &mut File, addr: CAddr, len: u64) -> Result<()> {
     let mut hasher = BlobHasher::new();
-    let mut piece = vec![0; CHECK_PIECE];
+    // One byte at least, or the end would be met at once.
+    let mut piece = vec![0; len.clamp(1, CHECK_PIECE as u64) as usize];
     file.rewind().map_err(Error::io)?;
     loop {
         match file.read(&mut piece).map_err(Error::io)? {

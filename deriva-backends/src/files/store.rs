@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr, Capabilities,
-    DurabilityClass, OpenedStore, Result, StoreIdentity, StoreUri,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
+    Capabilities, DurabilityClass, OpenedStore, Result, StoreIdentity, StoreUri,
 };
 use parking_lot::Mutex;
 
@@ -199,6 +199,12 @@ impl BlobStore for FileStore {
             addrs.iter().map(stat).collect()
         })
         .await
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let addrs = addrs.to_vec();
+        self.run(move |inner| addrs.iter().map(|addr| inner.disk.verify(*addr)).collect())
+            .await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr, Capabilities,
-    Result,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
+    Capabilities, Result,
 };
 
 use super::engine::{Engine, into_bytes};
@@ -130,6 +130,22 @@ impl<E: Engine> BlobStore for KvStore<E> {
             shared.each_row(&wanted, stat)
         };
         self.read(addrs.len(), stat).await
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let wanted = addrs.to_vec();
+        let rows = move |shared: &Shared<E>| shared.check_rows(&wanted);
+        let found = self.read(addrs.len(), rows).await?;
+        if found.iter().all(Option::is_some) {
+            return Ok(found.into_iter().flatten().collect());
+        }
+        let wanted = addrs.to_vec();
+        self.block(move |shared| {
+            let each = wanted.iter().zip(found);
+            each.map(|(addr, found)| found.map_or_else(|| shared.check_file(*addr), Ok))
+                .collect()
+        })
+        .await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

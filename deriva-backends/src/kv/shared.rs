@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deriva_api::{Blob, CAddr, Error, ErrorKind, Result};
+use deriva_api::{Blob, BlobCheck, CAddr, Error, ErrorKind, Evidence, Result};
 use parking_lot::Mutex;
 
 use super::engine::{Engine, into_bytes};
@@ -72,6 +72,48 @@ impl<E: Engine> Shared<E> {
         }
     }
 
+    /// What the rows of these blobs say of them; nothing of one whose bytes lie in a file.
+    pub(super) fn check_rows(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobCheck>>> {
+        let mut found = Vec::with_capacity(addrs.len());
+        for addrs in addrs.chunks(AT_ONCE) {
+            let keys: Vec<_> = addrs.iter().map(layout::blob_key).collect();
+            match self.engine.get_many(&keys) {
+                Ok(rows) => {
+                    let rows = addrs.iter().zip(&keys).zip(rows);
+                    found.extend(rows.map(|((addr, key), row)| check_row(*addr, key, row)));
+                }
+                // The engine met damage on the way to one of them: that is no answer for the others.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    for (addr, key) in addrs.iter().zip(&keys) {
+                        found.push(match self.engine.get(key) {
+                            Ok(row) => check_row(*addr, key, row),
+                            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                                Some(BlobCheck::Damaged)
+                            }
+                            Err(error) => return Err(error),
+                        });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What there is of a blob whose row names a file.
+    pub(super) fn check_file(&self, addr: CAddr) -> Result<BlobCheck> {
+        let found = self.beside_row(addr, |shared| match shared.disk.verify(addr)? {
+            BlobCheck::Absent => Ok(None),
+            found => Ok(Some(found)),
+        });
+        match found {
+            Ok(found) => Ok(found.unwrap_or(BlobCheck::Absent)),
+            // Its file is missing.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(BlobCheck::Damaged),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn blob(&self, addr: CAddr) -> Result<Option<Blob>> {
         self.beside_row(addr, |shared| match shared.entry(&addr)? {
             Some(Entry::Inline(bytes)) => Blob::verify(addr, bytes).map(Some),
@@ -99,5 +141,22 @@ impl<E: Engine> Shared<E> {
                 .with("addr", addr)
                 .hint("put the blob again, or let it be recomputed"),
         )
+    }
+}
+
+fn check_row(
+    addr: CAddr,
+    key: &[u8],
+    row: Option<impl AsRef<[u8]> + Send + Sync + 'static>,
+) -> Option<BlobCheck> {
+    let Some(row) = row else {
+        return Some(BlobCheck::Absent);
+    };
+    match layout::decode_blob(key, into_bytes(row)) {
+        Ok(Entry::Inline(bytes)) if CAddr::of_blob(&bytes) == addr => {
+            Some(BlobCheck::Right(Evidence::Read))
+        }
+        Ok(Entry::File(_)) => None,
+        Ok(Entry::Inline(_)) | Err(_) => Some(BlobCheck::Damaged),
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use deriva_api::{
-    AddrTable, Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
-    Capabilities, DurabilityClass, Result,
+    AddrTable, Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange,
+    CAddr, Capabilities, DurabilityClass, Evidence, Result,
 };
 
 use super::MemoryStore;
@@ -103,6 +103,16 @@ impl BlobStore for MemoryStore {
         let table = self.blobs.read();
         let stats = addrs.iter().map(|addr| table.find(addr).map(Blob::stat));
         Ok(stats.collect())
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        let table = self.blobs.read();
+        let check = |addr| match table.find(addr) {
+            // A `Blob` was hashed when it was made, and is never changed.
+            Some(_) => BlobCheck::Right(Evidence::Remembered),
+            None => BlobCheck::Absent,
+        };
+        Ok(addrs.iter().map(check).collect())
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {

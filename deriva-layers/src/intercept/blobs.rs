@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deriva_api::{
-    Blob, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes, CAddr,
-    Capabilities, Result,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes,
+    CAddr, Capabilities, Result,
 };
 
 use super::{Intercept, Intercepted, Operation};
@@ -48,6 +48,11 @@ impl<A: Intercept> BlobStore for Intercepted<A, dyn BlobStore> {
 
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
         self.call(Operation::reads("stat"), || self.inner.stat(addrs))
+            .await
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        self.call(Operation::reads("verify"), || self.inner.verify(addrs))
             .await
     }
 

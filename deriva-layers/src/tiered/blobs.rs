@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deriva_api::{
-    Blob, BlobHasher, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes,
+    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes,
     CAddr, Capabilities, Error, ErrorKind, Result,
 };
 use futures::TryStreamExt;
@@ -177,15 +177,6 @@ impl Fast {
         self.fence.remove(addrs, fast, slow).await
     }
 
-    /// Removes damaged blobs from the slow store, so that a put there stores them.
-    async fn make_way(&self, addrs: &[CAddr]) -> Result<()> {
-        let damaged = damaged(&*self.slow, addrs).await?;
-        if damaged.is_empty() {
-            return Ok(());
-        }
-        self.remove_both(&damaged).await
-    }
-
     /// Removes copies durably: none may come back after a crash when what it copies is gone.
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
         let hint = "without that, removed blobs would be served: see what ails the fast store";
@@ -205,9 +196,6 @@ impl BlobStore for TieredBlobs {
     }
 
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
-        // A whole copy hides a damaged blob from those who look before they put.
-        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
-        self.fast.make_way(&addrs).await?;
         let ticket = self.fast.fence.ticket();
         self.fast.slow.put(blobs).await?;
         self.fill(ticket, blobs.iter()).await;
@@ -229,7 +217,6 @@ impl BlobStore for TieredBlobs {
         };
         Ok(Box::new(TieredWriter {
             slow: writer,
-            hasher: BlobHasher::new(),
             copy,
             left: self.max_blob,
             fast: Arc::clone(&self.fast),
@@ -281,6 +268,12 @@ impl BlobStore for TieredBlobs {
         self.fast.slow.stat(addrs).await
     }
 
+    /// Of the slow store alone: what is stored is what is right there. A whole copy makes up for no damage, and a
+    /// damaged one does no harm.
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        self.fast.slow.verify(addrs).await
+    }
+
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
         self.fast.remove_both(addrs).await
     }
@@ -313,8 +306,6 @@ impl fmt::Display for TieredBlobs {
 #[derive(Debug)]
 struct TieredWriter {
     slow: Box<dyn BlobWriter>,
-    /// Of what was written: at the end a damaged blob has to make way.
-    hasher: BlobHasher,
     /// The copy in the making; dropped when it becomes too long, or either store fails.
     copy: Option<Box<dyn BlobWriter>>,
     /// Bytes that the copy may still take.
@@ -330,7 +321,6 @@ impl BlobWriter for TieredWriter {
         let copy = self.copy.take();
         let left = self.left.checked_sub(chunk.len() as u64);
         self.slow.write(chunk.clone()).await?;
-        self.hasher.update(&chunk);
         if let (Some(mut copy), Some(left)) = (copy, left) {
             match copy.write(chunk).await {
                 Ok(()) => (self.copy, self.left) = (Some(copy), left),
@@ -341,8 +331,6 @@ impl BlobWriter for TieredWriter {
     }
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
-        let addr = self.hasher.finish().addr;
-        self.fast.make_way(&[addr]).await?;
         let ticket = self.fast.fence.ticket();
         let stat = self.slow.finish().await?;
         let admission = self.fast.fence.admit(ticket);
@@ -360,17 +348,4 @@ impl BlobWriter for TieredWriter {
         drop(self.copy);
         self.slow.abort().await
     }
-}
-
-/// Those of the blobs that are there and damaged: a store verifies the whole before it gives a part.
-async fn damaged(blobs: &dyn BlobStore, addrs: &[CAddr]) -> Result<Vec<CAddr>> {
-    let mut damaged = Vec::new();
-    for addr in addrs {
-        match blobs.get_range(*addr, ByteRange::new(0, 1)).await {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Corrupt => damaged.push(*addr),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(damaged)
 }

@@ -25,8 +25,8 @@ use dag::TieredDag;
 /// answers, the fault is counted, and a damaged copy is replaced. A removal does need both: were the
 /// copy left, it would be served.
 ///
-/// **Blobs.** `get`, `get_many` and `get_range` ask the fast store first; `stat`, `list` and `usage`
-/// the slow one alone. Blobs longer than [`TieredLayer::max_blob`] are not copied.
+/// **Blobs.** `get`, `get_many` and `get_range` ask the fast store first; `stat`, `verify`, `list` and
+/// `usage` the slow one alone, so that a whole copy never hides damage from those who are to repair it. Blobs longer than [`TieredLayer::max_blob`] are not copied.
 ///
 /// **Graph.** Recipes that have an output are copied when they are read, and `get_many` and `outputs`
 /// are answered from the copies. A missing output is never remembered; `forget` and `remove` drop the

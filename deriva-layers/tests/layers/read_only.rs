@@ -37,6 +37,7 @@ fn blobs_can_be_read_and_not_changed() {
         let range = store.get_range(addr, ByteRange::new(0, 3)).await.unwrap();
         assert_eq!(range.unwrap().len(), 3);
         assert_eq!(store.stat(&[addr]).await.unwrap(), [Some(there.stat())]);
+        assert!(store.verify(&[addr]).await.unwrap()[0].is_right());
         let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
         assert_eq!(listed, [there.stat()]);
         assert_eq!(store.usage().await.unwrap().unwrap().blobs, 1);

@@ -87,6 +87,7 @@ fn every_call_is_made_again_after_a_passing_fault() {
                 .is_some()
         );
         assert!(blobs.stat(&[stored.addr()]).await.unwrap()[0].is_some());
+        assert!(blobs.verify(&[stored.addr()]).await.unwrap()[0].is_right());
         assert_eq!(blobs.list(None).count().await, 2);
         assert_eq!(blobs.usage().await.unwrap().unwrap().blobs, 2);
         blobs.remove(&[stored.addr()]).await.unwrap();
@@ -263,7 +264,8 @@ mod streams {
     use crate::support::{blobs, opened};
     use async_trait::async_trait;
     use deriva_api::{
-        Blob, BlobStat, BlobUsage, BlobWriter, BoxStream, ByteRange, Capabilities, Error, Result,
+        Blob, BlobCheck, BlobStat, BlobUsage, BlobWriter, BoxStream, ByteRange, Capabilities, Error,
+        Result,
     };
     use std::fmt;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -304,6 +306,9 @@ mod streams {
         }
         async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
             self.inner.stat(addrs).await
+        }
+        async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+            self.inner.verify(addrs).await
         }
         async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
             self.inner.remove(addrs).await

@@ -84,6 +84,7 @@ fn every_call_has_the_limit() {
             blobs.get_range(CAddr::MIN, deriva_api::ByteRange::ALL)
         );
         hangs!(BlobStat, blobs.stat(&[]));
+        hangs!(BlobVerify, blobs.verify(&[]));
         hangs!(BlobRemove, blobs.remove(&[]));
         hangs!(BlobList, blobs.list(None).try_next());
         hangs!(BlobUsage, blobs.usage());

@@ -1,9 +1,10 @@
 //! The second half of a scrub: blobs.
 
-use deriva_api::{BlobStat, CAddr, ErrorKind, Result};
+use deriva_api::{BlobCheck, BlobStat, CAddr, Evidence, Result};
 
 use super::pages::{Page, Pages};
 use super::{FindingKind, ScrubCursor, ScrubEvent, Work};
+use crate::planted::{Fault, planted};
 
 /// Bytes that are read at a time, if one blob is not larger.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -53,24 +54,24 @@ impl Work<'_> {
         }
     }
 
-    /// Reads a batch; the damaged ones of it join `damaged`.
+    /// Verifies a batch; the damaged ones of it join `damaged`.
     async fn verify(&mut self, batch: &[BlobStat], damaged: &mut Vec<CAddr>) -> Result<()> {
-        let blobs = &self.request.deriva.inner.blobs;
+        let inner = &self.request.deriva.inner;
         self.done.blobs += batch.len() as u64;
         let addrs: Vec<CAddr> = batch.iter().map(|stat| stat.addr).collect();
-        match blobs.get_many(&addrs).await {
-            // One that is gone was removed since it was listed.
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::Corrupt => {}
-            Err(error) => return Err(error),
-        }
-        for addr in addrs {
-            match blobs.get(addr).await {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    self.found_damaged(addr, damaged);
+        let found = inner.blobs.verify(&addrs).await?;
+        for (addr, found) in addrs.into_iter().zip(found) {
+            let is_damaged = match found {
+                BlobCheck::Damaged => true,
+                // What was right a while ago is read again: disks lose bits without a word.
+                BlobCheck::Right(Evidence::Remembered) => {
+                    !planted(Fault::scrubs_by_memory) && inner.reads_damage(addr).await?
                 }
-                Err(error) => return Err(error),
+                // One that is gone was removed since it was listed.
+                BlobCheck::Absent | BlobCheck::Right(Evidence::Read | Evidence::Vouched) => false,
+            };
+            if is_damaged {
+                self.found_damaged(addr, damaged);
             }
         }
         Ok(())

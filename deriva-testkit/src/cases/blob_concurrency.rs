@@ -1,8 +1,8 @@
 //! Cases for many callers of a blob store at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use deriva_api::{Blob, BlobStore, ByteRange, CAddr, Result};
+use deriva_api::{Blob, BlobCheck, BlobStore, ByteRange, CAddr, Result};
 
 use super::support::{
     blobs_listed, check_blob_usage, in_every_runtime, on_threads, random_blob, small_and_large,
@@ -95,6 +95,41 @@ crate::case::cases! { $ each_blob_concurrency_case, Blobs, Concurrency:
                     }
                     let range = store.get_range(blob.addr(), ByteRange::ALL).await?;
                     assert!(range.is_none_or(|range| range == blob.bytes()));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// B19: of a blob that others put and remove `verify` tells that it is right or absent, and never damage.
+    async fn verify_beside_writers_meets_no_damage(trial) {
+        const TIMES: u64 = 20;
+        let store = trial.blobs().await?;
+        for size in [100, 200_000] {
+            let blob = random_blob(19, size);
+            let (written, done) = (AtomicU64::new(0), AtomicBool::new(false));
+            let stopped = AtomicBool::new(false);
+            on_threads(2, async |thread| {
+                if thread == 0 {
+                    let _stopped = Ends(&stopped);
+                    while !done.load(Ordering::Acquire) {
+                        store.put(std::slice::from_ref(&blob)).await?;
+                        store.remove(&[blob.addr()]).await?;
+                        written.fetch_add(1, Ordering::Release);
+                    }
+                    return Ok(());
+                }
+                let _done = Ends(&done);
+                let mut asked = 0;
+                while asked < TIMES || written.load(Ordering::Acquire) < TIMES {
+                    let told = store.verify(&[blob.addr()]).await?;
+                    assert_ne!(told, [BlobCheck::Damaged], "after {asked} answers");
+                    asked += 1;
+                    // Where the writer failed, that is told.
+                    if stopped.load(Ordering::Acquire) {
+                        break;
+                    }
                 }
                 Ok(())
             })?;

@@ -1,6 +1,6 @@
 //! Cases for damage to the files of a closed blob store.
 
-use deriva_api::{Blob, CAddr, ErrorKind, Result};
+use deriva_api::{Blob, BlobCheck, CAddr, ErrorKind, Result};
 
 use super::disk::{Disk, Harm};
 use super::support::random_blob;
@@ -89,6 +89,46 @@ crate::case::cases! { $ each_blob_damage_case, Blobs, Durability, deadly:
         match met {
             // Encoded, so that the bytes of a blob are nowhere to be found.
             0 => trial.unsupported("finding the bytes of a blob"),
+            _ => Ok(()),
+        }
+    }
+
+    /// B19: damage is an answer of `verify`, and fails nothing: where one bit of a stored blob is flipped on the disk,
+    /// it calls damaged what reading finds `Corrupt`, right what reading finds right, and changes nothing.
+    async fn damage_is_an_answer_of_verify(trial) {
+        let Some((disk, blobs)) = closed(trial).await? else {
+            return trial.unsupported("damage");
+        };
+        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        let mut met = 0;
+        for blob in &blobs {
+            for part in [0, blob.bytes().len() / 2, blob.bytes().len() - 32] {
+                for (file, at) in disk.find(&blob.bytes()[part..part + 32]) {
+                    disk.harm(file, Harm::Flip(at + part % 32))?;
+                    // Where damage shows at the opening there is nobody to ask.
+                    let Ok(store) = trial.blobs().await else { continue };
+                    let path = disk.files[file].0.display();
+                    for time in 0..2 {
+                        let told = store.verify(&addrs).await?;
+                        assert_eq!(told.len(), addrs.len());
+                        for (blob, told) in blobs.iter().zip(told) {
+                            let read = store.get(blob.addr()).await;
+                            let agrees = match told {
+                                BlobCheck::Absent => matches!(read, Ok(None)),
+                                BlobCheck::Right(_) => read.as_ref().ok().is_some_and(|read| read.as_ref() == Some(blob)),
+                                BlobCheck::Damaged => {
+                                    met += 1;
+                                    read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt)
+                                }
+                            };
+                            assert!(agrees, "{told:?}, time {time}, and then {read:?}: {} bytes, of {path}", blob.len());
+                        }
+                    }
+                }
+            }
+        }
+        match met {
+            0 => trial.unsupported("damage that shows when a blob is read"),
             _ => Ok(()),
         }
     }

@@ -18,6 +18,7 @@ mod blob_durability;
 mod blob_faults;
 mod blob_performance;
 mod blob_sizes;
+mod blob_verify;
 mod dag_concurrency;
 mod dag_damage;
 mod dag_durability;
@@ -64,7 +65,7 @@ macro_rules! files {
 
 files! { $
     each_blob_store_case: blob_bytes as each_blob_bytes_case, blob_batches as each_blob_batches_case,
-        blob_sizes as each_blob_sizes_case,
+        blob_sizes as each_blob_sizes_case, blob_verify as each_blob_verify_case,
         blob_concurrency as each_blob_concurrency_case, blob_durability as each_blob_durability_case, blob_damage as each_blob_damage_case,
         blob_faults as each_blob_faults_case, blob_performance as each_blob_performance_case;
     each_dag_store_case: dag_recipes as each_dag_recipes_case, dag_outputs as each_dag_outputs_case,

@@ -40,7 +40,7 @@ pub enum Action {
     Abandon(usize, bool),
     /// Removes a batch of blobs.
     RemoveBlobs(Vec<usize>),
-    /// Reads a batch of blobs.
+    /// Reads and verifies a batch of blobs.
     Get(Vec<usize>),
     /// Reads a part of a blob: offset and length.
     Range(usize, u64, u64),

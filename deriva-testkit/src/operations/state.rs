@@ -6,7 +6,7 @@ use deriva_api::{Blob, BlobHasher, BlobStore, CAddr, DagStore, OpenedStore, Resu
 use futures::TryStreamExt;
 
 use super::World;
-use super::world::{FUNCTIONS, function};
+use super::world::{FUNCTIONS, function, right};
 
 /// What a store says of everything in a [`World`], as text: a label and an answer each. Capabilities that
 /// a store does not declare are left out.
@@ -62,6 +62,7 @@ impl State {
         let all: Vec<CAddr> = world.blobs.iter().map(Blob::addr).collect();
         self.add("blobs", &blobs.get_many(&all).await?);
         self.add("stat", &blobs.stat(&all).await?);
+        self.add("right", &right(blobs, &all).await?);
         if blobs.capabilities().list {
             self.add(
                 "blobs listed",

@@ -4,8 +4,8 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, BlobStat, BlobStore, ByteRange, CAddr, DagStore, FunctionId, OpenedStore, Output, Params,
-    Recipe, Record, Result,
+    Blob, BlobCheck, BlobStat, BlobStore, ByteRange, CAddr, DagStore, Error, ErrorKind, FunctionId,
+    OpenedStore, Output, Params, Recipe, Record, Result,
 };
 
 use super::Action;
@@ -93,7 +93,11 @@ impl World {
             Action::Write(at, piece) => tell(write(blobs, &self.blobs[*at], *piece).await),
             Action::Abandon(at, abort) => tell(abandon(blobs, &self.blobs[*at], *abort).await),
             Action::RemoveBlobs(some) => tell(blobs.remove(&addrs(some)).await),
-            Action::Get(some) => tell(blobs.get_many(&addrs(some)).await),
+            Action::Get(some) => {
+                let mut told = tell(blobs.get_many(&addrs(some)).await);
+                told.add(tell(right(blobs, &addrs(some)).await));
+                told
+            }
             Action::Range(at, offset, len) => {
                 let range = ByteRange::new(*offset, *len);
                 tell(blobs.get_range(self.blobs[*at].addr(), range).await)
@@ -171,6 +175,19 @@ async fn write(blobs: &dyn BlobStore, blob: &Blob, piece: usize) -> Result<BlobS
         writer.write(blob.bytes().slice_ref(piece)).await?;
     }
     writer.finish().await
+}
+
+/// Which blobs are there and right, however that is known. Nothing is damaged here.
+pub(super) async fn right(blobs: &dyn BlobStore, addrs: &[CAddr]) -> Result<Vec<bool>> {
+    let mut found = Vec::with_capacity(addrs.len());
+    for (addr, check) in addrs.iter().zip(blobs.verify(addrs).await?) {
+        if check == BlobCheck::Damaged {
+            let message = "`verify` tells of damage where there is none";
+            return Err(Error::new(ErrorKind::Corrupt, message).with("addr", addr));
+        }
+        found.push(check.is_right());
+    }
+    Ok(found)
 }
 
 async fn abandon(blobs: &dyn BlobStore, blob: &Blob, abort: bool) -> Result<()> {

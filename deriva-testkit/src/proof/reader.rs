@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
-use deriva_api::{BlobStat, ByteRange, CAddr, DagStore, DagUsage, Error, Result};
+use deriva_api::{
+    BlobCheck, BlobStat, ByteRange, CAddr, DagStore, DagUsage, Error, ErrorKind, Result,
+};
 use futures::executor::block_on;
 use futures::{FutureExt, TryStreamExt};
 
@@ -154,6 +156,7 @@ async fn read_all(stores: &Stores, items: &[Item], lengths: bool) {
             .slice(within.start as usize..within.end as usize);
         ask("get_range", part, |found| one(found, written, true)).await;
         let addrs = [addr];
+        ask("verify", verified(stores, addr), |verdict| verdict).await;
         let stat = stores.blobs.stat(&addrs);
         ask("stat", stat, |found| {
             one(found[0].map(seen), seen(blob.stat()), true)
@@ -177,6 +180,21 @@ async fn read_all(stores: &Stores, items: &[Item], lengths: bool) {
             read_item(&**dag, item, parts(n)).await;
         }
         read_listings(&**dag, items).await;
+    }
+}
+
+/// Whether what `verify` tells of a blob that was written is what a read finds.
+async fn verified(stores: &Stores, addr: CAddr) -> Result<Verdict> {
+    let told = stores.blobs.verify(&[addr]).await?;
+    let read = stores.blobs.get(addr).await;
+    match (&told[..], read) {
+        ([BlobCheck::Right(_)], Ok(Some(_))) => Ok(Verdict::Right),
+        ([BlobCheck::Damaged], Err(error)) if error.kind() == ErrorKind::Corrupt => {
+            Ok(Verdict::Right)
+        }
+        ([BlobCheck::Absent], Ok(None)) => Ok(Verdict::Lost),
+        (_, Err(error)) if error.kind() != ErrorKind::Corrupt => Err(error),
+        _ => Ok(Verdict::Wrong),
     }
 }
 
