@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Store, bytes};
-use deriva_api::ByteRange;
+use deriva_api::{BlobCheck, ByteRange, Evidence};
 use rstest::rstest;
 
 const LEN: u64 = 256 << 20;
@@ -20,6 +20,14 @@ fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4096
+}
+
+/// The most that was resident so far, in bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.unwrap().parse::<u64>().unwrap() << 10
 }
 
 #[rstest]
@@ -46,6 +54,9 @@ async fn a_blob_of_256_mib_takes_less_than_32_mib(#[case] uri: &str) {
     }
     let stat = writer.finish().await.unwrap();
     assert_eq!(stat.len, LEN);
+    let found = blobs.verify(&[stat.addr]).await.unwrap();
+    assert_eq!(found, [BlobCheck::Right(Evidence::Read)]);
+    most = most.max(peak());
     for i in 0..LEN / PIECE {
         let range = ByteRange::new(i * PIECE, PIECE);
         let read = blobs.get_range(stat.addr, range).await.unwrap().unwrap();

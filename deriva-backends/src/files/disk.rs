@@ -7,17 +7,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use deriva_api::{
     Blob, BlobCheck, BlobHasher, BlobStat, ByteRange, CAddr, Error, ErrorKind, Evidence, Result,
 };
-use quick_cache::sync::Cache;
 use tempfile::{Builder, NamedTempFile, TempPath};
 
+use super::checked::{Checked, Identity};
 use super::doubt::Doubt;
 use super::map;
 use crate::Durability;
@@ -27,10 +27,6 @@ const TMP: &str = "tmp";
 /// Files up to this length are read into memory, longer ones mapped: below it a copy costs less than
 /// the page faults.
 const MAP_ABOVE: u64 = 64 << 10;
-/// How much is read at once when a blob is checked.
-const CHECK_PIECE: usize = 1 << 20;
-/// How many blobs are remembered as checked (about 100 bytes each).
-const CHECKED: usize = 65_536;
 
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -39,7 +35,7 @@ pub(crate) struct Disk {
     /// nothing is written.
     folder: Option<File>,
     durability: Durability,
-    checked: Cache<CAddr, Identity>,
+    pub(super) checked: Checked,
     doubt: Doubt,
 }
 
@@ -48,6 +44,8 @@ pub(crate) struct Disk {
 pub(crate) struct Staged {
     pub(crate) stat: BlobStat,
     path: TempPath,
+    /// Its bytes are durable, if this opening's blobs are.
+    is_synced: bool,
 }
 
 /// A file that is being written under a temporary name.
@@ -55,15 +53,6 @@ pub(crate) struct Staged {
 pub(crate) struct Draft {
     file: NamedTempFile,
     hasher: BlobHasher,
-}
-
-/// Changes whenever a file's bytes do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    inode: u64,
-    len: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl Disk {
@@ -84,7 +73,7 @@ impl Disk {
             root: root.to_owned(),
             folder: Some(File::open(root).map_err(io)?),
             durability,
-            checked: Cache::new(CHECKED),
+            checked: Checked::new(),
             doubt: Doubt::open(root)?,
         })
     }
@@ -95,7 +84,7 @@ impl Disk {
             root: root.to_owned(),
             folder: None,
             durability,
-            checked: Cache::new(CHECKED),
+            checked: Checked::new(),
             doubt: Doubt::open(root)?,
         })
     }
@@ -134,12 +123,15 @@ impl Disk {
     pub(crate) fn stage(&self, blob: &Blob) -> Result<Staged> {
         let mut draft = self.draft()?;
         draft.write_unhashed(blob.bytes())?;
-        self.complete(draft, blob.stat())
+        self.complete(draft, blob.stat(), true)
     }
 
+    /// Completes a file that was written piece by piece. Where the blob is there already, this copy of it will most
+    /// likely be dropped: it is made durable only if it is placed after all.
     pub(crate) fn finish(&self, draft: Draft) -> Result<Staged> {
         let stat = draft.hasher.finish();
-        self.complete(draft, stat)
+        let there = self.holds(stat)?;
+        self.complete(draft, stat, !there)
     }
 
     /// Whether a blob is there to be called stored: its file is as long as it should be and, where an earlier
@@ -168,7 +160,7 @@ impl Disk {
             return Ok(BlobCheck::Absent);
         };
         let seen = Identity::of(&metadata);
-        if self.checked.get(&addr) == Some(seen) && self.doubt.none_of(&addr, || seen) {
+        if self.checked.has(addr, seen) && self.doubt.none_of(&addr, || seen) {
             return Ok(BlobCheck::Right(Evidence::Remembered));
         }
         let Some((mut file, metadata)) = self.open_file(&addr)? else {
@@ -185,10 +177,8 @@ impl Disk {
     /// file is made durable, if this opening's blobs are.
     fn examine(&self, addr: CAddr, file: &mut File, identity: Identity) -> Result<()> {
         let path = self.path(&addr);
-        if let Err(error) = check(file, addr, identity.len) {
-            self.checked.remove(&addr);
-            return Err(at(&path, error));
-        }
+        let checked = self.checked.check(addr, file, identity);
+        checked.map_err(|error| at(&path, error))?;
         if !self.doubt.none_of(&addr, || identity) {
             // Where nothing is written, nothing is put either.
             if self.durability == Durability::Sync && self.folder.is_some() {
@@ -198,7 +188,6 @@ impl Disk {
             }
             self.doubt.settled(addr, identity);
         }
-        self.checked.insert(addr, identity);
         Ok(())
     }
 
@@ -217,6 +206,11 @@ impl Disk {
             self.doubt.begin(&self.root)?;
         }
         let target = self.path(&staged.stat.addr);
+        if !staged.is_synced {
+            let io = |source| at(&staged.path, Error::io(source));
+            let file = File::open(&staged.path).map_err(io)?;
+            self.sync(&file).map_err(io)?;
+        }
         let placed = match staged.path.persist(&target) {
             Err(missing) if missing.error.kind() == io::ErrorKind::NotFound => {
                 let shard = self.shard(&staged.stat.addr);
@@ -284,8 +278,7 @@ impl Disk {
         match Blob::verify(addr, bytes) {
             Ok(blob) => Ok(Some(blob)),
             Err(error) => {
-                // A disk may lose bits without a sign that the file changed.
-                self.checked.remove(&addr);
+                self.checked.forget(addr);
                 Err(at(&self.path(&addr), error))
             }
         }
@@ -299,7 +292,7 @@ impl Disk {
         };
         let io = |source| at(&self.path(&addr), Error::io(source));
         let identity = Identity::of(&metadata);
-        if self.checked.get(&addr) != Some(identity) {
+        if !self.checked.has(addr, identity) {
             self.examine(addr, &mut file, identity)?;
         }
         let within = range.within(metadata.len());
@@ -317,7 +310,7 @@ impl Disk {
         if self.durability == Durability::Buffered {
             self.doubt.begin(&self.root)?;
         }
-        self.checked.remove(addr);
+        self.checked.forget(*addr);
         let removed = present(fs::remove_file(&path));
         removed.map_err(|source| at(&path, Error::io(source)))?;
         failpoint!(FILE_REMOVED);
@@ -355,17 +348,26 @@ impl Disk {
         Ok(Vec::new())
     }
 
-    fn complete(&self, draft: Draft, stat: BlobStat) -> Result<Staged> {
+    fn complete(&self, draft: Draft, stat: BlobStat, is_synced: bool) -> Result<Staged> {
         failpoint!(FILE_WRITTEN);
-        if self.durability == Durability::Sync {
-            let synced = draft.file.as_file().sync_data();
+        if is_synced {
+            let synced = self.sync(draft.file.as_file());
             synced.map_err(|source| at(&self.root, Error::io(source)))?;
         }
         failpoint!(FILE_STAGED);
         Ok(Staged {
             stat,
             path: draft.file.into_temp_path(),
+            is_synced,
         })
+    }
+
+    /// Makes a file's bytes durable, where acknowledged blobs are.
+    fn sync(&self, file: &File) -> io::Result<()> {
+        match self.durability {
+            Durability::Sync => file.sync_data(),
+            Durability::Buffered => Ok(()),
+        }
     }
 
     fn metadata(&self, addr: &CAddr) -> Result<Option<Metadata>> {
@@ -411,40 +413,6 @@ impl Draft {
         let written = self.file.as_file_mut().write_all(chunk);
         written.map_err(|source| at(self.file.path(), Error::io(source)))
     }
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            len: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-/// Fails with `Corrupt` unless a file of about this length has the bytes of a blob.
-fn check(file: &mut File, addr: CAddr, len: u64) -> Result<()> {
-    let mut hasher = BlobHasher::new();
-    // One byte at least, or the end would be met at once.
-    let mut piece = vec![0; len.clamp(1, CHECK_PIECE as u64) as usize];
-    file.rewind().map_err(Error::io)?;
-    loop {
-        match file.read(&mut piece).map_err(Error::io)? {
-            0 => break,
-            n => hasher.update(&piece[..n]),
-        }
-    }
-    let found = hasher.finish();
-    if found.addr == addr {
-        return Ok(());
-    }
-    let message = "stored bytes do not hash to their address";
-    Err(Error::new(ErrorKind::Corrupt, message)
-        .with("addr", addr)
-        .with("found", found.addr)
-        .with("length", found.len))
 }
 
 fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {

@@ -12,7 +12,7 @@ use deriva_api::{CAddr, Error, Result};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
-use super::disk::Identity;
+use super::checked::Identity;
 use crate::folder::{at, sync_folder};
 
 const NOTE: &str = "unsynced";

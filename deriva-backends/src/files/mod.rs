@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod checked;
 mod config;
 pub(crate) mod disk;
 mod doubt;

@@ -54,14 +54,10 @@ impl Spool {
 
     /// Completes the blob: up to `inline` bytes are answered in memory, more as a staged file.
     pub(crate) async fn finish(mut self, inline: u64) -> Result<Spooled> {
-        if let State::Memory = self.state {
-            let blob = Blob::new(self.gathered.freeze());
-            if blob.len() <= inline {
-                return Ok(Spooled::Memory(blob));
-            }
-            let disk = self.disk;
-            let staged = blocking::unblock(move || disk.stage(&blob)).await?;
-            return Ok(Spooled::File(staged));
+        if let State::Memory = self.state
+            && self.gathered.len() as u64 <= inline
+        {
+            return Ok(Spooled::Memory(Blob::new(self.gathered.freeze())));
         }
         self.spill().await?;
         let State::File(draft) = self.state else {
