@@ -89,42 +89,33 @@ pub(crate) async fn put_each<E: From<Error>>(
 
 /// Stores what is not there yet. The answer names files that could not be read a second time as they were.
 async fn store(deriva: &Deriva, batch: &[Result<Loaded>]) -> Result<Vec<(usize, Error)>> {
-    let read: Vec<(usize, &Loaded)> = (0..)
-        .zip(batch)
-        .filter_map(|(at, file)| Some((at, file.as_ref().ok()?)))
-        .collect();
-    let addrs: Vec<CAddr> = read.iter().map(|(_, file)| file.stat().addr).collect();
-    let there = deriva.verify_blobs(&addrs).await?;
-    let absent = || {
-        let files = read.iter().zip(&there);
-        files.filter(|(_, there)| !**there).map(|(file, _)| *file)
-    };
-    let whole: Vec<Blob> = absent()
-        .filter_map(|(_, file)| match file {
-            Loaded::Whole(blob) => Some(blob.clone()),
-            Loaded::Large(..) => None,
-        })
-        .collect();
-    if !whole.is_empty() {
-        deriva.put_many(&whole).await?;
+    let mut whole = Vec::new();
+    let mut large = Vec::new();
+    for (index, file) in (0..).zip(batch) {
+        match file {
+            Ok(Loaded::Whole(blob)) => whole.push(blob.clone()),
+            Ok(Loaded::Large(path, hashed)) => large.push((index, path, *hashed)),
+            Err(_) => {}
+        }
     }
+    deriva.put_missing(&whole).await?;
+    let addrs: Vec<CAddr> = large.iter().map(|(_, _, hashed)| hashed.addr).collect();
+    let there = deriva.verify_blobs(&addrs).await?;
     let mut unlike = Vec::new();
-    for (index, file) in absent() {
-        if let Loaded::Large(path, hashed) = file {
-            let file = match tokio::fs::File::open(path).await {
-                Ok(file) => file,
-                Err(error) => {
-                    unlike.push((index, at(error, path)));
-                    continue;
-                }
-            };
-            let stored = deriva
-                .put_reader(file)
-                .await
-                .map_err(|error| error.with("path", path.display()))?;
-            if stored != *hashed {
-                unlike.push((index, changed(path)));
+    for ((index, path, hashed), _) in large.into_iter().zip(there).filter(|(_, there)| !there) {
+        let file = match tokio::fs::File::open(path).await {
+            Ok(file) => file,
+            Err(error) => {
+                unlike.push((index, at(error, path)));
+                continue;
             }
+        };
+        let stored = deriva
+            .put_reader(file)
+            .await
+            .map_err(|error| error.with("path", path.display()))?;
+        if stored != hashed {
+            unlike.push((index, changed(path)));
         }
     }
     Ok(unlike)

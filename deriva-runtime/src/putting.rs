@@ -4,10 +4,46 @@
 //! damaged. So whoever puts (an application, a reader, a run that writes results or hands values to an
 //! executor) calls [`Inner::make_way`] first: a damaged copy goes, and the put that follows stores the blob.
 
-use deriva_api::{BlobCheck, CAddr, Result};
+use deriva_api::{Blob, BlobCheck, CAddr, Result};
 
+use crate::Deriva;
 use crate::inner::Inner;
-use crate::planted::{Fault, planted};
+use crate::planted::{Fault, hidden, planted};
+
+impl Deriva {
+    /// Stores those of these blobs that the store lacks, or has damaged. The others are not written again: they are as
+    /// durable as whoever put them made them. So a store that may only be read will do, as long as it has all of them.
+    ///
+    /// # Errors
+    /// What the store says, such as `Full`.
+    pub async fn put_missing(&self, blobs: &[Blob]) -> Result<()> {
+        if blobs.is_empty() {
+            return Ok(());
+        }
+        let addrs: Vec<CAddr> = blobs.iter().map(Blob::addr).collect();
+        let right = self.inner.verify_blobs(&addrs).await?;
+        let (there, absent): (Vec<_>, Vec<_>) =
+            blobs.iter().zip(right).partition(|(_, right)| *right);
+        let leased = if planted(Fault::put_leases_nothing) {
+            Vec::new()
+        } else {
+            addrs
+        };
+        let _adding = self.inner.adding(leased).await;
+        // A collection may have taken some before they were leased.
+        let found: Vec<CAddr> = there.iter().map(|(blob, _)| blob.addr()).collect();
+        let found = self.inner.blobs.stat(&found).await?;
+        let gone = there.into_iter().zip(found);
+        let gone = gone.filter_map(|(blob, found)| found.is_none().then_some(blob));
+        let missing = absent.into_iter().chain(gone);
+        let missing: Vec<Blob> = missing.map(|(blob, _)| blob.clone()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let put = self.inner.blobs.put(&missing).await;
+        put.or_else(|error| hidden(Fault::put_hides_the_error, error))
+    }
+}
 
 impl Inner {
     /// Removes damaged copies of these blobs, so that a put stores them. Called before the gate is passed.

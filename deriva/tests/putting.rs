@@ -12,6 +12,7 @@ use deriva::{
     Executed, Executor, InlineExecutor, OpenedStore, Operand, Operands, Step, StoreUri,
     SystemClock, async_trait,
 };
+use deriva_testkit::{CountingLayer, ModelStore, Operation};
 
 /// Long enough for a file of its own.
 const LONG: usize = 20_000;
@@ -80,6 +81,7 @@ impl Damaged {
 enum Door {
     Put,
     PutMany,
+    PutMissing,
     PutReader,
     /// A recipe makes the same bytes, and they are written as its output.
     Result,
@@ -87,9 +89,10 @@ enum Door {
     Operand,
 }
 
-const DOORS: [Door; 5] = [
+const DOORS: [Door; 6] = [
     Door::Put,
     Door::PutMany,
+    Door::PutMissing,
     Door::PutReader,
     Door::Result,
     Door::Operand,
@@ -114,6 +117,13 @@ impl Door {
                 deriva
                     .put_many(&[Blob::new("other"), damaged.blob()])
                     .await?
+            }
+            Self::PutMissing => {
+                deriva
+                    .put_missing(&[Blob::new("other"), damaged.blob()])
+                    .await?;
+                let other = Blob::new("other").addr();
+                assert!(damaged.blobs().has_blob(other).await?);
             }
             Self::PutReader => {
                 let stat = deriva.put_reader(&damaged.bytes[..]).await?;
@@ -154,7 +164,13 @@ async fn every_door_replaces_a_damaged_copy() {
 #[tokio::test]
 async fn a_whole_copy_in_front_keeps_no_door_shut() {
     let mut shut = Vec::new();
-    for door in [Door::Put, Door::PutMany, Door::PutReader, Door::Result] {
+    for door in [
+        Door::Put,
+        Door::PutMany,
+        Door::PutMissing,
+        Door::PutReader,
+        Door::Result,
+    ] {
         let damaged = Damaged::new("sled").await;
         let memory: StoreUri = "memory:".parse().unwrap();
         let fast = deriva::backends::registry().open(&memory).await.unwrap();
@@ -166,6 +182,32 @@ async fn a_whole_copy_in_front_keeps_no_door_shut() {
         assert!(copies.get(damaged.addr).await.unwrap().is_some());
     }
     assert_eq!(shut, []);
+}
+
+/// What is there is not written again, and what went is.
+#[tokio::test]
+async fn what_is_missing_is_put_and_nothing_else() {
+    let (model, counting) = (ModelStore::new(), CountingLayer::new());
+    let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
+        (Arc::new(model.clone()), Arc::new(model));
+    let builder = Deriva::builder().blobs(blobs).dag(dag);
+    let deriva = builder.blob_layer(counting.clone()).build().await.unwrap();
+    let calls = || {
+        let counts = counting.counts();
+        [Operation::BlobVerify, Operation::BlobPut].map(|operation| counts.of(operation))
+    };
+    let all: Vec<Blob> = (0..5u8).map(|n| Blob::new(vec![n; 9])).collect();
+    deriva.put_missing(&all[..3]).await.unwrap();
+    assert_eq!(calls(), [1, 1]);
+    deriva.put_missing(&all[..3]).await.unwrap();
+    assert_eq!(calls(), [2, 1]);
+    deriva.blobs().remove(&[all[1].addr()]).await.unwrap();
+    deriva.put_missing(&all).await.unwrap();
+    assert_eq!(calls(), [3, 2]);
+    let addrs: Vec<CAddr> = all.iter().map(Blob::addr).collect();
+    assert_eq!(deriva.verify_blobs(&addrs).await.unwrap(), [true; 5]);
+    deriva.put_missing(&[]).await.unwrap();
+    assert_eq!(calls(), [3, 2]);
 }
 
 /// Runs steps in place, and reads their inputs from the store.

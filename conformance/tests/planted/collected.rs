@@ -31,7 +31,7 @@ async fn beside(works: &Works, operation: Operation, work: impl Future<Output = 
 /// What is put while a collection runs that has found it unreferenced stays, whichever way it is put.
 #[tokio::test]
 async fn what_is_put_again_stays() {
-    for way in ["put", "put_many", "put_reader"] {
+    for way in ["put", "put_many", "put_missing", "put_reader"] {
         let works = Works::new().await;
         let leaf = works.leaf("leaf").await;
         let other = works.leaf("other").await;
@@ -41,6 +41,11 @@ async fn what_is_put_again_stays() {
                 "put_many" => works
                     .deriva
                     .put_many(&[deriva::Blob::new("leaf")])
+                    .await
+                    .unwrap(),
+                "put_missing" => works
+                    .deriva
+                    .put_missing(&[deriva::Blob::new("leaf")])
                     .await
                     .unwrap(),
                 _ => drop(works.deriva.put_reader(&b"leaf"[..]).await.unwrap()),

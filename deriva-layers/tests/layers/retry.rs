@@ -264,8 +264,8 @@ mod streams {
     use crate::support::{blobs, opened};
     use async_trait::async_trait;
     use deriva_api::{
-        Blob, BlobCheck, BlobStat, BlobUsage, BlobWriter, BoxStream, ByteRange, Capabilities, Error,
-        Result,
+        Blob, BlobCheck, BlobStat, BlobUsage, BlobWriter, BoxStream, ByteRange, Capabilities,
+        Error, Result,
     };
     use std::fmt;
     use std::sync::atomic::{AtomicUsize, Ordering};
