@@ -98,7 +98,7 @@ pub trait BlobStore: Debug + Display + Send + Sync + 'static {
 
 /// Takes the bytes of one blob, piece by piece, in bounded memory.
 ///
-/// Dropping a writer, or calling [`BlobWriter::abort`], leaves nothing behind that can be seen,
+/// Dropping a writer, or calling [`BlobWriter::abort`], leaves nothing that can be seen,
 /// listed or counted.
 #[async_trait]
 pub trait BlobWriter: Debug + Send + 'static {

@@ -59,13 +59,13 @@ pub trait DagStore: Debug + Display + Send + Sync + 'static {
     /// among its inputs.
     async fn remove(&self, addrs: &[CAddr]) -> Result<u64>;
 
-    /// Lists the recipes that have `addr` among their inputs, each once, by address, behind `after`.
+    /// Lists the recipes that have `addr` among their inputs, each once, by address, those after `after`.
     fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>>;
 
-    /// Lists the recipes of a function, by address, behind `after`. May scan all recipes.
+    /// Lists the recipes of a function, by address, those after `after`. May scan all recipes.
     fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>>;
 
-    /// Lists recipes with their outputs, by address, behind `after`.
+    /// Lists recipes with their outputs, by address, those after `after`.
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>>;
 
     /// Names an address, so that collection keeps it and all that it needs. Moves the name if it is
@@ -77,7 +77,7 @@ pub trait DagStore: Debug + Display + Send + Sync + 'static {
     /// wrote may hold names of up to 512 bytes; these are listed and removed like others.
     async fn remove_root(&self, name: &str) -> Result<bool>;
 
-    /// Lists roots by name, behind `after`; all of them behind the empty name.
+    /// Lists roots by name, those after `after`; all of them after the empty name.
     fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>>;
 
     /// Counts recipes, outputs and roots in O(1), or `None` where [`Capabilities::usage`] is false.

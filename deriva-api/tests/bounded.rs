@@ -19,7 +19,7 @@ fn peak() -> u64 {
     kib.parse::<u64>().unwrap() << 10
 }
 
-/// Does `work`, which may raise the peak by so many bytes.
+/// Does `work`, which may raise the peak by `allowed` bytes.
 fn within<T>(allowed: u64, what: &str, work: impl FnOnce() -> T) -> T {
     let before = peak();
     let done = work();

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::stream;
 
 /// A stream of the items that `page` answers, called again with the last cursor until a page is
-/// empty. A page holds items with the cursor behind each.
+/// empty. A page holds items, each with the cursor after it.
 pub(crate) fn pages<'a, C, T, F, Fut>(first: C, page: F) -> BoxStream<'a, Result<T>>
 where
     C: Clone + Send + 'a,
@@ -22,10 +22,10 @@ where
             if ready.is_empty() {
                 ready = VecDeque::from(page(cursor.clone()).await?);
             }
-            let Some((behind, item)) = ready.pop_front() else {
+            let Some((after, item)) = ready.pop_front() else {
                 return Ok(None);
             };
-            cursor = behind;
+            cursor = after;
             Ok(Some((item, (cursor, ready, page))))
         },
     )
@@ -33,7 +33,7 @@ where
 }
 
 /// The items before the first one that is damaged; its error only where there are none, so that who lists
-/// gets everything before it, and can go on behind it.
+/// gets everything before it, and can go on after it.
 #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub(crate) fn until_damage<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
     let mut whole = Vec::new();

@@ -8,7 +8,7 @@ use deriva_api::{Error, ErrorKind, Result};
 /// What the threads of a trial may use of the address space.
 const STACK: usize = 1 << 20;
 
-/// Starts so many threads at once and ends them again. Where a limit on processes or on address space lets them
+/// Starts `count` threads at once and ends them again. Where a limit on processes or on address space lets them
 /// not start, some libraries wait for ever, or panic: who is about to use one asks here before.
 ///
 /// # Errors

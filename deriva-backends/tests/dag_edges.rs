@@ -144,13 +144,13 @@ async fn dependents_are_exact_after_any_inserts_and_removals(#[case] uri: &str) 
             expected.sort();
             assert_eq!(dependents(&dag, leaf(input)).await, expected, "{round}");
             for after in recipes.iter().step_by(13).map(|recipe| recipe.addr()) {
-                let behind: Vec<_> = dag
+                let found: Vec<_> = dag
                     .dependents(leaf(input), Some(after))
                     .try_collect()
                     .await
                     .unwrap();
                 let rest: Vec<_> = expected.iter().copied().filter(|a| *a > after).collect();
-                assert_eq!(behind, rest, "{round}");
+                assert_eq!(found, rest, "{round}");
             }
         }
         drop(dag);

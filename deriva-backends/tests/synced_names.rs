@@ -81,9 +81,9 @@ fn a_new_store_is_named_durably(#[case] scheme: &str, #[values(true, false)] was
         .iter()
         .rposition(|call| call.contains("rename") && of_marker(&call));
     let folder = format!("<{}>)", store.display());
-    let behind = &calls[last.unwrap()..];
+    let later = &calls[last.unwrap()..];
     assert!(
-        behind.iter().any(|call| call.contains(&folder)),
+        later.iter().any(|call| call.contains(&folder)),
         "{calls:#?}"
     );
 }

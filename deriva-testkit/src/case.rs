@@ -13,7 +13,7 @@ use crate::{ExecutorFixture, Fixture, MaterializerFixture};
 pub struct Case {
     /// The case's name; no other case has it.
     pub name: &'static str,
-    /// The promise that it checks, in words, behind its number: `B2: the empty blob is a blob`.
+    /// The promise that it checks, in words, after its number: `B2: the empty blob is a blob`.
     pub promise: &'static str,
     /// What kind of promise it is.
     pub level: Level,

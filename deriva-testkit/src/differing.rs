@@ -87,12 +87,12 @@ fn cut(text: &str, other: &str) -> String {
     let from = same.saturating_sub(LONGEST / 4);
     let shown: String = text.chars().skip(from).take(LONGEST).collect();
     let before = if from > 0 { "…" } else { "" };
-    let behind = if from + LONGEST < text.chars().count() {
+    let rest = if from + LONGEST < text.chars().count() {
         "…"
     } else {
         ""
     };
-    format!("{before}{shown}{behind}")
+    format!("{before}{shown}{rest}")
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ struct Search<'a, S, C, A, F> {
     events: &'a [Event<C, A>],
     apply: F,
     seen: HashSet<(u64, S)>,
-    /// The most calls that an order explains, and the state behind them.
+    /// The most calls that an order explains, and the state after them.
     furthest: (u64, S),
 }
 
@@ -138,7 +138,7 @@ impl<C: Debug, A: Debug> Debug for Event<C, A> {
 mod tests {
     use super::*;
 
-    /// Writes of a value are `Some`, reads `None`; the answer is the value behind.
+    /// Writes of a value are `Some`, reads `None`; the answer is the value after it.
     fn history(events: &[(u64, u64, Option<u8>, u8)]) -> std::thread::Result<()> {
         let history = History::new();
         for (began, ended, call, answer) in events.iter().copied() {

@@ -45,7 +45,7 @@ pub trait Materializer: Debug + Send + Sync + 'static {
     async fn collect(&self) -> Result<()>;
 
     /// How much is in use of what calls hold and give back in the end, each sort by its name: leases, flights,
-    /// slots, bytes of a budget. Zero once all calls have ended, and what they left behind is done. A materializer
+    /// slots, bytes of a budget. Zero once all calls have ended, and what they left to be done is done. A materializer
     /// that counts nothing tells nothing, which is the default.
     fn in_use(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use crate::Fixture;
 
-/// A blob store and a DAG store in ordered maps behind one mutex. Clones share the contents.
+/// A blob store and a DAG store in ordered maps under one mutex. Clones share the contents.
 #[derive(Clone, Debug, Default)]
 pub struct ModelStore(Arc<Mutex<State>>);
 
@@ -86,7 +86,7 @@ impl State {
     }
 }
 
-fn behind(after: Option<CAddr>) -> (Bound<CAddr>, Bound<CAddr>) {
+fn from(after: Option<CAddr>) -> (Bound<CAddr>, Bound<CAddr>) {
     (
         after.map_or(Bound::Unbounded, Bound::Excluded),
         Bound::Unbounded,
@@ -175,7 +175,7 @@ impl BlobStore for ModelStore {
         answers(
             state
                 .blobs
-                .range(behind(after))
+                .range(from(after))
                 .map(|(_, blob)| blob.stat())
                 .collect(),
         )
@@ -327,14 +327,14 @@ impl DagStore for ModelStore {
         let state = self.0.lock();
         let of_function = state
             .recipes
-            .range(behind(after))
+            .range(from(after))
             .filter(|(_, recipe)| recipe.function() == *id);
         answers(of_function.map(|(addr, _)| *addr).collect())
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
         let state = self.0.lock();
-        let nodes = state.recipes.range(behind(after));
+        let nodes = state.recipes.range(from(after));
         answers(
             nodes
                 .map(|(addr, recipe)| (*addr, state.node(recipe)))

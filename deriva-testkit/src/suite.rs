@@ -83,7 +83,7 @@ impl Suite {
         Ok(self)
     }
 
-    /// How long a case may run; one that runs longer has failed, and is left behind on its thread.
+    /// How long a case may run; one that runs longer has failed, and is left on its thread.
     /// Default: five minutes.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {

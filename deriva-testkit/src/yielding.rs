@@ -47,7 +47,7 @@ impl DagLayer for YieldLayer {
     }
 }
 
-/// Lets other tasks of the same executor run, so many times.
+/// Lets other tasks of the same executor run, `times` times.
 pub async fn give_way(times: u64) {
     let mut left = times;
     poll_fn(|context| {

@@ -355,7 +355,7 @@ impl BlobStore for Store {
         }
         if let Some(after) = after {
             let row = disk.rows.get_key_value(&key(BLOBS, &[after]));
-            if row.is_none() && self.broken(Break::resumes_only_behind_what_is_there) {
+            if row.is_none() && self.broken(Break::resumes_only_after_what_is_there) {
                 return answers(listed);
             }
             if self.broken(Break::lists_the_last_blob_again) {

@@ -246,7 +246,7 @@ impl DagStore for Store {
             disk.commit()?;
         }
         drop(disk);
-        if self.broken(Break::writes_edges_behind_their_recipes) {
+        if self.broken(Break::writes_edges_after_their_recipes) {
             dawdle();
             let mut disk = self.disk.lock();
             for edge in edges {

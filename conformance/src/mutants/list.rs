@@ -103,7 +103,7 @@ mutants! { $
         /// A resumed list of blobs begins at the last item, not after it.
         lists_the_last_blob_again => blob_lists_are_complete_and_resumable,
         /// A list after an address that is not there is empty.
-        resumes_only_behind_what_is_there => blob_lists_are_complete_and_resumable,
+        resumes_only_after_what_is_there => blob_lists_are_complete_and_resumable,
         /// A list goes on at the nth blob, whatever was put before it meanwhile.
         lists_blobs_by_position => blob_lists_are_stable_while_others_put,
         /// Usage still counts blobs that were removed.
@@ -295,7 +295,7 @@ mutants! { $
         keeps_costs_in_microseconds => outputs_come_back_as_recorded,
         /// `outputs` answers by address, not in the order asked.
         answers_with_outputs_in_order_of_addresses => outputs_keep_order,
-        /// What stands after a divergence in a batch is not recorded.
+        /// What comes after a divergence in a batch is not recorded.
         stops_at_a_divergence => divergences_do_not_stop_a_batch,
         /// A read puts into the cache a recipe that was removed while it read.
         caches_recipes_too_late => a_recipe_is_linearizable,
@@ -308,7 +308,7 @@ mutants! { $
         /// An insert fails in a runtime of one thread.
         inserts_on_many_threads_alone => recipes_work_in_any_runtime,
         /// Recipes and their edges are written under two locks, one after the other.
-        writes_edges_behind_their_recipes => edges_match_recipes_after_a_race,
+        writes_edges_after_their_recipes => edges_match_recipes_after_a_race,
         /// A batch is inserted in two halves, with time between them.
         inserts_in_halves => a_dropped_insert_is_whole_or_nothing,
         /// When the store is opened again, a recipe that was removed and inserted again has no edges.

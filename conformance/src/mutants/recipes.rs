@@ -33,7 +33,7 @@ impl Store {
         disk.commit()?;
         disk.held.retain(|addr| !held.contains(addr));
         drop(disk);
-        if self.broken(Break::writes_edges_behind_their_recipes) {
+        if self.broken(Break::writes_edges_after_their_recipes) {
             dawdle();
             let mut disk = self.disk.lock();
             for recipe in recipes {
@@ -89,7 +89,7 @@ impl Store {
         if self.broken(Break::writes_edges_to_what_is_there) {
             edges.retain(|input| disk.get(RECIPES, *input).is_some());
         }
-        if self.broken(Break::writes_edges_behind_their_recipes) {
+        if self.broken(Break::writes_edges_after_their_recipes) {
             return Ok(());
         }
         for (at, input) in edges.into_iter().enumerate() {
@@ -186,7 +186,7 @@ impl Store {
             disk.dag_usage.outputs -= 1;
         }
         if !self.broken(Break::keeps_edges_of_removed_recipes)
-            && !self.broken(Break::writes_edges_behind_their_recipes)
+            && !self.broken(Break::writes_edges_after_their_recipes)
         {
             let most = match self.broken(Break::removes_256_edges) {
                 true => 256,

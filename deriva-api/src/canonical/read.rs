@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Params, Result, Value};
 /// How many values an encoded map of params has, each item of a list or map counted.
 ///
 /// # Errors
-/// [`ErrorKind::Corrupt`] unless the bytes are the canonical form of a map, and nothing behind it.
+/// [`ErrorKind::Corrupt`] unless the bytes are the canonical form of a map, and nothing follows it.
 pub(super) fn count(bytes: &[u8]) -> Result<usize> {
     let mut reader = Reader::new(bytes);
     let mut count = 0;
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Steps over so many entries of a map, whose values lie this deep.
+    /// Steps over this many entries of a map, whose values lie this deep.
     fn skip_entries(&mut self, entries: u64, depth: usize, count: &mut usize) -> Result<()> {
         let mut last = None;
         for _ in 0..entries {
@@ -160,11 +160,11 @@ impl<'a> Reader<'a> {
         self.head(MAP, "a map was expected")
     }
 
-    /// A key, which comes behind the last one: shorter ones first, and those of one length by their bytes.
+    /// A key, which comes after the last one: shorter ones first, and those of one length by their bytes.
     fn key(&mut self, last: Option<&str>) -> Result<&'a str> {
         let key = self.text()?;
-        let behind = |last: &str| (last.len(), last) < (key.len(), key);
-        match last.is_none_or(behind) {
+        let comes_after = |last: &str| (last.len(), last) < (key.len(), key);
+        match last.is_none_or(comes_after) {
             true => Ok(key),
             false => Err(corrupt("the keys of a map are not in order", self.at)),
         }
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text of so many bytes; its item began at `at`.
+    /// A text of `len` bytes; its item began at `at`.
     fn text_of(&mut self, len: u64, at: usize) -> Result<&'a str> {
         let text = std::str::from_utf8(self.take(len)?);
         text.map_err(|_| corrupt("a text is not UTF-8", at))

@@ -14,7 +14,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer of a recipe that has about so many bytes.
+    /// A writer of a recipe of about `size` bytes.
     pub(super) fn new(size: usize) -> Self {
         Self {
             encoder: Encoder::new(Vec::with_capacity(size)),
@@ -54,7 +54,7 @@ impl Writer {
         self.encoder.writer().len()
     }
 
-    /// Whether so many bytes more still fit.
+    /// Whether this many more bytes still fit.
     fn check_room(&self, bytes: usize) -> Result<()> {
         match bytes <= self.end.saturating_sub(self.len()) && self.len() <= self.end {
             true => Ok(()),

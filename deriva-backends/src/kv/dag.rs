@@ -178,7 +178,7 @@ impl<E: Engine> Shared<E> {
             .transpose()
     }
 
-    /// A page of recipes behind `after`.
+    /// A page of recipes after `after`.
     fn recipes(&self, after: Option<CAddr>) -> Result<Vec<Recipe>> {
         let after = after.map(|addr| layout::recipe_key(&addr));
         let rows = self.engine.scan(layout::RECIPES, after.as_deref(), PAGE)?;

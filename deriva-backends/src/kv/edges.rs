@@ -72,7 +72,7 @@ pub(super) fn outside<E: Engine>(
     row.map(|key| layout::addr_of(&key)).transpose()
 }
 
-/// A page of the dependents of `input` behind `after`, by address; an empty page is the end. Reads and
+/// A page of the dependents of `input` after `after`, by address; an empty page is the end. Reads and
 /// holds about `rows` rows.
 pub(super) fn page<E: Engine>(
     engine: &E,
@@ -81,13 +81,13 @@ pub(super) fn page<E: Engine>(
     rows: usize,
 ) -> Result<Vec<CAddr>> {
     let list_key = layout::list_key(input);
-    // The list is the first row of its input; a scan that begins behind it does not meet it.
+    // The list is the first row of its input; a scan that begins after it does not meet it.
     let list = match after {
         Some(_) => engine.get(&list_key)?,
         None => None,
     };
-    let behind = after.map(|after| layout::edge_key(input, after));
-    let scanned = engine.scan(&list_key, behind.as_deref(), rows)?;
+    let from = after.map(|after| layout::edge_key(input, after));
+    let scanned = engine.scan(&list_key, from.as_deref(), rows)?;
     let full = scanned.len() == rows;
     let mut listed = Vec::new();
     if let Some(row) = list {
@@ -101,7 +101,7 @@ pub(super) fn page<E: Engine>(
             listed = layout::decode_list(&key, row.as_ref())?;
         }
     }
-    // What lies behind the last row of a full page belongs to a later one.
+    // What lies after the last row of a full page belongs to a later one.
     let last = found.last().copied().filter(|_| full);
     let here = |addr: &CAddr| {
         after.is_none_or(|after| addr > after) && last.is_none_or(|last| *addr <= last)

@@ -58,7 +58,7 @@ pub(crate) trait Engine: Debug + Send + Sync + Sized + 'static {
         keys.iter().map(|key| self.get(key)).collect()
     }
 
-    /// Up to `limit` rows whose keys begin with `prefix`, in order, behind the key `after`.
+    /// Up to `limit` rows whose keys begin with `prefix`, in order, after the key `after`.
     fn scan(
         &self,
         prefix: &[u8],

@@ -115,7 +115,7 @@ impl<C: Committer> GroupCommit<C> {
 }
 
 impl<C: Committer> State<C> {
-    /// Moves what waits into the group, as far as it has room. Whoever comes later waits behind who
+    /// Moves what waits into the group, as far as it has room. Whoever comes later waits for who
     /// waits already, even if there would be room for him.
     fn fill(&mut self) {
         while let Some((weight, job)) = self.waiting.pop_front() {

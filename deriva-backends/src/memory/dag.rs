@@ -78,8 +78,8 @@ impl DagStore for MemoryStore {
         let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.to_owned()));
         let keys = move || {
             let graph = self.graph.read();
-            let behind = graph.roots.range((from, Bound::Unbounded));
-            behind.map(|(name, addr)| (name.clone(), *addr)).collect()
+            let rest = graph.roots.range((from, Bound::Unbounded));
+            rest.map(|(name, addr)| (name.clone(), *addr)).collect()
         };
         paging::snapshot(keys, Some)
     }

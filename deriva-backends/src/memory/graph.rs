@@ -184,7 +184,7 @@ impl Graph {
         Ok(batch.len() as u64)
     }
 
-    /// The addresses of direct dependents behind `after`, in order.
+    /// The addresses of direct dependents after `after`, in order.
     pub(super) fn dependents(&self, addr: &CAddr, after: Option<CAddr>) -> Vec<CAddr> {
         let chain = self.find_number(addr).map(|at| self.chain(at));
         let addrs = chain.into_iter().flatten();
@@ -194,7 +194,7 @@ impl Graph {
         addrs
     }
 
-    /// The addresses of recipes behind `after` that `wanted` accepts, in order.
+    /// The addresses of recipes after `after` that `wanted` accepts, in order.
     pub(super) fn recipes(
         &self,
         after: Option<CAddr>,

@@ -126,7 +126,7 @@ impl StorageBackend for Pages {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let stored = stored_len(len)?;
-        // Not to be written behind the new end.
+        // Not to be written after the new end.
         self.changed
             .write()
             .retain(|group, _| sums_of(*group) < stored);
@@ -207,7 +207,7 @@ impl Run {
     }
 }
 
-/// The blocks at `offset`, behind the header, by group.
+/// The blocks at `offset`, counted after the header, by group.
 fn runs(offset: u64, len: usize) -> io::Result<impl Iterator<Item = Run>> {
     let (begin, len) = (whole(offset)?, whole(len as u64)?);
     let begin = begin

@@ -1,6 +1,6 @@
 //! RocksDB's logs, before RocksDB reads them.
 //!
-//! Where a record says that it is of a *recycled* log, behind one that does not, RocksDB's reader answers "bad record"
+//! Where a record says that it is of a *recycled* log, after one that does not, RocksDB's reader answers "bad record"
 //! without stepping over it, and is asked for the same one for ever (`ReadPhysicalRecord` in `db/log_reader.cc`, as of
 //! 11.8). Deriva recycles no logs: such a record is damage, or what a loss of power left of a write. Its type is made
 //! one that no record has, so that RocksDB sees a wrong checksum, as with any other damage.
@@ -73,7 +73,7 @@ fn find(path: &Path) -> io::Result<Vec<u64>> {
     }
 }
 
-/// Steps from record to record as RocksDB does, which leaves the rest of a block behind a bad one.
+/// Steps from record to record as RocksDB does, which skips the rest of a block after a bad one.
 fn in_block(block: &[u8]) -> Option<usize> {
     let mut begin = 0;
     while let Some(header) = block.get(begin..begin + HEADER) {

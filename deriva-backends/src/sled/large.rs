@@ -3,7 +3,7 @@
 //! Sled writes a batch into segments of its log, in no order that a disk keeps, and its recovery after a
 //! loss of power holds only while no more than about a segment was written since the last real sync (see
 //! `docs/decisions/0015-sled-power-loss.md`). A larger batch is written to a file of its own first. Once that
-//! file is on the disk the batch counts as applied: its rows go to sled in parts, with a sync behind each,
+//! file is on the disk the batch counts as applied: its rows go to sled in parts, with a sync after each,
 //! and an opening that finds the file finishes the work. The last part says which file it came from, so that
 //! a file is never applied a second time.
 

@@ -103,12 +103,12 @@ fn settle(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Stops an opening of sled right behind the snapshot that it takes.
+/// Stops an opening of sled right after the snapshot that it takes.
 ///
 /// Sled takes a snapshot of what it found in its log, and then writes zeros over segments that the snapshot
 /// does not need. It syncs the snapshot but never its name, so a loss of power could leave the zeros
 /// without the snapshot, and there are segments that no recovery does without. Between the two sled deletes
-/// files of values whose place in the log lies behind what was found; a folder where it expects such a file
+/// files of values whose place in the log lies after what was found; a folder where it expects such a file
 /// makes that fail, and the opening with it, and nothing else uses that name. Then the name is made durable, and the
 /// next opening finds the snapshot done.
 struct Halt(PathBuf);

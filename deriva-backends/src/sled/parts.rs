@@ -1,4 +1,4 @@
-//! Applies a large batch in parts, each with a sync behind it; see [`large`] for why.
+//! Applies a large batch in parts, each followed by a sync; see [`large`] for why.
 
 use std::sync::atomic::Ordering;
 

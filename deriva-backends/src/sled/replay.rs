@@ -25,7 +25,7 @@ thread_local! {
     static SYNCED: RefCell<Option<Vec<Files>>> = const { RefCell::new(None) };
 }
 
-/// Called by the engine behind each sync.
+/// Called by the engine after each sync.
 pub(super) fn synced(folder: &Path) {
     SYNCED.with_borrow_mut(|states| {
         if let Some(states) = states {

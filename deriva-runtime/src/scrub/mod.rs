@@ -32,8 +32,9 @@ impl Deriva {
     /// damaged or lost is computed again where a recipe can make it, compared with the recorded output and
     /// stored; the rest is reported with the recipes and roots that need it.
     ///
-    /// Safe beside any other request. A layer of two tiers answers from the first that has a blob, so each of
-    /// its stores is scrubbed through a [`Deriva`] of its own.
+    /// Safe beside any other request. Of a layer of two tiers the slow store is verified, which alone says what is
+    /// stored; to have all of both read from the disk, each is scrubbed through a [`Deriva`] of its own. Blobs for
+    /// which a store's service vouches ([`deriva_api::Evidence::Vouched`]) are not read.
     ///
     /// The request fails with `Unsupported` where a store cannot list, and with what the stores say, but not
     /// for damage.

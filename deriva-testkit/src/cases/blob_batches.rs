@@ -56,7 +56,7 @@ crate::case::cases! { $ each_blob_batches_case, Blobs, Core:
         Ok(())
     }
 
-    /// B11: a list is complete, ordered by address, and can be resumed behind any item, also behind
+    /// B11: a list is complete, ordered by address, and can be resumed after any item, also after
     /// an address that is not there.
     async fn blob_lists_are_complete_and_resumable(trial) {
         let store = trial.blobs().await?;
@@ -163,7 +163,7 @@ crate::case::cases! { $ each_blob_batches_case, Blobs, Core:
         Ok(())
     }
 
-    /// B11: a list of a thousand and more is complete and in order, and goes on behind any of them: whatever the
+    /// B11: a list of a thousand and more is complete and in order, and goes on after any of them: whatever the
     /// store reads at once.
     async fn long_blob_lists_are_complete(trial) {
         let store = trial.blobs().await?;
@@ -178,7 +178,7 @@ crate::case::cases! { $ each_blob_batches_case, Blobs, Core:
         assert_eq!(blobs_listed(&*store).await?, expected);
         for at in [0, 511, 512, 1023, 1024, 1098, 1099] {
             let rest: Vec<BlobStat> = store.list(Some(expected[at].addr)).try_collect().await?;
-            assert_eq!(rest, expected[at + 1..], "behind the {at}th");
+            assert_eq!(rest, expected[at + 1..], "after the {at}th");
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ crate::case::cases! { $ each_blob_sizes_case, Blobs, Core:
             let read = store.stat(&addrs(&gone)).await?;
             assert_eq!(read, vec![None; size], "removed in a batch of {size}");
             let kept: Vec<Option<BlobStat>> = left.iter().map(|blob| Some(blob.stat())).collect();
-            assert_eq!(store.stat(&addrs(&left)).await?, kept, "left behind by a batch of {size}");
+            assert_eq!(store.stat(&addrs(&left)).await?, kept, "left by a batch of {size}");
             check_blob_usage(&*store, left.len() as u64, total(&left)).await?;
         }
         Ok(())

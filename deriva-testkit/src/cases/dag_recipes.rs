@@ -118,7 +118,7 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         Ok(())
     }
 
-    /// D8: dependents are listed by address and can be resumed behind any of them.
+    /// D8: dependents are listed by address and can be resumed after any of them.
     async fn dependents_are_resumable(trial) {
         let store = trial.dag().await?;
         let recipes = (0..300)
@@ -206,7 +206,7 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         Ok(())
     }
 
-    /// D16: a list is complete with outputs, ordered by address, and resumable behind any item.
+    /// D16: a list is complete with outputs, ordered by address, and resumable after any item.
     async fn recipe_lists_are_complete_and_resumable(trial) {
         let store = trial.dag().await?;
         let recipes = numbered(100)?;
@@ -269,7 +269,7 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         assert_eq!(all, expected);
         for at in [0, 511, 1023, 5000, 9999] {
             let rest: Vec<(String, CAddr)> = store.roots(Some(&names[at])).try_collect().await?;
-            assert_eq!(rest, expected[at + 1..], "behind the {at}th");
+            assert_eq!(rest, expected[at + 1..], "after the {at}th");
         }
         check_dag_usage(&*store, 0, 0, 10_000).await
     }
@@ -310,7 +310,7 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         Ok(())
     }
 
-    /// D16: lists of thousands, of all recipes and of one function's, are complete and go on behind any
+    /// D16: lists of thousands, of all recipes and of one function's, are complete and go on after any
     /// item: whatever the store reads at once.
     async fn long_recipe_lists_are_complete(trial) {
         let store = trial.dag().await?;
@@ -322,7 +322,7 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         assert_eq!(all, expected);
         for at in [0, 511, 512, 1023, 1024, 2047, 2498, 2499] {
             let rest: Vec<CAddr> = store.by_function(&id, Some(expected[at])).try_collect().await?;
-            assert_eq!(rest, expected[at + 1..], "of the function, behind the {at}th");
+            assert_eq!(rest, expected[at + 1..], "of the function, after the {at}th");
         }
         if !store.capabilities().list {
             dag_state(&*store).await?;
@@ -331,7 +331,7 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         assert_eq!(listed(&*store).await?, expected);
         for at in [0, 511, 512, 1023, 1024, 2047, 2498, 2499] {
             let rest: Vec<CAddr> = store.list(Some(expected[at])).map_ok(|(addr, _)| addr).try_collect().await?;
-            assert_eq!(rest, expected[at + 1..], "behind the {at}th");
+            assert_eq!(rest, expected[at + 1..], "after the {at}th");
         }
         Ok(())
     }

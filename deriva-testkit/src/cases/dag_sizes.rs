@@ -145,7 +145,7 @@ crate::case::cases! { $ each_dag_sizes_case, Dag, Core:
             check_dag_usage(&*store, 2 * left as u64, left as u64, 0).await?;
             let kept = store.outputs(&addrs(&below[gone..])).await?;
             let expected: Vec<Option<Output>> = (gone..below.len()).map(|i| Some(made(i))).collect();
-            assert_eq!(kept, expected, "left behind by a batch of {}", 2 * size);
+            assert_eq!(kept, expected, "left by a batch of {}", 2 * size);
         }
         Ok(())
     }
@@ -178,7 +178,7 @@ crate::case::cases! { $ each_dag_sizes_case, Dag, Core:
         }
         above.sort_by_key(Recipe::addr);
         for size in SIZES {
-            // Of the dependents, the first so many are in the batch, by address or from the end.
+            // Of the dependents, the first N are in the batch, by address or from the end.
             for some in [&above[..size], &above[1001 - size..]] {
                 let mut batch = addrs(some);
                 batch.push(hub.addr());
@@ -245,7 +245,7 @@ crate::case::cases! { $ each_dag_sizes_case, Dag, Core:
     }
 
     /// D14: a name that no root can have is no root: removing the empty name, or one that is too long, answers that it was
-    /// not there, and removes nothing; behind the empty name all roots are listed.
+    /// not there, and removes nothing; after the empty name all roots are listed.
     async fn names_of_no_root_are_not_there(trial) {
         let store = trial.dag().await?;
         for name in ["", &"r".repeat(257), &"r".repeat(512), &"r".repeat(70_000)] {
@@ -261,7 +261,7 @@ crate::case::cases! { $ each_dag_sizes_case, Dag, Core:
         let expected = names.map(|name| (name.to_owned(), addr(name)));
         for after in [None, Some("")] {
             let roots: Vec<(String, CAddr)> = store.roots(after).try_collect().await?;
-            assert_eq!(roots, expected, "behind {after:?}");
+            assert_eq!(roots, expected, "after {after:?}");
         }
         check_dag_usage(&*store, 0, 0, 2).await
     }

@@ -180,7 +180,7 @@ impl Calls {
         })
     }
 
-    /// Waits until there were so many.
+    /// Waits until there were `count`.
     pub(super) async fn reach(&self, count: usize) -> Result<()> {
         until(|| self.count() >= count).await
     }

@@ -146,7 +146,7 @@ pub(super) async fn polled<T>(call: impl Future<Output = T>, polls: u64) {
     }
 }
 
-/// Asks again and again until the answer is yes: for what goes on behind a call that was dropped.
+/// Asks again and again until the answer is yes: for what goes on after a call was dropped.
 pub(super) async fn settles(mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     let clock = SystemClock::new();
     for _ in 0..2000 {

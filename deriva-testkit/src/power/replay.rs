@@ -24,7 +24,7 @@ const KEPT: u64 = 2;
 pub struct Power {
     /// The store.
     pub prover: Prover,
-    /// How many disk states are looked at. Fewer where there are not so many different ones.
+    /// How many disk states are looked at. Fewer where fewer differ.
     pub states: u64,
     /// Where chance begins.
     pub seed: u64,

@@ -130,7 +130,7 @@ pub(super) struct Timeline {
     pub(super) said: Vec<Said>,
     /// How many nodes there are, and which of them are folders.
     pub(super) folders: Vec<bool>,
-    /// The moment behind the last.
+    /// The moment after the last.
     pub(super) end: usize,
 }
 

@@ -32,7 +32,7 @@ pub(super) enum Fate {
 /// What is seen in place of bytes that were lost where the file had none before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gap {
-    /// The file ends before them, unless something behind them is there.
+    /// The file ends before them, unless something after them is there.
     Short,
     Zeros,
     /// What another file held at the same place of a block that the file had not before; zeros up to there, as
@@ -183,18 +183,18 @@ fn contents(
 }
 
 fn apply(file: &mut Vec<u8>, at: usize, piece: &[u8], kept: bool, gap: Gap, stale: &Block) {
-    let behind = at + piece.len();
+    let end = at + piece.len();
     if !kept && gap == Gap::Short {
         return;
     }
     let len = file.len();
-    if len < behind {
-        file.resize(behind, 0);
+    if len < end {
+        file.resize(end, 0);
     }
     if kept {
-        file[at..behind].copy_from_slice(piece);
+        file[at..end].copy_from_slice(piece);
     } else if gap == Gap::Stale {
-        for new in len.next_multiple_of(stale.len()).max(at)..behind {
+        for new in len.next_multiple_of(stale.len()).max(at)..end {
             file[new] = stale[new % stale.len()];
         }
     }
@@ -238,9 +238,9 @@ fn pieces(fate: Fate, change: usize, from: u64, bytes: &[u8]) -> Vec<(u64, &[u8]
         let (mut at, mut rest) = (from, bytes);
         while !rest.is_empty() {
             let room = (size - at % size).min(rest.len() as u64);
-            let (piece, behind) = rest.split_at(room as usize);
+            let (piece, left) = rest.split_at(room as usize);
             pieces.push((at, piece, keep(at / size)));
-            (at, rest) = (at + room, behind);
+            (at, rest) = (at + room, left);
         }
         pieces
     };

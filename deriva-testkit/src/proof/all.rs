@@ -79,7 +79,7 @@ impl Proof {
         }
     }
 
-    /// Proves it, or says what could not be proved here behind `NOT CHECKED`.
+    /// Proves it, or says after `NOT CHECKED` what could not be proved here.
     ///
     /// # Errors
     /// What was found broken.

@@ -32,7 +32,7 @@ const CHANGES: &str = "write,pwrite64,writev,pwritev,pwritev2,truncate,ftruncate
 pub struct Calls {
     /// The store.
     pub prover: Prover,
-    /// How many kills at the most of either sort. Where a life has more system calls, so many are taken that
+    /// How many kills at the most of either sort. Where a life has more system calls, this many are taken that
     /// lie evenly in it.
     pub kills: u64,
     /// Where chance begins.

@@ -40,7 +40,7 @@ impl Program {
         }
     }
 
-    /// Starts it with this argument behind those before.
+    /// Starts it with this argument after those before.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());

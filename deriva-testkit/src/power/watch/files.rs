@@ -56,12 +56,12 @@ impl Watch {
             // RWF_APPEND and `-1` would have to be followed.
             false => number(call.arg(3)).ok_or(ODD)?,
         };
-        let behind = at + bytes.len() as u64;
+        let end = at + bytes.len() as u64;
         if sequential {
-            opened.at = behind;
+            opened.at = end;
         }
         let synced = opened.synced || call.arg(4).contains("SYNC");
-        self.lens[file] = self.lens[file].max(behind);
+        self.lens[file] = self.lens[file].max(end);
         if !bytes.is_empty() {
             self.change(call, What::Write { file, at, bytes });
         }
@@ -93,18 +93,18 @@ impl Watch {
             return Ok(());
         };
         let (mode, from) = (call.arg(1), call.number(2).ok_or(ODD)?);
-        let behind = from + call.number(3).ok_or(ODD)?;
+        let end = from + call.number(3).ok_or(ODD)?;
         let is = |flag| mode.split('|').any(|part| part == flag);
         if is("FALLOC_FL_PUNCH_HOLE") || is("FALLOC_FL_ZERO_RANGE") {
-            let within = behind.min(self.lens[file]).saturating_sub(from);
+            let within = end.min(self.lens[file]).saturating_sub(from);
             let bytes = vec![0; within as usize];
             let at = from;
             self.change(call, What::Write { file, at, bytes });
         } else if mode != "0" && mode != "FALLOC_FL_KEEP_SIZE" {
             return Err(format!("the mode {mode} is not followed"));
         }
-        if !is("FALLOC_FL_KEEP_SIZE") && behind > self.lens[file] {
-            self.resize(call, file, behind);
+        if !is("FALLOC_FL_KEEP_SIZE") && end > self.lens[file] {
+            self.resize(call, file, end);
         }
         Ok(())
     }
