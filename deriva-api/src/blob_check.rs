@@ -100,3 +100,6 @@ async fn read<S: BlobStore + ?Sized>(store: &S, addr: CAddr) -> Result<bool> {
     let message = "stored bytes do not hash to their address";
     Err(Error::new(ErrorKind::Corrupt, message).with("addr", addr))
 }
+
+#[cfg(test)]
+mod tests;

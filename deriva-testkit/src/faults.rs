@@ -257,7 +257,7 @@ impl Hook for Faults {
 mod tests {
     use super::*;
     use crate::{ManualClock, ModelStore};
-    use deriva_api::ByteRange;
+    use deriva_api::{BlobCheck, ByteRange};
     use futures::executor::block_on;
     use futures::{FutureExt, StreamExt};
 
@@ -298,6 +298,10 @@ mod tests {
             assert_eq!(kind(block_on(store.get_many(&[addr]))), ErrorKind::Corrupt);
             let range = block_on(store.get_range(addr, ByteRange::ALL));
             assert_eq!(kind(range), ErrorKind::Corrupt);
+            let absent = Blob::new("other").addr();
+            let found = block_on(store.verify(&[addr, absent, addr])).unwrap();
+            let damaged = BlobCheck::Damaged;
+            assert_eq!(found, [damaged, BlobCheck::Absent, damaged]);
         }
         layer.faults().clear();
         assert!(block_on(store.get(addr)).unwrap().is_some());
