@@ -8,11 +8,14 @@ use futures::stream::BoxStream;
 use super::*;
 use crate::{Blob, BlobStat, BlobUsage, BlobWriter, Capabilities, DurabilityClass};
 
+/// What becomes of a range, given its offset.
+type Change = fn(u64, Bytes) -> Result<Option<Bytes>>;
+
 /// A store of one blob. It checks nothing, and answers ranges with what `change` makes of them.
 #[derive(Debug)]
 struct One {
     blob: Blob,
-    change: fn(u64, Bytes) -> Result<Option<Bytes>>,
+    change: Change,
 }
 
 impl fmt::Display for One {
@@ -83,7 +86,7 @@ impl BlobStore for One {
 const RIGHT: BlobCheck = BlobCheck::Right(Evidence::Read);
 
 /// What is told of a blob of this length, twice, with an absent one between.
-fn told(len: u64, change: fn(u64, Bytes) -> Result<Option<Bytes>>) -> Result<[BlobCheck; 3]> {
+fn told(len: u64, change: Change) -> Result<[BlobCheck; 3]> {
     let bytes: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
     let blob = Blob::new(bytes);
     let addrs = [blob.addr(), CAddr::of_blob(b"absent"), blob.addr()];
@@ -106,7 +109,7 @@ fn what_is_there_is_right_and_what_is_not_is_absent() {
 fn a_store_that_checks_nothing_is_checked() {
     let damaged = [BlobCheck::Damaged, BlobCheck::Absent, BlobCheck::Damaged];
     // The last byte of each piece, and all after the first piece.
-    let changes: [fn(u64, Bytes) -> Result<Option<Bytes>>; 2] = [
+    let changes: [Change; 2] = [
         |_, piece| {
             let mut piece = piece.to_vec();
             if let Some(last) = piece.last_mut() {
