@@ -9,6 +9,7 @@
 //! | names of bytes and of computations | [`CAddr`], [`Blob`], [`Recipe`] |
 //! | the bytes that are hashed and stored | [`canonical`] |
 //! | what a store promises | [`BlobStore`], [`DagStore`], [`Capabilities`] |
+//! | whether stored bytes are right | [`BlobStore::verify`], [`BlobCheck`] |
 //! | how a step runs | [`Executor`] |
 //! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
 //! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |

@@ -18,7 +18,9 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use common::{blob, leaf, open, recipe};
-use deriva_api::{Blob, ByteRange, CAddr, ErrorKind, OpenedStore, Output, Recipe, Record};
+use deriva_api::{
+    Blob, BlobCheck, ByteRange, CAddr, ErrorKind, OpenedStore, Output, Recipe, Record,
+};
 use futures::TryStreamExt;
 use rstest::rstest;
 use rstest_reuse::{apply, template};
@@ -163,6 +165,9 @@ async fn check(opened: &OpenedStore) {
         );
         stats.push(blob.stat());
     }
+    let addrs: Vec<_> = CONTENTS.iter().map(Blob::addr).collect();
+    let found = blobs.verify(&addrs).await.unwrap();
+    assert!(found.into_iter().all(BlobCheck::is_right));
     stats.sort_by_key(|stat| stat.addr);
     let listed: Vec<_> = blobs.list(None).try_collect().await.unwrap();
     assert_eq!(listed, stats);

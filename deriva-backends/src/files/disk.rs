@@ -144,13 +144,15 @@ impl Disk {
         let Some((mut file, metadata)) = self.open_file(&blob.addr)? else {
             return Ok(false);
         };
-        if metadata.len() != blob.len {
+        let identity = Identity::of(&metadata);
+        if metadata.len() != blob.len || !self.is_right(blob.addr, &mut file, identity)? {
             return Ok(false);
         }
-        match self.examine(blob.addr, &mut file, Identity::of(&metadata)) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
-            examined => examined.map(|()| true),
-        }
+        let io = |source| at(&self.path(&blob.addr), Error::io(source));
+        self.sync(&file).map_err(io)?;
+        self.sync_shards([blob.addr].into_iter())?;
+        self.doubt.settled(blob.addr, identity);
+        Ok(true)
     }
 
     /// Looks at the bytes of a blob, unless this opening did and the file is unchanged. May read the whole of it, in
@@ -159,36 +161,34 @@ impl Disk {
         let Some(metadata) = self.metadata(&addr)? else {
             return Ok(BlobCheck::Absent);
         };
-        let seen = Identity::of(&metadata);
-        if self.checked.has(addr, seen) && self.doubt.none_of(&addr, || seen) {
+        if self.checked.has(addr, Identity::of(&metadata)) {
             return Ok(BlobCheck::Right(Evidence::Remembered));
         }
         let Some((mut file, metadata)) = self.open_file(&addr)? else {
             return Ok(BlobCheck::Absent);
         };
-        match self.examine(addr, &mut file, Identity::of(&metadata)) {
-            Ok(()) => Ok(BlobCheck::Right(Evidence::Read)),
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(BlobCheck::Damaged),
-            Err(error) => Err(error),
+        match self.is_right(addr, &mut file, Identity::of(&metadata))? {
+            true => Ok(BlobCheck::Right(Evidence::Read)),
+            false => Ok(BlobCheck::Damaged),
         }
     }
 
-    /// Reads and checks all bytes of a blob's file, and remembers that it did. Settles what doubt there was: then the
-    /// file is made durable, if this opening's blobs are.
-    fn examine(&self, addr: CAddr, file: &mut File, identity: Identity) -> Result<()> {
-        let path = self.path(&addr);
-        let checked = self.checked.check(addr, file, identity);
-        checked.map_err(|error| at(&path, error))?;
-        if !self.doubt.none_of(&addr, || identity) {
-            // Where nothing is written, nothing is put either.
-            if self.durability == Durability::Sync && self.folder.is_some() {
-                let synced = file.sync_data();
-                synced.map_err(|source| at(&path, Error::io(source)))?;
-                sync_folder(&self.shard(&addr))?;
-            }
-            self.doubt.settled(addr, identity);
+    /// Whether a file has the bytes of its blob.
+    fn is_right(&self, addr: CAddr, file: &mut File, identity: Identity) -> Result<bool> {
+        match self.examine(addr, file, identity) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            examined => examined.map(|()| true),
         }
-        Ok(())
+    }
+
+    /// Fails with `Corrupt` unless a file has the bytes of its blob. Reads them all, unless this opening did and the
+    /// file is unchanged.
+    fn examine(&self, addr: CAddr, file: &mut File, identity: Identity) -> Result<()> {
+        if self.checked.has(addr, identity) {
+            return Ok(());
+        }
+        let checked = self.checked.check(addr, file, identity);
+        checked.map_err(|error| at(&self.path(&addr), error))
     }
 
     /// The same, without a look at the bytes: a blob that nobody has looked at yet is not vouched for.
@@ -292,9 +292,7 @@ impl Disk {
         };
         let io = |source| at(&self.path(&addr), Error::io(source));
         let identity = Identity::of(&metadata);
-        if !self.checked.has(addr, identity) {
-            self.examine(addr, &mut file, identity)?;
-        }
+        self.examine(addr, &mut file, identity)?;
         let within = range.within(metadata.len());
         let mut bytes = vec![0; (within.end - within.start) as usize];
         file.read_exact_at(&mut bytes, within.start).map_err(io)?;
