@@ -56,7 +56,7 @@ const PIECE: u64 = 8 << 20;
 /// ```
 ///
 /// # Errors
-/// What the store says, but for damage.
+/// What the store says, except for damage.
 pub async fn verify_by_reading<S: BlobStore + ?Sized>(
     store: &S,
     addrs: &[CAddr],

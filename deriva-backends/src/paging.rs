@@ -32,7 +32,7 @@ where
     .boxed()
 }
 
-/// The items before the first one that is damaged; its error only where there are none, so that who lists
+/// The items before the first one that is damaged; its error only where there are none, so that a caller
 /// gets everything before it, and can go on after it.
 #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
 pub(crate) fn until_damage<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {

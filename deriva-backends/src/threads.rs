@@ -9,7 +9,7 @@ use deriva_api::{Error, ErrorKind, Result};
 const STACK: usize = 1 << 20;
 
 /// Starts `count` threads at once and ends them again. Where a limit on processes or on address space lets them
-/// not start, some libraries wait for ever, or panic: who is about to use one asks here before.
+/// not start, some libraries wait for ever, or panic. Ask here before using one of them.
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`] when not all of them could be started.

@@ -11,7 +11,7 @@ use deriva_api::{
 
 /// What makes the bytes of addresses available: a runtime, with no more than what the cases ask of it.
 ///
-/// Who drops one of these futures gives the call up; steps that run may end, and be recorded.
+/// Dropping one of these futures gives the call up; steps that run may end, and be recorded.
 #[async_trait]
 pub trait Materializer: Debug + Send + Sync + 'static {
     /// Stores blobs.

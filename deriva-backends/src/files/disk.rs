@@ -3,7 +3,8 @@
 //! `ab/abcd…` holds the bytes of the blob `abcd…` and nothing else. A blob is written to `tmp/`, made
 //! durable, renamed into place, and its folder is made durable. This module blocks; it knows neither
 //! locks between processes nor counts, which are the matter of the store that uses it. What became of
-//! blobs that were not made durable is the subject of [`doubt`](super::doubt).
+//! blobs that were not made durable is the subject of [`doubt`](super::doubt), and which were read and found right
+//! that of [`checked`](super::checked).
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, Permissions};

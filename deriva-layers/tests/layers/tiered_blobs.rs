@@ -333,7 +333,7 @@ fn long_blobs_are_not_copied() {
             );
         }
         assert!(bench.copied(&short) && !bench.copied(&long));
-        // The long one: who puts looks for damage by `verify`, and the layer does not look again.
+        // The long one. Whoever puts asks `verify` for damage; the layer does not look again.
         assert_eq!(bench.slow_reads(), 1);
     });
 }

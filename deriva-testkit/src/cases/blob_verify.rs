@@ -4,7 +4,7 @@ use deriva_api::{Blob, BlobCheck, BlobStore, CAddr, Result};
 
 use super::support::{SIZES, blobs_listed, check_blob_usage, random_blob, total};
 
-/// What is told of each, but for the evidence.
+/// What is told of each, without the evidence.
 async fn told(store: &dyn BlobStore, addrs: &[CAddr]) -> Result<Vec<Told>> {
     let found = store.verify(addrs).await?;
     Ok(found.into_iter().map(Told::of).collect())

@@ -33,7 +33,7 @@ async fn work(materializer: &Arc<dyn Materializer>, random: &mut SplitMix64) -> 
 }
 
 crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concurrency:
-    /// E4: who waits for a step of another request gets an answer when that request is dropped, and the step
+    /// E4: whoever waits for a step of another request gets an answer when that request is dropped, and the step
     /// does not run twice at once.
     async fn a_dropped_leader_leaves_an_answer(trial) {
         let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
@@ -57,7 +57,7 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         Ok(())
     }
 
-    /// E4: who waits for what another request has not begun yet gets an answer when that request is dropped.
+    /// E4: whoever waits for what another request has not begun yet gets an answer when that request is dropped.
     async fn what_a_dropped_leader_has_not_begun_is_done_by_others(trial) {
         let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
         let functions = concat()?.into_iter().chain([gate.concat("wait/1", &calls)?]);

@@ -140,7 +140,7 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
         Ok(())
     }
 
-    /// E4: a deadline is that of its own request. Who joined it has none, and is given the value.
+    /// E4: a deadline is that of its own request. Whoever joined it has none, and is given the value.
     async fn a_deadline_is_nobody_elses(trial) {
         let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
         let clock = ManualClock::new();
