@@ -1,0 +1,120 @@
+//! An executor of one's own: the tools of the system as functions, for which nothing is registered.
+//! `cargo run -p deriva --example executor`
+
+#![allow(clippy::print_stdout, reason = "an example prints what it found")]
+
+use std::fmt;
+use std::io::{Seek, Write};
+use std::process::Command;
+use std::sync::Arc;
+
+use deriva::prelude::*;
+
+/// `tool.NAME/1` is the program NAME, fed with the only input: these, and no others.
+const TOOLS: [&str; 2] = ["sort", "uniq"];
+
+/// Runs [`TOOLS`] as programs, and all else inside.
+#[derive(Debug)]
+struct Tools(Arc<dyn Executor>);
+
+impl Tools {
+    fn tool(function: &FunctionId) -> Option<&'static str> {
+        let name = function.name().strip_prefix("tool.")?;
+        let known = TOOLS.into_iter().find(|tool| *tool == name);
+        known.filter(|_| function.version() == "1")
+    }
+}
+
+/// Blocks until the program has ended.
+fn run(tool: &str, input: &[u8]) -> Result<Vec<u8>> {
+    let mut stdin = tempfile::tempfile().map_err(Error::io)?;
+    stdin.write_all(input).map_err(Error::io)?;
+    stdin.rewind().map_err(Error::io)?;
+    // What a function gives depends on its inputs alone, and `sort` would look at the locale.
+    let mut command = Command::new(tool);
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LC_ALL", "C");
+    let done = command.stdin(stdin).output().map_err(Error::io)?;
+    if !done.status.success() {
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        return Err(Error::new(ErrorKind::Function, "the tool failed").with("stderr", stderr));
+    }
+    Ok(done.stdout)
+}
+
+impl fmt::Display for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tools({})", self.0)
+    }
+}
+
+#[async_trait]
+impl Executor for Tools {
+    fn supports(&self, function: &FunctionId) -> bool {
+        Self::tool(function).is_some() || self.0.supports(function)
+    }
+
+    fn operands(&self) -> Operands {
+        self.0.operands()
+    }
+
+    fn width(&self) -> usize {
+        self.0.width()
+    }
+
+    async fn execute(&self, step: Step) -> Result<Executed> {
+        let Some(tool) = Self::tool(&step.recipe.function()) else {
+            return self.0.execute(step).await;
+        };
+        let [Operand::Held(input)] = &step.inputs[..] else {
+            return Err(Error::new(ErrorKind::Invalid, "a tool takes one input"));
+        };
+        let (input, clock) = (input.bytes().clone(), SystemClock::new());
+        let ran = tokio::task::spawn_blocking(move || run(tool, &input));
+        let lost = |source| Error::new(ErrorKind::Internal, "no end").caused_by(source);
+        let output = Operand::Held(Blob::new(ran.await.map_err(lost)??));
+        let cost = clock.now();
+        Ok(Executed {
+            output,
+            cost,
+            reused: false,
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let builder = Deriva::builder().store("memory:");
+    let builder = builder.wrap_executor(|pool| Arc::new(Tools(pool)));
+    let deriva = builder.build().await?;
+
+    let words = deriva.put("the\nship\nand\nthe\nsea\n").await?;
+    let sorted = deriva
+        .recipe("tool.sort", "1")
+        .input(words)
+        .insert()
+        .await?;
+    let single = deriva
+        .recipe("tool.uniq", "1")
+        .input(sorted)
+        .insert()
+        .await?;
+    let loud = deriva
+        .recipe("text.upper", "1")
+        .input(single)
+        .insert()
+        .await?;
+    let made = deriva.materialize(loud).await?;
+    assert_eq!(made.summary.computed, 3, "two tools, and what is built in");
+    assert_eq!(deriva.get(loud).await?, "AND\nSEA\nSHIP\nTHE\n");
+    print!("{}", String::from_utf8_lossy(&deriva.get(loud).await?));
+
+    // Who is not on the list is refused before anything runs.
+    let unknown = deriva.recipe("tool.rm", "1").input(words).insert().await?;
+    let refused = deriva.get(unknown).await.map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::Unsupported));
+    println!("run by {}", deriva.status().await?.executor);
+    Ok(())
+}
