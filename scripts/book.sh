@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds docs/ as a book and checks all links: of the Markdown, which is read in the repository, and of the pages that
-# are built from it. Links to other hosts are not followed. What it needs is put into the cache folder, once: mdBook is
-# compiled (MINUTES of CPU time), as nobody but its authors should build it; lychee comes built, from its authors, by PyPI.
+# are built from it. Links to other hosts are not followed. Files that pages and comments name have to be there, too. What it needs is put into the cache folder, once: mdBook is
+# compiled (75 s of CPU time), as PyPI has only a stranger's build of it; lychee comes built by its authors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,6 +19,8 @@ if [[ $(lychee --version 2>/dev/null) != "lychee $lychee" ]]; then
     mkdir -p "$tools/bin"
     ln -sf "$tools/lychee/bin/lychee" "$tools/bin/lychee"
 fi
+
+scripts/check_names.py
 
 # The book lies beside the files of the repository, to which its pages have links, and not in the checkout.
 dir="$(mktemp -d)"

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::path::Path;
-
 use common::{Bench, err};
 
 const PIPELINE: &str = r#"
@@ -34,21 +32,8 @@ fn commands(heading: &str) -> String {
 fn follow(bench: &Bench, heading: &str) -> String {
     bench.file("pipeline.toml", PIPELINE);
     bench.file("incoming/film.mp4", vec![7; 3 << 20]);
-    let mut shell = bench.command(&[]);
-    let command = shell.get_program().to_owned();
-    let folder = Path::new(&command).parent().unwrap().to_owned();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(folder).chain(std::env::split_paths(&path));
-    shell = std::process::Command::new("sh");
     let text = commands(heading).replace("/srv/", "srv/");
-    let output = shell
-        .args(["-ec", &text])
-        .current_dir(bench.dir.path())
-        .env("PATH", std::env::join_paths(folders).unwrap())
-        .env_remove("DERIVA_MEMORY")
-        .env_remove("DERIVA_WAIT")
-        .output()
-        .unwrap();
+    let output = bench.shell(&text);
     assert!(output.status.success(), "{text}\n{}", err(&output));
     String::from_utf8(output.stdout).unwrap()
 }

@@ -58,6 +58,11 @@ struct RepositoryReadme;
 
 /// Compiles the examples of the guide.
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/collect.md")]
+struct Collect;
+
+/// Compiles the examples of the guide.
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/invalidate-and-scrub.md")]
 struct InvalidateAndScrub;
 

@@ -45,6 +45,24 @@ impl Bench {
         command
     }
 
+    /// Runs a text of commands as a shell does that ends at the first failure and finds `deriva`.
+    pub(crate) fn shell(&self, text: &str) -> Output {
+        let command = self.command(&[]);
+        let folder = Path::new(command.get_program()).parent().unwrap();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&path));
+        Command::new("sh")
+            .args(["-ec", text])
+            .current_dir(self.dir.path())
+            .env("PATH", std::env::join_paths(folders).unwrap())
+            .env_remove("DERIVA_STORE")
+            .env_remove("DERIVA_MEMORY")
+            .env_remove("DERIVA_WAIT")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
