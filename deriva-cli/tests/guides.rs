@@ -29,6 +29,7 @@ const QUOTED: [(&str, &[&str]); 2] = [
 ];
 
 const PIPELINE: &str = r#"
+name = "main"
 [sources.files]
 include = ["in/*.txt"]
 [steps.packed]
