@@ -19,9 +19,8 @@ struct Tools(Arc<dyn Executor>);
 
 impl Tools {
     fn tool(function: &FunctionId) -> Option<&'static str> {
-        let name = function.name().strip_prefix("tool.")?;
-        let known = TOOLS.into_iter().find(|tool| *tool == name);
-        known.filter(|_| function.version() == "1")
+        let named = |tool: &&str| format!("tool.{tool}/1") == function.to_string();
+        TOOLS.into_iter().find(named)
     }
 }
 
