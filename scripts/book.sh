@@ -32,14 +32,19 @@ if grep -qE '^ *(WARN|ERROR)' "$dir/log"; then
     exit 1
 fi
 
-lost=0
+wrong=0
 while IFS= read -r -d '' page; do
-    [[ $page == docs/SUMMARY.md ]] && continue
-    html="${page#docs/}"
-    html="$dir/book/$(sed 's/README\.md$/index.md/; s/\.md$/.html/' <<<"$html")"
-    [[ -e $html ]] || { echo "not in docs/SUMMARY.md: $page" >&2 && lost=1; }
+    html="$(sed 's/README\.md$/index.md/; s/\.md$/.html/' <<<"${page#docs/}")"
+    if [[ $page != docs/SUMMARY.md && ! -e $dir/book/$html ]]; then
+        echo "not in docs/SUMMARY.md: $page" >&2
+        wrong=1
+    fi
+    if [[ $page == docs/decisions/0* ]] && ! grep -q '^\*\*Status\.\*\* ' "$page"; then
+        echo "without a status: $page" >&2
+        wrong=1
+    fi
 done < <(find docs -name '*.md' -print0)
-((lost == 0))
+((wrong == 0))
 
 git ls-files --cached --others --exclude-standard '*.md' >"$dir/pages"
 find "$dir/book" -name '*.html' >>"$dir/pages"
