@@ -52,7 +52,8 @@ fn repository() -> PathBuf {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(repository().join(path)).unwrap()
+    let text = std::fs::read_to_string(repository().join(path));
+    text.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The README and all guides.
