@@ -229,3 +229,13 @@ fn every_block_is_of_a_kind_that_is_held() {
         }
     }
 }
+
+#[test]
+fn every_example_is_listed_where_readers_begin() {
+    let index = read("docs/README.md");
+    for example in std::fs::read_dir(repository().join("deriva/examples")).unwrap() {
+        let name = example.unwrap().file_name().into_string().unwrap();
+        let link = format!("(../deriva/examples/{name})");
+        assert!(index.contains(&link), "{name} is not in docs/README.md");
+    }
+}
