@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf, sync::Arc};
 
-use deriva::api::{BlobUsage, BlobWriter, Capabilities, DurabilityClass};
-use deriva::api::{OpenedStore, StoreFactory, StoreUri};
+use deriva::api::{BlobCheck, BlobUsage, BlobWriter, Capabilities, DurabilityClass};
+use deriva::api::{OpenedStore, StoreFactory, StoreUri, verify_by_reading};
 use deriva::prelude::*;
 use futures::stream::{BoxStream, StreamExt, iter};
 
@@ -47,6 +47,9 @@ impl BlobStore for Folder {
     }
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
         Ok(addrs.iter().map(|addr| Some(self.1.get(addr)?.1)).collect())
+    }
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        verify_by_reading(self, addrs).await
     }
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
         let stats = self.1.values().map(|(_, stat)| *stat);
