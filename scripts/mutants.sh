@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 shard="${1:-0/1}"
 seconds="${MUTANTS_SECONDS:-120}"
 out="${MUTANTS_OUT:-${TMPDIR:-/tmp}}"
-default='leases slots memory flights invalidations nesting known claimant'
+default='shared/leases shared/slots shared/memory shared/flights shared/invalidations shared/nesting shared/claimant materialize/carried'
 read -r -a names <<<"${MUTANTS_FILES:-$default}"
 
 command -v cargo-mutants >/dev/null || {

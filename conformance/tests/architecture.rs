@@ -1,8 +1,11 @@
-//! Which crate may know which: the edges of the house, from `cargo metadata`.
+//! Which crate may know which: the edges of the house, from `cargo metadata`. And the arrows between the folders of
+//! the runtime, from what their files use.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -123,4 +126,105 @@ fn only_what_serves_tests_is_unpublished() {
         .filter(|package| package.publish.as_ref().is_some_and(Vec::is_empty));
     let names: BTreeSet<&str> = unpublished.map(|package| package.name.as_str()).collect();
     assert_eq!(names, BTreeSet::from(["conformance", "deriva-bench"]));
+}
+
+/// Each part of the runtime with all the parts that it may use. Wings stand over one ground floor and know no other
+/// wing, but for those named here.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("cache", &[]),
+    ("schedule", &[]),
+    ("timeline", &[]),
+    ("shared", &["cache"]),
+    ("execute", &["shared"]),
+    ("materialize", &["cache", "schedule", "shared", "timeline"]),
+    ("explain", &["schedule", "shared"]),
+    ("invalidate", &["shared"]),
+    // Outputs are dropped in one place.
+    ("collect", &["invalidate", "shared"]),
+    // It heals by an ordinary request.
+    ("scrub", &["invalidate", "materialize", "shared"]),
+    (
+        "handle",
+        &[
+            "cache",
+            "collect",
+            "execute",
+            "explain",
+            "materialize",
+            "scrub",
+            "shared",
+        ],
+    ),
+];
+
+/// The parts that each part of the runtime uses: what follows `crate::` in its code.
+fn arrows() -> Edges {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deriva-runtime/src");
+    let mut arrows = Edges::new();
+    for file in rust_files(&src) {
+        let place = file.strip_prefix(&src).unwrap().with_extension("");
+        let part = place.iter().next().unwrap().to_str().unwrap().to_owned();
+        // Schedules of what several parts do together, and faults planted anywhere.
+        if ["lib", "interleavings", "planted"].contains(&part.as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let used = arrows.entry(part).or_default();
+        for line in code {
+            for rest in line.split("crate::").skip(1) {
+                let end = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+                used.insert(rest[..end.unwrap_or(rest.len())].to_owned());
+            }
+        }
+    }
+    for (part, used) in &mut arrows {
+        used.remove(part);
+        used.remove("planted");
+    }
+    arrows
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true if path.ends_with("tests") => Vec::new(),
+            true => rust_files(&path),
+            false if path.file_name().is_some_and(|name| name == "tests.rs") => Vec::new(),
+            false => vec![path],
+        })
+        .collect()
+}
+
+#[test]
+fn the_wings_of_the_runtime_know_the_ground_floor_and_no_other_wing() {
+    let found = arrows();
+    for (part, used) in &found {
+        let allowed = ARROWS.iter().find(|(known, _)| known == part);
+        let (_, allowed) = allowed.unwrap_or_else(|| {
+            panic!("deriva-runtime/src/{part} has no place in the house yet: add it to ARROWS")
+        });
+        let forbidden: Vec<_> = used
+            .iter()
+            .filter(|it| !allowed.contains(&it.as_str()))
+            .collect();
+        assert!(forbidden.is_empty(), "{part} may not use {forbidden:?}");
+    }
+    assert!(found["materialize"].contains("shared") && found["handle"].contains("materialize"));
+}
+
+/// Services know nothing of the bag that holds them.
+#[test]
+fn on_the_ground_floor_one_file_alone_knows_what_all_share() {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deriva-runtime/src/shared");
+    let files = rust_files(&shared);
+    let knows = |file: &&PathBuf| fs::read_to_string(file).unwrap().contains("Inner");
+    let know: Vec<_> = files.iter().filter(knows).collect();
+    assert_eq!(know, [&shared.join("mod.rs")]);
 }

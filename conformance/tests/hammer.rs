@@ -14,7 +14,7 @@
 //!   yet, which is no healing: there each client may once more take what somebody removed. And of two recipes that
 //!   do the same work, in a graph that roots keep no more, one may be collected with its output before the other
 //!   is computed, for a graph that stands on it: the output under the resolved address goes with the first that is
-//!   collected (`deriva-runtime/src/forget.rs`). What is taken of such a graph counts apart; of the recipe itself it
+//!   collected (`deriva-runtime/src/invalidate/forget.rs`). What is taken of such a graph counts apart; of the recipe itself it
 //!   still holds.
 //!
 //! So all executions are distinct addresses, heals, failures, and steps of requests that ended early.

@@ -10,81 +10,47 @@
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | what stays in memory | [`cache`] |
-//! | where functions run | [`executor`] |
+//! | where functions run | [`execute`] |
 //! | in what order, and how long a graph would take | [`schedule`] |
 //!
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
 //! both together.
 
-mod able;
-mod address_index;
-mod builder;
 pub mod cache;
-mod carried;
-mod claimant;
 mod collect;
-mod costs;
-mod deriva;
-mod diff;
-mod digest;
-mod event;
-pub mod executor;
+pub mod execute;
 mod explain;
-mod flights;
-mod forecast;
-mod forget;
-mod gate;
-mod in_use;
-mod inner;
+mod handle;
 #[cfg(test)]
 mod interleavings;
 mod invalidate;
-mod invalidations;
-mod invoke;
-mod leases;
-mod lookup;
-mod memory;
-mod needed_by;
-mod nesting;
-mod open_stores;
-mod plan;
+mod materialize;
 #[doc(hidden)]
 pub mod planted;
-mod policy;
-mod putting;
-mod reader;
-mod recipe_builder;
-mod request;
-mod run;
 pub mod schedule;
 mod scrub;
-mod settings;
-mod slots;
-mod stages;
-mod sync;
+mod shared;
 mod timeline;
-mod unreachable_since;
-mod why;
 
-pub use builder::{DerivaBuilder, StoreSource};
 pub use cache::{CacheStats, Pinned};
 pub use collect::{Collect, CollectEvent, CollectPolicy, Collected};
-pub use costs::{Basis, CutoffDecision, Estimate};
-pub use deriva::{Deriva, Shown, Status};
-pub use diff::{Diff, Difference, DifferenceKind, Passed};
-pub use event::{Event, Materialized, Reuse, Summary};
-pub use executor::{InlineExecutor, PoolExecutor};
+pub use execute::{InlineExecutor, PoolExecutor};
+pub use explain::diff::{Diff, Difference, DifferenceKind, Passed};
+pub use explain::forecast::{Forecast, ForecastBytes, FunctionForecast};
+pub use explain::why::{Standing, Why};
 pub use explain::{ExplainedNode, Explanation, NodeState};
-pub use forecast::{Forecast, ForecastBytes, FunctionForecast};
+pub use handle::builder::{DerivaBuilder, StoreSource};
 #[doc(hidden)]
-pub use in_use::InUse;
+pub use handle::in_use::InUse;
+pub use handle::reader::BlobReader;
+pub use handle::recipe_builder::RecipeBuilder;
+pub use handle::{Shown, Status};
 pub use invalidate::{Invalidate, Invalidated};
-pub use leases::Lease;
-pub use needed_by::NeededBy;
-pub use policy::{Cutoff, StoreResults};
-pub use reader::BlobReader;
-pub use recipe_builder::RecipeBuilder;
-pub use request::Materialize;
+pub use materialize::{Materialize, Materialized};
 pub use scrub::{Finding, FindingKind, Scrub, ScrubCursor, ScrubEvent, Scrubbed};
+pub use shared::Deriva;
+pub use shared::costs::{Basis, CutoffDecision, Estimate};
+pub use shared::leases::Lease;
+pub use shared::needed_by::NeededBy;
+pub use shared::policy::{Cutoff, StoreResults};
 pub use timeline::Timeline;
-pub use why::{Reason, Standing, Why};

@@ -14,13 +14,13 @@ pub mod prelude {
     pub use crate::DerivaExt;
     pub use deriva_api::{
         AddrPrefix, Arity, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr,
-        CallContext, Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Executed,
-        Executor, FnFunction, FunctionId, FunctionRegistry, Operand, Operands, ParamDoc, Params,
-        Recipe, Result, Step, SystemClock, Value, Weight, async_trait,
+        CallContext, Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Event,
+        Executed, Executor, FnFunction, FunctionId, FunctionRegistry, Operand, Operands, ParamDoc,
+        Params, Recipe, Result, Step, SystemClock, Value, Weight, async_trait,
     };
     pub use deriva_layers::{LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer};
     pub use deriva_runtime::{
-        CollectPolicy, Cutoff, Deriva, DerivaBuilder, Event, PoolExecutor, StoreResults, Timeline,
+        CollectPolicy, Cutoff, Deriva, DerivaBuilder, PoolExecutor, StoreResults, Timeline,
     };
 }
 

@@ -14,7 +14,6 @@
 //! An address always means the same bytes, so nothing here grows stale but by a removal; see
 //! [`BlobCache::epoch`].
 
-mod handle;
 mod part;
 mod pinned;
 mod priority;

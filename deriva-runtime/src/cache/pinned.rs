@@ -80,7 +80,7 @@ impl BlobCache {
     ///
     /// # Errors
     /// `Full` when what is pinned would exceed the limit.
-    pub(super) fn pin_apart(self: &Arc<Self>, addr: CAddr, blob: &Blob) -> Result<Pinned> {
+    pub(crate) fn pin_apart(self: &Arc<Self>, addr: CAddr, blob: &Blob) -> Result<Pinned> {
         let size = size(blob);
         self.reserve_pinned(addr, size)?;
         if !self.reserve(size, Priority::NONE) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use deriva_api::Result;
 
 use super::mark::{BATCH, Collector, ENTRY, Entry};
-use crate::address_index::{Index, Position};
-use crate::unreachable_since::{FirstSeen, UnreachableSince};
+use crate::shared::address_index::{Index, Position};
+use crate::shared::unreachable_since::{FirstSeen, UnreachableSince};
 
 impl Collector {
     /// Lets those unreachable recipes and blobs live, with what they need, that were not known to be

@@ -6,11 +6,11 @@ use deriva_api::{CAddr, DurabilityClass, Error, ErrorKind, Output, Result};
 
 use super::CollectEvent;
 use super::mark::{Collector, ENTRY, Entry};
-use crate::address_index::{Index, Position};
-use crate::forget::forget_outputs;
-use crate::gate::Alone;
-use crate::inner::Inner;
+use crate::invalidate::forget::forget_outputs;
 use crate::planted::{Fault, planted};
+use crate::shared::Inner;
+use crate::shared::address_index::{Index, Position};
+use crate::shared::gate::Alone;
 
 /// Recipes that are walked at the most while everybody waits.
 const HURRY: usize = 4096;

@@ -1,6 +1,6 @@
 //! One bit per position.
 
-use crate::address_index::Position;
+use crate::shared::address_index::Position;
 
 /// A set of positions out of a range that is known.
 #[derive(Debug)]

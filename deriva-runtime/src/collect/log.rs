@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use deriva_api::{CAddr, Error, Result};
 use tempfile::SpooledTempFile;
 
-use crate::in_use::Counted;
+use crate::shared::tallies::Counted;
 
 /// Bytes that stay in memory.
 const IN_MEMORY: usize = 32 << 20;

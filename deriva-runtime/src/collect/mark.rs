@@ -9,9 +9,9 @@ use super::bits::Bits;
 use super::log::Log;
 use super::mark_stack::MarkStack;
 use super::{CollectEvent, Collected, Options};
-use crate::address_index::{Index, Position, SharedIndex};
-use crate::inner::Inner;
-use crate::leases::Journal;
+use crate::shared::Inner;
+use crate::shared::address_index::{Index, Position, SharedIndex};
+use crate::shared::leases::Journal;
 
 /// Addresses that are listed, looked up or walked at a time.
 pub(super) const BATCH: usize = 1024;

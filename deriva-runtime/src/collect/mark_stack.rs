@@ -4,7 +4,7 @@
 //! two bits per position tell what was met and what was visited, so a look through the bits finds it again.
 
 use super::bits::Bits;
-use crate::address_index::Position;
+use crate::shared::address_index::Position;
 
 /// Positions that wait on the stack at the most.
 const STACK: usize = 64 << 10;

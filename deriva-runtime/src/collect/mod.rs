@@ -1,13 +1,13 @@
 //! Collection: takes away what no root needs, and nothing that anybody relies on.
 //!
 //! A collection lists all addresses, walks down from the roots and from what is leased
-//! ([`crate::leases`]), and takes what it did not meet: recipes with their outputs, dependents first, and
+//! ([`crate::shared::leases`]), and takes what it did not meet: recipes with their outputs, dependents first, and
 //! the blobs that only these had made. What is leased, put or inserted while it runs is walked as well,
 //! before each batch that is taken: the batch passes [`Inner::gate`] alone, so that from the last look to
 //! the end of the batch nobody adds anything.
 //!
 //! Nothing here grows with the graph but bits and temporary files: three bits per recipe and two per blob,
-//! seven and three under a quota, a quarter of a byte for each address (see [`crate::address_index`]), and 32 bytes
+//! seven and three under a quota, a quarter of a byte for each address (see [`crate::shared::address_index`]), and 32 bytes
 //! on disk per recipe, 45 per blob. Nothing is kept between two collections but the times of unreachable_since, so one that is interrupted,
 //! even by a kill, is continued by the next: every batch leaves a consistent store, and a batch that was
 //! begun is finished also when the request is dropped.
@@ -40,9 +40,9 @@ use deriva_api::{Capabilities, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::Deriva;
-use crate::inner::Inner;
 use crate::planted::{Fault, planted};
+use crate::shared::Deriva;
+use crate::shared::Inner;
 use mark::Collector;
 
 /// What a collection takes.

@@ -10,8 +10,8 @@ use super::bits::Bits;
 use super::mark::{BATCH, Collector, ENTRY, Entry};
 use super::mark_stack::MarkStack;
 use super::sweep::TAKE;
-use crate::address_index::{Index, Position};
 use crate::planted::{Fault, planted};
+use crate::shared::address_index::{Index, Position};
 
 /// Classes of cost per byte.
 const RANKS: usize = 64;

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::bits::Bits;
 use super::mark::{BATCH, Collector};
 use super::mark_stack::MarkStack;
-use crate::address_index::Position;
+use crate::shared::address_index::Position;
 
 impl Collector {
     /// Those of the live recipes whose output must stay, as it could not be computed again: the function

@@ -4,8 +4,8 @@ use deriva_api::{CAddr, ErrorKind, Result};
 use futures::TryStreamExt;
 
 use super::mark::{BATCH, Collector, ENTRY, Entry};
-use crate::address_index::{Index, Position};
 use crate::planted::{Fault, planted};
+use crate::shared::address_index::{Index, Position};
 
 /// Recipes or blobs that are taken at a time. A batch keeps everybody else from adding, so it is small.
 pub(super) const TAKE: usize = 256;

@@ -10,9 +10,9 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, threads};
-use crate::claimant::{Claimant, Urgency};
-use crate::flights::{Flights, Landing};
-use crate::sync::{Mutex, explore};
+use crate::shared::claimant::{Claimant, Urgency};
+use crate::shared::flights::{Flights, Landing};
+use crate::shared::sync::{Mutex, explore};
 
 const THREADS: usize = 4;
 

@@ -10,8 +10,8 @@ use shuttle::future::block_on;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
-use crate::inner::Inner;
-use crate::sync::explore;
+use crate::shared::Inner;
+use crate::shared::sync::explore;
 
 const BLOBS: usize = 3;
 
@@ -104,7 +104,7 @@ fn what_was_leased_while_a_collection_runs_is_kept_by_it() {
         let inner = inner(&ModelStore::new());
         let journal = Arc::new(inner.leases.journal());
         let shared = (Arc::clone(&inner), Arc::clone(&journal));
-        let heard = Arc::new(crate::sync::Mutex::new(BTreeSet::new()));
+        let heard = Arc::new(crate::shared::sync::Mutex::new(BTreeSet::new()));
         let hearing = Arc::clone(&heard);
         threads(3, move |thread| {
             let (inner, journal) = &shared;

@@ -1,6 +1,6 @@
 //! The state machines that requests share, under thousands of orders in which threads may come to them.
 //!
-//! Every access to a lock or counter of `crate::sync` is a point at which `shuttle` may let another thread go
+//! Every access to a lock or counter of `crate::shared::sync` is a point at which `shuttle` may let another thread go
 //! on; a schedule in which everybody waits fails. Which schedules are tried is random, and a failure prints
 //! its schedule.
 
@@ -16,7 +16,7 @@ use deriva_testkit::{ManualClock, ModelStore};
 use futures::FutureExt;
 use shuttle::thread::{JoinHandle, spawn};
 
-use crate::inner::Inner;
+use crate::shared::Inner;
 use crate::{DerivaBuilder, InlineExecutor};
 
 /// Schedules that each test tries.

@@ -12,12 +12,12 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
-use crate::carried::Carried;
-use crate::claimant::{Claimant, Urgency};
-use crate::flights::Landing;
-use crate::inner::Inner;
-use crate::plan::{Planned, Room, Task, plan};
-use crate::sync::explore;
+use crate::materialize::carried::Carried;
+use crate::materialize::plan::{Planned, Room, Task, plan};
+use crate::shared::Inner;
+use crate::shared::claimant::{Claimant, Urgency};
+use crate::shared::flights::Landing;
+use crate::shared::sync::explore;
 
 /// What a request does with its plan, without a scheduler: it computes what is its own, inputs first, records
 /// and lands it, and waits for what others have. Now and then it is dropped before it computes anything.

@@ -8,8 +8,8 @@ use shuttle::rand::Rng;
 use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, threads};
-use crate::slots::Slots;
-use crate::sync::explore;
+use crate::shared::slots::Slots;
+use crate::shared::sync::explore;
 
 const SLOTS: usize = 2;
 

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Result};
+use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Event, Result};
 
 use super::pages::{Page, Pages};
 use super::{Finding, FindingKind, ScrubEvent, Work};
-use crate::event::Event;
-use crate::needed_by::{MANY, needed_by};
 use crate::planted::{Fault, planted};
-use crate::policy::StoreResults;
+use crate::shared::needed_by::{MANY, needed_by};
+use crate::shared::policy::StoreResults;
 
 /// Findings that a report lists; the rest is counted.
 const LISTED: usize = 100;

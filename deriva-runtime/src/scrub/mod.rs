@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use deriva_api::{Error, ErrorKind, Result};
 
-use crate::Deriva;
-use crate::settings::in_range;
+use crate::shared::Deriva;
+use crate::shared::settings::in_range;
 
 pub use cursor::ScrubCursor;
 pub use report::{Finding, FindingKind, ScrubEvent, Scrubbed};

@@ -4,7 +4,7 @@ use deriva_api::CAddr;
 use serde::Serialize;
 
 use super::ScrubCursor;
-use crate::needed_by::NeededBy;
+use crate::shared::needed_by::NeededBy;
 
 /// Something that happened during a scrub.
 #[derive(Clone, Debug)]

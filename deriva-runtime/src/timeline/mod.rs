@@ -15,10 +15,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{CAddr, Clock, Error, FunctionId, Result};
+use deriva_api::{CAddr, Clock, Error, FunctionId, Reason, Result};
 use parking_lot::Mutex;
-
-use crate::why::Reason;
 
 /// Records what requests did; give it to [`crate::Materialize::timeline`]. Clones record together.
 ///

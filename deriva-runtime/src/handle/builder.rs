@@ -1,0 +1,400 @@
+//! Putting a [`Deriva`] together.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use deriva_api::{
+    BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Error, ErrorKind,
+    Executor, FunctionId, FunctionRegistry, Layers, OpenedStore, Params, Result, StoreRegistry,
+    StoreUri, SystemClock, Weight,
+};
+
+use crate::cache::BlobCache;
+use crate::execute::PoolExecutor;
+use crate::shared::Deriva;
+use crate::shared::Inner;
+use crate::shared::costs::Costs;
+use crate::shared::gate::Gate;
+use crate::shared::memory::{Memory, default_limit};
+use crate::shared::open_stores::{OpenStore, View};
+use crate::shared::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
+use crate::shared::settings::{MAX_JOBS, in_range};
+use crate::shared::slots::Slots;
+use crate::shared::tallies::Tallies;
+
+/// Where a store comes from: a URI to open, or a ready-made object.
+#[derive(Debug)]
+pub enum StoreSource<S: ?Sized> {
+    /// A URI, opened through the builder's registry.
+    Uri(String),
+    /// A store that is open already.
+    Object(Arc<S>),
+}
+
+impl<S: ?Sized> From<&str> for StoreSource<S> {
+    fn from(uri: &str) -> Self {
+        Self::Uri(uri.to_owned())
+    }
+}
+
+impl<S: ?Sized> From<String> for StoreSource<S> {
+    fn from(uri: String) -> Self {
+        Self::Uri(uri)
+    }
+}
+
+impl<S: ?Sized> From<Arc<S>> for StoreSource<S> {
+    fn from(store: Arc<S>) -> Self {
+        Self::Object(store)
+    }
+}
+
+/// What is put around the executor, in order.
+#[derive(Default)]
+struct Wraps(Vec<Box<Wrap>>);
+
+type Wrap = dyn FnOnce(Arc<dyn Executor>) -> Arc<dyn Executor> + Send;
+
+impl std::fmt::Debug for Wraps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} wraps", self.0.len())
+    }
+}
+
+/// Builds a [`Deriva`]. One [`DerivaBuilder::store`] is enough; everything else has a default.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `build` is awaited"]
+pub struct DerivaBuilder {
+    registry: StoreRegistry,
+    store: Option<String>,
+    blobs: Option<StoreSource<dyn BlobStore>>,
+    dag: Option<StoreSource<dyn DagStore>>,
+    layers: Layers,
+    functions: FunctionRegistry,
+    /// Those registered one by one.
+    own: FunctionRegistry,
+    executor: Option<Arc<dyn Executor>>,
+    wraps: Wraps,
+    clock: Option<Arc<dyn Clock>>,
+    jobs: Option<usize>,
+    cache_bytes: Option<u64>,
+    memory: Option<u64>,
+    policies: Policies,
+    /// The first mistake made while building, told when it is done.
+    mistake: Option<Error>,
+}
+
+impl DerivaBuilder {
+    /// Bytes of blobs that the memory cache holds unless told otherwise.
+    pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+    /// The most jobs of a builder or a request, 1024: each may take a thread.
+    pub const MAX_JOBS: usize = MAX_JOBS;
+
+    /// A builder that knows no store scheme and no function. `deriva::builder()` knows all that
+    /// come with deriva.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The store schemes that URIs may use. Default: none here, all in the facade crate.
+    pub fn stores(mut self, registry: StoreRegistry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// One store for blobs and graph, by URI: `sled:./data`, `memory:`, or several put together,
+    /// `split(blobs=files:./media, dag=redb:./graph)`.
+    pub fn store(mut self, uri: &str) -> Self {
+        self.store = Some(uri.to_owned());
+        self
+    }
+
+    /// The store for blobs alone: a URI or an object. Default: that of [`DerivaBuilder::store`].
+    pub fn blobs(mut self, blobs: impl Into<StoreSource<dyn BlobStore>>) -> Self {
+        self.blobs = Some(blobs.into());
+        self
+    }
+
+    /// The store for the graph alone: a URI or an object. Default: that of [`DerivaBuilder::store`].
+    pub fn dag(mut self, dag: impl Into<StoreSource<dyn DagStore>>) -> Self {
+        self.dag = Some(dag.into());
+        self
+    }
+
+    /// Wraps both stores in a layer; see [`Layers`]. The first one added is the outermost.
+    pub fn layer(mut self, layer: impl BlobLayer + DagLayer + 'static) -> Self {
+        self.layers = self.layers.layer(layer);
+        self
+    }
+
+    /// Wraps the blob store alone in a layer, inside those added before.
+    pub fn blob_layer(mut self, layer: impl BlobLayer + 'static) -> Self {
+        self.layers = self.layers.blob_layer(layer);
+        self
+    }
+
+    /// Wraps the DAG store alone in a layer, inside those added before.
+    pub fn dag_layer(mut self, layer: impl DagLayer + 'static) -> Self {
+        self.layers = self.layers.dag_layer(layer);
+        self
+    }
+
+    /// The functions to begin with, instead of those of an earlier call or of `deriva::builder()`. Those registered
+    /// one by one, before or after, are added to them.
+    pub fn functions(mut self, functions: FunctionRegistry) -> Self {
+        self.functions = functions;
+        self
+    }
+
+    /// Registers a closure as a heavy function: it runs on the compute pool.
+    pub fn function<F>(self, name: &str, version: &str, closure: F) -> Self
+    where
+        F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        self.register(|functions| functions.register_fn(name, version, Weight::Heavy, closure))
+    }
+
+    /// Registers a closure as a light function, of microseconds: the scheduler runs many at a time,
+    /// itself, or on other threads too where one takes a microsecond or more.
+    pub fn light_function<F>(self, name: &str, version: &str, closure: F) -> Self
+    where
+        F: Fn(&[Bytes], &Params) -> Result<Bytes> + Send + Sync + 'static,
+    {
+        self.register(|functions| functions.register_fn(name, version, Weight::Light, closure))
+    }
+
+    /// Registers a function that is a type of its own.
+    pub fn compute(self, function: impl ComputeFunction) -> Self {
+        self.register(|functions| functions.register(Arc::new(function)))
+    }
+
+    /// Where heavy functions run. Default: [`PoolExecutor`] with [`DerivaBuilder::jobs`] threads.
+    ///
+    /// Recipes may apply every function that it [supports](Executor::supports), registered or not; a heavy one that is
+    /// registered and that it does not support is refused before any work. Light functions that it lacks are run
+    /// by the scheduler, however large their inputs are.
+    pub fn executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.executor = Some(executor);
+        self
+    }
+
+    /// Puts something around the executor, the default pool included: what `wrap` returns is used in its place. Of
+    /// several, the first one added is the innermost. Default: nothing.
+    pub fn wrap_executor(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Executor>) -> Arc<dyn Executor> + Send + 'static,
+    ) -> Self {
+        self.wraps.0.push(Box::new(wrap));
+        self
+    }
+
+    /// Heavy steps at once, and threads of the default pool: 1 to [`DerivaBuilder::MAX_JOBS`]. Default: the
+    /// number of cores.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = Some(jobs);
+        self
+    }
+
+    /// Bytes that may be held in memory for values in flight, results that wait to be written, plans
+    /// and the memory cache, which yields to the others. Default: a quarter of what the machine has or
+    /// the process's control group allows. Where it is short, values are written and read again, and
+    /// large graphs are materialized in stages. Any number will do: with 0 nothing is held longer than it is
+    /// needed, and every result is written by itself.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Which results are written to the store. Default: all; none where a store may only be read, whatever is
+    /// said here.
+    pub fn store_results(mut self, results: StoreResults) -> Self {
+        self.policies.results = results;
+        self
+    }
+
+    /// Which results of a function are written to the store. Default: as for all functions.
+    pub fn store_results_of(self, name: &str, version: &str, results: StoreResults) -> Self {
+        self.policy_of(name, version, |policy| policy.results = Some(results))
+    }
+
+    /// When the same work is looked for under another name. Default: [`Cutoff::Auto`].
+    pub fn cutoff(mut self, cutoff: Cutoff) -> Self {
+        self.policies.cutoff = cutoff;
+        self
+    }
+
+    /// The same for the recipes of a function. Default: as for all functions.
+    pub fn cutoff_of(self, name: &str, version: &str, cutoff: Cutoff) -> Self {
+        self.policy_of(name, version, |policy| policy.cutoff = Some(cutoff))
+    }
+
+    /// Bytes that the memory cache may hold: any number, of which no more than [`DerivaBuilder::memory`] counts.
+    /// Default: 64 MiB; 0 turns it off.
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = Some(bytes);
+        self
+    }
+
+    /// Where time comes from. Default: the system's monotonic clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Opens the stores and starts the compute pool.
+    ///
+    /// Requests run as tasks of the tokio runtime in which this is awaited, wherever they are asked for. A
+    /// runtime of many threads drives itself. One of the flavour `current_thread` works only while somebody
+    /// blocks on it: a request that is asked for from elsewhere meanwhile is answered by nobody. Await
+    /// requests inside its `block_on`, as `#[tokio::main]` and `#[tokio::test]` do, or give it a thread that
+    /// drives it:
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use deriva_api::{BlobStore, DagStore};
+    /// # use deriva_runtime::DerivaBuilder;
+    /// # let store = deriva_testkit::ModelStore::new();
+    /// # let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) = (Arc::new(store.clone()), Arc::new(store));
+    /// # let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+    /// # let builder = builder.function("shout", "1", |inputs, _| Ok(inputs[0].to_ascii_uppercase().into()));
+    /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let deriva = runtime.block_on(builder.build())?;
+    /// std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    ///
+    /// // From here on any executor will do.
+    /// let shouted = futures::executor::block_on(async {
+    ///     let leaf = deriva.put("hello").await?;
+    ///     let recipe = deriva.recipe("shout", "1").input(leaf).insert().await?;
+    ///     deriva.get(recipe).await
+    /// })?;
+    /// assert_eq!(shouted, "HELLO");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A runtime that is shut down takes the requests with it: they end with `Cancelled`.
+    ///
+    /// # Errors
+    /// `Conflict` for a function registered twice, `Invalid` for a bad URI, a number out of its range, a store
+    /// that is missing, or a call outside a tokio runtime, and what the stores say.
+    pub async fn build(self) -> Result<Deriva> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let jobs = self.jobs.unwrap_or_else(|| cores().min(Self::MAX_JOBS));
+        in_range("jobs", jobs, 1..=Self::MAX_JOBS).map_err(|error| error.during("build"))?;
+        let tokio = tokio::runtime::Handle::try_current().map_err(|source| {
+            Error::new(ErrorKind::Invalid, "deriva runs inside a tokio runtime")
+                .during("build")
+                .caused_by(source)
+        })?;
+        let both = match &self.store {
+            Some(uri) => open(&self.registry, uri).await?,
+            None => OpenedStore {
+                blobs: None,
+                dag: None,
+            },
+        };
+        let blobs = match self.blobs {
+            Some(StoreSource::Object(store)) => Some(store),
+            Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.blobs,
+            None => both.blobs,
+        };
+        let dag = match self.dag {
+            Some(StoreSource::Object(store)) => Some(store),
+            Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.dag,
+            None => both.dag,
+        };
+        let opened = OpenedStore { blobs, dag };
+        let OpenedStore { blobs, dag } = self.layers.wrap(opened.clone());
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let mut functions = self.functions;
+        for function in self.own.iter() {
+            let added = functions.register(Arc::clone(function));
+            added.map_err(|error| error.during("build"))?;
+        }
+        let functions = Arc::new(functions);
+        let executor: Arc<dyn Executor> = match self.executor {
+            Some(executor) => executor,
+            None => Arc::new(PoolExecutor::new(
+                Arc::clone(&functions),
+                Arc::clone(&clock),
+                jobs,
+            )?),
+        };
+        let wrap = |executor, wrap: Box<Wrap>| wrap(executor);
+        let executor = self.wraps.0.into_iter().fold(executor, wrap);
+        let no_blobs = || missing("blob", ".store(\"sled:./data\") or .blobs(..)");
+        let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
+        let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");
+        let (bare_dag, dag) = opened.dag.zip(dag).ok_or_else(no_dag)?;
+        let memory = self.memory.unwrap_or_else(default_limit);
+        let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
+        let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
+        let mut policies = self.policies;
+        if !(blobs.capabilities().writable && dag.capabilities().writable) {
+            policies.keep_nothing();
+        }
+        let graph = OpenStore::of_graph(&bare_dag);
+        let contents = OpenStore::of_blobs(&bare_blobs);
+        let view = View::new(&cache, &blobs, &dag, &contents);
+        graph.enter(&contents, view);
+        Ok(Deriva::new(Inner {
+            costs: Costs::new(dag.capabilities().durability),
+            slots: Arc::new(Slots::new(executor.width())),
+            memory: Memory::new(memory, Arc::clone(&cache)),
+            cache,
+            policies,
+            blobs,
+            dag,
+            functions,
+            executor,
+            clock,
+            tokio,
+            flights: Arc::clone(&graph.flights),
+            nested: Arc::clone(&graph.nested),
+            gate: Gate::new(&graph, &contents),
+            leases: graph.leases.clone(),
+            unreachable_since: Arc::default(),
+            invalidations: Arc::clone(&graph.invalidations),
+            graph,
+            contents,
+            tallies: Tallies::default(),
+            jobs,
+        }))
+    }
+
+    fn policy_of(
+        mut self,
+        name: &str,
+        version: &str,
+        set: impl FnOnce(&mut FunctionPolicy),
+    ) -> Self {
+        match FunctionId::new(name, version) {
+            Ok(function) => set(self.policies.of_functions.entry(function).or_default()),
+            Err(mistake) => drop(self.mistake.get_or_insert(mistake)),
+        }
+        self
+    }
+
+    fn register(mut self, register: impl FnOnce(&mut FunctionRegistry) -> Result<()>) -> Self {
+        if let Err(mistake) = register(&mut self.own) {
+            self.mistake.get_or_insert(mistake);
+        }
+        self
+    }
+}
+
+async fn open(registry: &StoreRegistry, uri: &str) -> Result<OpenedStore> {
+    registry.open(&uri.parse::<StoreUri>()?).await
+}
+
+fn missing(what: &'static str, call: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "no store was given, or the one that was given keeps something else",
+    )
+    .during("build")
+    .with("missing", what)
+    .hint(format!("give the builder {call}"))
+}

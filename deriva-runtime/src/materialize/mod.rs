@@ -1,0 +1,397 @@
+//! Requests: what to materialize, and how.
+
+pub(crate) mod carried;
+pub(crate) mod plan;
+mod run;
+mod stages;
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use deriva_api::{
+    Blob, BlobStat, CAddr, Clock, Error, ErrorKind, Event, FunctionId, Result, Summary,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use crate::materialize::stages::materialize;
+use crate::planted::{Fault, planted};
+use crate::shared::Inner;
+use crate::shared::claimant::Urgency;
+use crate::shared::needed_by::name_needs;
+use crate::shared::nesting::Nesting;
+use crate::shared::policy::{Cutoff, StoreResults};
+use crate::shared::settings::{MAX_JOBS, in_range};
+use crate::timeline::Timeline;
+
+type Handler = Arc<dyn Fn(&Event) + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) keep_going: bool,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) jobs: usize,
+    pub(crate) priority: i32,
+    results: Option<StoreResults>,
+    cutoff: Option<Cutoff>,
+    pub(crate) progress: Option<Handler>,
+    /// When the request was made, by the clock.
+    pub(crate) began: Duration,
+    pub(crate) nesting: Nesting,
+    pub(crate) timeline: Option<Timeline>,
+}
+
+impl Options {
+    /// Which results of a function are kept: as this request says, else the function, else the default.
+    pub(crate) fn results_of(&self, inner: &Inner, function: &FunctionId) -> StoreResults {
+        self.results
+            .unwrap_or_else(|| inner.policies.results_of(function))
+    }
+
+    /// Which results are kept where the function is not known.
+    pub(crate) fn results(&self, inner: &Inner) -> StoreResults {
+        self.results.unwrap_or(inner.policies.results)
+    }
+
+    /// When recipes of a function are looked up under their resolved address.
+    pub(crate) fn cutoff_of(&self, inner: &Inner, function: &FunctionId) -> Cutoff {
+        self.cutoff
+            .unwrap_or_else(|| inner.policies.cutoff_of(function))
+    }
+
+    /// As urgent as it was asked for, or as the function is that asks.
+    pub(crate) fn urgency(&self) -> Urgency {
+        let until = self
+            .deadline
+            .map(|deadline| self.began.saturating_add(deadline));
+        Urgency {
+            priority: self.priority.max(self.nesting.priority()),
+            until: until.unwrap_or(Duration::MAX),
+        }
+    }
+
+    /// The time until the deadline.
+    pub(crate) fn remaining(&self, clock: &dyn Clock) -> Option<Duration> {
+        let elapsed = clock.now().saturating_sub(self.began);
+        Some(self.deadline?.saturating_sub(elapsed))
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Materialized {
+    /// Address and length of the bytes of each requested address, in order. With `keep_going` a
+    /// failed one is an error here.
+    pub results: Vec<Result<BlobStat>>,
+    /// What was done.
+    pub summary: Summary,
+    /// The bytes of the requested addresses that were in hand at the end, in order.
+    pub(crate) held: Vec<Option<Blob>>,
+}
+
+/// A request for the bytes of one or more addresses. `.await` it; dropping it cancels what nobody
+/// else waits for, and what was computed so far stays recorded.
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Materialize {
+    inner: Arc<Inner>,
+    targets: Vec<CAddr>,
+    options: Options,
+}
+
+impl Materialize {
+    pub(crate) fn new(inner: Arc<Inner>, targets: Vec<CAddr>) -> Self {
+        let options = Options {
+            keep_going: false,
+            deadline: None,
+            jobs: inner.jobs,
+            priority: 0,
+            results: None,
+            cutoff: None,
+            progress: None,
+            began: inner.clock.now(),
+            nesting: Nesting::here(),
+            timeline: None,
+        };
+        Self {
+            inner,
+            targets,
+            options,
+        }
+    }
+
+    /// Finishes what does not depend on a failure. Default: the first failure ends the request.
+    pub fn keep_going(mut self) -> Self {
+        self.options.keep_going = true;
+        self
+    }
+
+    /// Gives up after this time, by the builder's clock, with [`ErrorKind::Timeout`]; any time will do, also
+    /// zero. Default: none.
+    ///
+    /// Steps that other requests wait for go on, for as long as the latest of them has time.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// Heavy steps in flight at once: 1 to [`DerivaBuilder::MAX_JOBS`](crate::DerivaBuilder::MAX_JOBS), else the
+    /// request is `Invalid`. Default: the builder's `jobs`.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.options.jobs = jobs;
+        self
+    }
+
+    /// Who goes first where requests compete for the executor: the one of the higher priority; among
+    /// equals each gets its share. Any number; default: 0.
+    ///
+    /// A request of a lower priority gets a slot of the executor only where those of higher ones have no step
+    /// to start. What another request waits for has at least the priority of that request, with all that it
+    /// needs; and so has what a function asks for while it runs for a request. Light functions take no slot:
+    /// each request runs its own.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.options.priority = priority;
+        self
+    }
+
+    /// Which results are written to the store. Default: what the builder says of the function, or of
+    /// all.
+    pub fn store_results(mut self, store_results: StoreResults) -> Self {
+        self.options.results = Some(store_results);
+        self
+    }
+
+    /// When to look for the same work under another name. Default: what the builder says of the
+    /// function, or of all.
+    pub fn cutoff(mut self, cutoff: Cutoff) -> Self {
+        self.options.cutoff = Some(cutoff);
+        self
+    }
+
+    /// Calls `handler` for everything that happens. Default: nobody is told.
+    pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.options.progress = Some(match self.options.progress.take() {
+            None => Arc::new(handler),
+            Some(first) => Arc::new(move |event| {
+                first(event);
+                handler(event);
+            }),
+        });
+        self
+    }
+
+    /// Records what ran when, and what waited for what. Default: nothing is recorded.
+    pub fn timeline(mut self, timeline: Timeline) -> Self {
+        self.options.timeline = Some(timeline);
+        self
+    }
+
+    /// Makes the request, and answers with the bytes of the one address that it is for: as
+    /// [`Deriva::get`](crate::Deriva::get), with the options of the request. Results that are not stored
+    /// ([`StoreResults::None`]) are computed once, where awaiting the request and then getting the address computes
+    /// them twice.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use deriva_api::{CAddr, Result};
+    /// # async fn example(deriva: deriva_runtime::Deriva, addr: CAddr) -> Result<()> {
+    /// let bytes = deriva.materialize(addr).deadline(Duration::from_secs(5)).bytes().await?;
+    /// # drop(bytes);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the request, what the store says when it is read, and `Invalid` where the request is for no
+    /// address or for several.
+    pub async fn bytes(self) -> Result<Bytes> {
+        if self.targets.len() != 1 {
+            let what = "a request for one address was expected";
+            return Err(Error::new(ErrorKind::Invalid, what)
+                .with("addresses", self.targets.len())
+                .hint("ask for `all_bytes`"));
+        }
+        only(self.all_bytes().await?)
+    }
+
+    /// Makes the request, and answers with the bytes of each of its addresses, in order; all of them are in memory
+    /// then. With `keep_going` a failed one is an error in its place.
+    ///
+    /// # Errors
+    /// As [`Materialize::bytes`], for any number of addresses.
+    pub async fn all_bytes(self) -> Result<Vec<Result<Bytes>>> {
+        let blobs = self.blobs().await?.into_iter();
+        Ok(blobs.map(|blob| blob.map(Blob::into_bytes)).collect())
+    }
+
+    pub(crate) async fn blobs(self) -> Result<Vec<Result<Blob>>> {
+        let leased = match planted(Fault::get_leases_nothing) {
+            true => Vec::new(),
+            false => self.targets.clone(),
+        };
+        let _lease = self.inner.grant(leased);
+        // What is damaged shows when it is read; then it is removed, and made again.
+        let again = Self {
+            inner: Arc::clone(&self.inner),
+            targets: self.targets.clone(),
+            options: self.options.clone(),
+        };
+        match self.read().await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => again.read().await,
+            done => done,
+        }
+    }
+
+    async fn read(self) -> Result<Vec<Result<Blob>>> {
+        let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
+        let targets = self.targets.clone();
+        let done = self.await?;
+        in_time(&inner, &options, async {
+            let mut blobs = Vec::with_capacity(targets.len());
+            for ((addr, result), held) in targets.into_iter().zip(done.results).zip(done.held) {
+                blobs.push(match (result, held) {
+                    (Ok(_), Some(blob)) => Ok(blob),
+                    (Ok(stat), None) => Ok(stored(&inner, addr, stat.addr).await?),
+                    (Err(error), _) => Err(error),
+                });
+            }
+            Ok(blobs)
+        })
+        .await
+    }
+}
+
+/// The blob that was made available for an address. A damaged one is removed where a recipe can make it again.
+async fn stored(inner: &Inner, addr: CAddr, content: CAddr) -> Result<Blob> {
+    match inner.blobs.get(content).await {
+        Ok(Some(blob)) => Ok(blob),
+        Ok(None) => {
+            let what = "the blob was removed while it was read";
+            Err(Error::new(ErrorKind::NotFound, what).with("addr", content))
+        }
+        Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+        Err(error) if content == addr => Err(name_needs(&*inner.dag, addr, error).await),
+        Err(error) => {
+            inner.discard_met(content, error.clone()).await?;
+            Err(error)
+        }
+    }
+}
+
+impl std::fmt::Debug for Materialize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Materialize")
+            .field("targets", &self.targets)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IntoFuture for Materialize {
+    type Output = Result<Materialized>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self {
+                inner,
+                targets,
+                options,
+            } = self;
+            in_range("jobs", options.jobs, 1..=MAX_JOBS)
+                .map_err(|error| error.during("materialize"))?;
+            let tokio = inner.tokio.clone();
+            // A task of its own, so that who asks and then forgets to poll holds up nobody else.
+            let span = span(&targets);
+            let work = perform(inner, targets, options, span.clone()).instrument(span);
+            let task = AbortOnDropHandle::new(tokio.spawn(work));
+            task.await.unwrap_or_else(|source| {
+                let kind = if source.is_cancelled() {
+                    ErrorKind::Cancelled
+                } else {
+                    ErrorKind::Internal
+                };
+                Err(Error::new(kind, "the request's task ended early").caused_by(source))
+            })
+        })
+    }
+}
+
+/// The result of a request for one address.
+pub(crate) fn only<T>(results: Vec<Result<T>>) -> Result<T> {
+    let none = || {
+        Err(Error::new(
+            ErrorKind::Internal,
+            "a request ended without a result",
+        ))
+    };
+    results.into_iter().next().unwrap_or_else(none)
+}
+
+/// The span of a request: what was asked for and, at the end, what was done.
+fn span(targets: &[CAddr]) -> tracing::Span {
+    tracing::info_span!(
+        "materialize",
+        addr = targets.first().map(tracing::field::display),
+        targets = targets.len(),
+        computed = Empty,
+        reused = Empty,
+        cutoff = Empty,
+        healed = Empty,
+        failed = Empty,
+        error = Empty,
+    )
+}
+
+fn record(span: &tracing::Span, done: &Result<Materialized>) {
+    match done {
+        Ok(Materialized { summary, .. }) => {
+            span.record("computed", summary.computed)
+                .record("reused", summary.reused)
+                .record("cutoff", summary.cutoff)
+                .record("healed", summary.healed)
+                .record("failed", summary.failed);
+        }
+        Err(error) => {
+            span.record("error", tracing::field::display(error));
+        }
+    }
+}
+
+async fn perform(
+    inner: Arc<Inner>,
+    targets: Vec<CAddr>,
+    options: Options,
+    span: tracing::Span,
+) -> Result<Materialized> {
+    let (all, limits) = (Arc::clone(&inner), options.clone());
+    let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
+    record(&span, &done);
+    done
+}
+
+/// What `work` answers by the request's deadline.
+async fn in_time<T>(
+    inner: &Inner,
+    options: &Options,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let late = async {
+        match options.remaining(&*inner.clock) {
+            Some(remaining) => inner.clock.sleep(remaining).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = late => Err(Error::new(
+            ErrorKind::Timeout,
+            "the request was not done by its deadline",
+        )
+        .with("deadline", format!("{:?}", options.deadline.unwrap_or_default()))
+        .hint("what was computed is kept: the same request continues from there")),
+    }
+}
