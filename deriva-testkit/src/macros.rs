@@ -1,5 +1,10 @@
 //! One test for each case, by one line.
 
+use deriva_api::Result;
+
+use crate::proof::Program;
+use crate::{ExecutorFixture, Fixture, MaterializerFixture, Report, Subject, Suite};
+
 /// Makes a module with one test for each case for blob stores:
 /// `blob_store_conformance!(my_store, MyFixture::new());`. The expression, a [`crate::Fixture`], is
 /// evaluated anew for each test.
@@ -84,54 +89,63 @@ macro_rules! proof_test {
     };
 }
 
-/// Has the cases that need it run in processes of their own: this test, started again.
-#[doc(hidden)]
-pub fn apart(
-    suite: deriva_api::Result<crate::Suite>,
-    path: &str,
-) -> deriva_api::Result<crate::Suite> {
-    Ok(suite?.apart(crate::proof::Program::this_test(path)?))
-}
-
-/// One case as a test.
+/// One case as a test. A test is a call with a pointer to what makes its fixture, so that little is compiled for each:
+/// stores have some hundred of them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! case_test {
     ($name:ident, Executor, $fixture:expr) => {
         #[test]
         fn $name() {
-            let suite = $crate::Suite::new().subject($crate::Subject::Executor);
-            let suite = suite.cases(&[stringify!($name)]);
-            let report = suite.map(|suite| suite.run_executor(|| $fixture));
-            $crate::macros::pass(report);
+            $crate::macros::executor_case(stringify!($name), || $fixture);
         }
     };
     ($name:ident, Materializer, $fixture:expr) => {
         #[test]
         fn $name() {
-            let suite = $crate::Suite::new().subject($crate::Subject::Materializer);
-            let suite = suite.cases(&[stringify!($name)]);
-            let report = suite.map(|suite| suite.run_materializer(|| $fixture));
-            $crate::macros::pass(report);
+            $crate::macros::materializer_case(stringify!($name), || $fixture);
         }
     };
     ($name:ident, $subject:ident, $fixture:expr) => {
         #[test]
         fn $name() {
-            let suite = $crate::Suite::new().subject($crate::Subject::$subject);
-            let suite = suite.cases(&[stringify!($name)]);
             let path = concat!(module_path!(), "::", stringify!($name));
-            let suite = $crate::macros::apart(suite, path);
-            let report = suite.map(|suite| suite.run(|| $fixture));
-            $crate::macros::pass(report);
+            let subject = $crate::Subject::$subject;
+            $crate::macros::store_case(stringify!($name), subject, path, || $fixture);
         }
     };
 }
 
-/// Fails the test whose case did not hold.
+/// Runs a case for executors.
 #[doc(hidden)]
+pub fn executor_case<F: ExecutorFixture + 'static>(name: &str, fixture: fn() -> F) {
+    let suite = Suite::new().subject(Subject::Executor).cases(&[name]);
+    pass(suite.map(|suite| suite.run_executor(fixture)));
+}
+
+/// Runs a case for materializers.
+#[doc(hidden)]
+pub fn materializer_case<F: MaterializerFixture + 'static>(name: &str, fixture: fn() -> F) {
+    let suite = Suite::new().subject(Subject::Materializer).cases(&[name]);
+    pass(suite.map(|suite| suite.run_materializer(fixture)));
+}
+
+/// Runs a case for stores. One that needs a process of its own gets it: the test at `path`, started again.
+#[doc(hidden)]
+pub fn store_case<F: Fixture + 'static>(
+    name: &str,
+    subject: Subject,
+    path: &str,
+    fixture: fn() -> F,
+) {
+    let suite = Suite::new().subject(subject).cases(&[name]);
+    let suite = suite.and_then(|suite| Ok(suite.apart(Program::this_test(path)?)));
+    pass(suite.map(|suite| suite.run(fixture)));
+}
+
+/// Fails the test whose case did not hold.
 #[allow(clippy::panic, reason = "a test fails by a panic")]
-pub fn pass(report: deriva_api::Result<crate::Report>) {
+fn pass(report: Result<Report>) {
     match report {
         Err(error) => panic!("{error}"),
         Ok(report) if report.cases.len() != 1 => panic!("not one case: {report}"),

@@ -125,15 +125,24 @@ impl Suite {
     pub fn run_with<F: Fixture + 'static>(
         &self,
         fixture: impl Fn() -> F + Send + Sync + 'static,
-        progress: impl FnMut(&CaseReport),
+        mut progress: impl FnMut(&CaseReport),
     ) -> Report {
         let fixtures: Fixtures<dyn Fixture> = Arc::new(move || Arc::new(fixture()));
+        self.run_stores(&fixtures, &mut progress)
+    }
+
+    // What does the work knows no fixture's type: otherwise every test of every store would compile it anew.
+    fn run_stores(
+        &self,
+        fixtures: &Fixtures<dyn Fixture>,
+        progress: &mut dyn FnMut(&CaseReport),
+    ) -> Report {
         // What this process was started for, if by a suite.
-        let job = self.program.as_ref().and_then(|_| apart::job(&fixtures));
+        let job = self.program.as_ref().and_then(|_| apart::job(fixtures));
         let run_here = |case: &'static Case| match case.run {
             Run::Executor(_) | Run::Materializer(_) => None,
             Run::Store(run) => {
-                let mut trial = Trial::new(&fixtures);
+                let mut trial = Trial::new(fixtures);
                 trial.program.clone_from(&self.program);
                 Some(self.run_one(case, trial, move |trial| {
                     in_tokio(|runtime| runtime.block_on(run(trial)))
@@ -173,12 +182,20 @@ impl Suite {
     pub fn run_executor_with<F: ExecutorFixture + 'static>(
         &self,
         fixture: impl Fn() -> F + Send + Sync + 'static,
-        progress: impl FnMut(&CaseReport),
+        mut progress: impl FnMut(&CaseReport),
     ) -> Report {
         let fixtures: Fixtures<dyn ExecutorFixture> = Arc::new(move || Arc::new(fixture()));
+        self.run_executors(&fixtures, &mut progress)
+    }
+
+    fn run_executors(
+        &self,
+        fixtures: &Fixtures<dyn ExecutorFixture>,
+        progress: &mut dyn FnMut(&CaseReport),
+    ) -> Report {
         self.run_each(progress, |case| match case.run {
             Run::Store(_) | Run::Materializer(_) => None,
-            Run::Executor(run) => Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
+            Run::Executor(run) => Some(self.run_one(case, Trial::new(fixtures), move |trial| {
                 in_tokio(|runtime| runtime.block_on(run(trial)))
             })),
         })
@@ -196,22 +213,28 @@ impl Suite {
     pub fn run_materializer_with<F: MaterializerFixture + 'static>(
         &self,
         fixture: impl Fn() -> F + Send + Sync + 'static,
-        progress: impl FnMut(&CaseReport),
+        mut progress: impl FnMut(&CaseReport),
     ) -> Report {
         let fixtures: Fixtures<dyn MaterializerFixture> = Arc::new(move || Arc::new(fixture()));
+        self.run_materializers(&fixtures, &mut progress)
+    }
+
+    fn run_materializers(
+        &self,
+        fixtures: &Fixtures<dyn MaterializerFixture>,
+        progress: &mut dyn FnMut(&CaseReport),
+    ) -> Report {
         self.run_each(progress, |case| match case.run {
             Run::Store(_) | Run::Executor(_) => None,
-            Run::Materializer(run) => {
-                Some(self.run_one(case, Trial::new(&fixtures), move |trial| {
-                    in_tokio(|runtime| runtime.block_on(run(trial)))
-                }))
-            }
+            Run::Materializer(run) => Some(self.run_one(case, Trial::new(fixtures), move |trial| {
+                in_tokio(|runtime| runtime.block_on(run(trial)))
+            })),
         })
     }
 
     fn run_each(
         &self,
-        mut progress: impl FnMut(&CaseReport),
+        progress: &mut dyn FnMut(&CaseReport),
         run: impl Fn(&'static Case) -> Option<CaseReport>,
     ) -> Report {
         let told = |report: &CaseReport| progress(report);
