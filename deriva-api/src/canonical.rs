@@ -10,6 +10,7 @@
 //! What is read was written by others, so reading makes no values: it walks over the bytes, and params
 //! become values when somebody asks for them ([decision 0016](../../docs/decisions/0016-params.md)).
 
+mod half;
 mod read;
 mod write;
 

@@ -3,11 +3,10 @@
 use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use deriva_api::{Capabilities, Clock, Error, ErrorKind, Result, SystemClock};
-use futures::future::{Either, select};
+use futures::future::{Either, FutureExt, select};
 
 use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
@@ -105,7 +104,7 @@ impl Intercept for Timeout {
     {
         let mut call = pin!(call());
         // Most calls are answered at once; a timer would cost more than they do.
-        if let Poll::Ready(answer) = futures::poll!(call.as_mut()) {
+        if let Some(answer) = call.as_mut().now_or_never() {
             return answer;
         }
         match select(call, self.clock.sleep(self.limit)).await {

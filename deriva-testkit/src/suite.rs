@@ -226,9 +226,11 @@ impl Suite {
     ) -> Report {
         self.run_each(progress, |case| match case.run {
             Run::Store(_) | Run::Executor(_) => None,
-            Run::Materializer(run) => Some(self.run_one(case, Trial::new(fixtures), move |trial| {
-                in_tokio(|runtime| runtime.block_on(run(trial)))
-            })),
+            Run::Materializer(run) => {
+                Some(self.run_one(case, Trial::new(fixtures), move |trial| {
+                    in_tokio(|runtime| runtime.block_on(run(trial)))
+                }))
+            }
         })
     }
 

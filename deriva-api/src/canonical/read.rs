@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use half::f16;
 
-use super::write::{Width, width};
+use super::half;
+use super::write::{HALF, Width, width};
 use super::{MAX_DEPTH, MAX_VALUES};
 use crate::{Error, ErrorKind, Params, Result, Value};
 
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
             0xf4 => return Ok(Item::Bool(false)),
             0xf5 => return Ok(Item::Bool(true)),
             0xf6 => return Ok(Item::Null),
-            0xf9 => return self.half(at),
+            HALF => return self.half(at),
             0xfa => return self.single(at),
             0xfb => return self.double(at),
             0xe0.. => return Err(corrupt("a type that recipes do not have", at)),
@@ -231,8 +231,8 @@ impl<'a> Reader<'a> {
     }
 
     fn half(&mut self, at: usize) -> Result<Item<'a>> {
-        let half = f16::from_bits(u16::from_be_bytes(self.array_of()?));
-        float(half.into(), |width| matches!(width, Width::Half(_)), at)
+        let half = half::widen(u16::from_be_bytes(self.array_of()?));
+        float(half, |width| matches!(width, Width::Half(_)), at)
     }
 
     fn single(&mut self, at: usize) -> Result<Item<'a>> {

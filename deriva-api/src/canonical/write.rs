@@ -2,8 +2,12 @@
 
 use minicbor::Encoder;
 
+use super::half;
 use super::{INPUT_HEAD, MAX_DEPTH, MAX_PARAMS, MAX_VALUES, VERSION};
 use crate::{CAddr, Error, ErrorKind, Params, Result, Value};
+
+/// The head of a float of 16 bits.
+pub(super) const HALF: u8 = 0xf9;
 
 pub(super) struct Writer {
     encoder: Encoder<Vec<u8>>,
@@ -121,7 +125,12 @@ impl Writer {
             );
         }
         let written = match width(x) {
-            Width::Half(half) => self.encoder.f16(half),
+            Width::Half(half) => {
+                let [first, second] = half.to_be_bytes();
+                let bytes = self.encoder.writer_mut();
+                bytes.extend_from_slice(&[HALF, first, second]);
+                return Ok(());
+            }
             Width::Single(single) => self.encoder.f32(single),
             Width::Double => self.encoder.f64(x),
         };
@@ -131,8 +140,8 @@ impl Writer {
 
 /// The shortest form that keeps a float.
 pub(super) enum Width {
-    /// 16 bits.
-    Half(f32),
+    /// These 16 bits.
+    Half(u16),
     /// 32 bits.
     Single(f32),
     /// 64 bits.
@@ -141,12 +150,12 @@ pub(super) enum Width {
 
 pub(super) fn width(x: f64) -> Width {
     let single = x as f32;
-    if f64::from(single).to_bits() != x.to_bits() {
-        Width::Double
-    } else if half::f16::from_f32(single).to_f32().to_bits() != single.to_bits() {
+    if let Some(half) = half::narrow(x) {
+        Width::Half(half)
+    } else if f64::from(single).to_bits() == x.to_bits() {
         Width::Single(single)
     } else {
-        Width::Half(single)
+        Width::Double
     }
 }
 

@@ -18,7 +18,7 @@ use crate::shared::settings::{MAX_JOBS, in_range};
 pub struct PoolExecutor {
     functions: Arc<FunctionRegistry>,
     clock: Arc<dyn Clock>,
-    pool: rayon::ThreadPool,
+    pool: rayon_core::ThreadPool,
 }
 
 impl PoolExecutor {
@@ -35,7 +35,7 @@ impl PoolExecutor {
         threads: usize,
     ) -> Result<Self> {
         in_range("threads", threads, 0..=Self::MAX_THREADS)?;
-        let pool = rayon::ThreadPoolBuilder::new()
+        let pool = rayon_core::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("deriva-compute-{i}"))
             // Without one, a panic that nobody foresaw would end the process.
