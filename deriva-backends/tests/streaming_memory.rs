@@ -5,6 +5,7 @@
     reason = "a test panics where it fails"
 )]
 
+#[path = "all/common/mod.rs"]
 mod common;
 
 use common::{Store, bytes};

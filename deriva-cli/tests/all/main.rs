@@ -1,0 +1,19 @@
+//! The tests of the command, in one binary: linking takes longer than compiling them.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod choosing;
+mod collect;
+mod common;
+mod errors;
+mod interrupted;
+mod little_machine;
+mod mistakes;
+mod opening;
+mod products;
+mod read_only;
+mod reports;
+mod run;
+mod stores;
+mod upkeep;
+mod verbs;
+mod why;

@@ -1,0 +1,28 @@
+//! Most tests of the facade, in one binary: linking takes longer than compiling them. Beside it lies what must be a program of its
+//! own.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod bytes;
+mod collect;
+mod collect_beside;
+mod collect_interrupted;
+mod collecting;
+mod common;
+mod diff;
+mod embedding;
+mod explain;
+mod functions;
+mod invalidate;
+mod invalidate_beside;
+mod light;
+mod panics;
+mod params;
+mod priorities;
+mod putting;
+mod read_only;
+mod requests;
+mod scrub;
+mod settings;
+mod stacks;
+mod timeline;
+mod two_handles;
