@@ -1,7 +1,5 @@
 //! A process that is killed while it materializes leaves a consistent store, and the same request then leaves
 //! what one without a kill leaves.
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! The runtime on the stores: known results, restarts, random graphs, faults.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 

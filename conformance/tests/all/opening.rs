@@ -1,7 +1,5 @@
 //! What opening answers where the folder of a store is damaged or forbidden.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;

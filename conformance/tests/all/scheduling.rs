@@ -1,7 +1,5 @@
 //! In what order steps run, who shares the executor, and what becomes of requests that wait.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};

@@ -57,7 +57,8 @@ fn bytes_below(folder: &Path) -> u64 {
 
 /// Runs cases about damage, those that need it in processes that come to the test `name`.
 fn run(name: &str, notices_damage: bool) -> Report {
-    let program = Program::this_test(&format!("apart::{name}")).expect("a test binary");
+    let program =
+        Program::this_test(&format!("{}::{name}", module_path!())).expect("a test binary");
     let suite = Suite::new().subject(Subject::Blobs).apart(program);
     let cases = ["the_empty_blob_is_a_blob", "a_lost_file_is_noticed"];
     let suite = suite.cases(&cases).expect("these are cases");

@@ -1,7 +1,5 @@
 //! A process that is killed in the middle of an invalidation or a scrub leaves a consistent store, and the
 //! same work again does the rest.
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

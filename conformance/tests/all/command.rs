@@ -1,7 +1,5 @@
 //! The command, called as people and CI call it.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::process::Output;
 
 use assert_cmd::Command;
