@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::str::FromStr;
 
 use foldhash::SharedSeed;
@@ -73,16 +74,17 @@ impl CAddr {
     /// The first ten hex digits, enough for people to tell addresses apart in a log.
     #[must_use]
     pub fn short(&self) -> String {
-        hex::encode(&self.0[..5])
+        self.hex()[..10].to_owned()
+    }
+
+    fn hex(&self) -> impl Deref<Target = str> + use<> {
+        blake3::Hash::from_bytes(self.0).to_hex()
     }
 }
 
 impl fmt::Display for CAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0u8; 64];
-        // The buffer has the exact length, so encoding cannot fail.
-        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.pad(&self.hex())
     }
 }
 
@@ -103,9 +105,8 @@ impl FromStr for CAddr {
 
     /// Parses 64 hex digits of either case.
     fn from_str(text: &str) -> Result<Self> {
-        let mut bytes = [0u8; 32];
-        hex::decode_to_slice(text, &mut bytes)
-            .map(|()| Self(bytes))
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(hash.into()))
             .map_err(|source| {
                 Error::new(ErrorKind::Invalid, "an address is 64 hex digits")
                     .with("given", text)

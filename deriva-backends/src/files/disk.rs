@@ -320,7 +320,7 @@ impl Disk {
     pub(crate) fn list(&self, after: Option<CAddr>) -> Result<Vec<BlobStat>> {
         let first = after.map_or(0, |addr| addr.as_bytes()[0]);
         for shard in first..=u8::MAX {
-            let folder = self.root.join(hex::encode([shard]));
+            let folder = self.root.join(format!("{shard:02x}"));
             let io = |source| at(&folder, Error::io(source));
             let Some(entries) = present(fs::read_dir(&folder)).map_err(io)? else {
                 continue;
@@ -385,7 +385,7 @@ impl Disk {
     }
 
     fn shard(&self, addr: &CAddr) -> PathBuf {
-        self.root.join(hex::encode(&addr.as_bytes()[..1]))
+        self.root.join(format!("{:02x}", addr.as_bytes()[0]))
     }
 
     fn path(&self, addr: &CAddr) -> PathBuf {

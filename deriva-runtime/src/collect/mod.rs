@@ -38,10 +38,10 @@ use std::time::Duration;
 
 use deriva_api::{Capabilities, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
+use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::Inner;
 use mark::Collector;
 
@@ -216,7 +216,7 @@ impl IntoFuture for Collect {
             let tokio = self.inner.tokio.clone();
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
             let collecting = tokio.spawn(perform(self.inner, self.options));
-            let collecting = AbortOnDropHandle::new(collecting).await;
+            let collecting = AbortOnDrop(collecting).await;
             let collected = collecting.unwrap_or_else(|source| {
                 let what = "the collection's task ended early";
                 Err(Error::new(ErrorKind::Internal, what).caused_by(source))

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use deriva_api::{BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, FunctionId, Result, Walk};
 use futures::TryStreamExt;
 use serde::Serialize;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::invalidate::forget::{Forgotten, forget_barred, resolve};
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
+use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::Inner;
 use crate::shared::invalidations::Barred;
 use crate::shared::unknown;
@@ -123,7 +123,7 @@ impl IntoFuture for Invalidate {
         Box::pin(async move {
             // A task of its own: what it bars must not depend on who polls.
             let tokio = self.inner.tokio.clone();
-            let task = AbortOnDropHandle::new(tokio.spawn(perform(self)));
+            let task = AbortOnDrop(tokio.spawn(perform(self)));
             let ended = task.await.unwrap_or_else(|source| {
                 let kind = match source.is_cancelled() {
                     true => ErrorKind::Cancelled,

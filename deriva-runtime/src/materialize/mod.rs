@@ -14,13 +14,13 @@ use bytes::Bytes;
 use deriva_api::{
     Blob, BlobStat, CAddr, Clock, Error, ErrorKind, Event, FunctionId, Result, Summary,
 };
-use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::materialize::stages::materialize;
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
+use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::claimant::Urgency;
 use crate::shared::needed_by::name_needs;
 use crate::shared::nesting::Nesting;
@@ -306,7 +306,7 @@ impl IntoFuture for Materialize {
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
             let span = span(&targets);
             let work = perform(inner, targets, options, span.clone()).instrument(span);
-            let task = AbortOnDropHandle::new(tokio.spawn(work));
+            let task = AbortOnDrop(tokio.spawn(work));
             task.await.unwrap_or_else(|source| {
                 let kind = if source.is_cancelled() {
                     ErrorKind::Cancelled

@@ -4,6 +4,7 @@
 //! Wings know this floor; it knows no wing.
 
 pub(crate) mod able;
+pub(crate) mod abort_on_drop;
 pub(crate) mod address_index;
 pub(crate) mod claimant;
 pub(crate) mod costs;
