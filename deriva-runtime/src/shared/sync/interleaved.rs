@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
+use shuttle::scheduler::RandomScheduler;
+use shuttle::{Config, Runner};
 
 thread_local! {
     static EXPLORING: Cell<bool> = const { Cell::new(false) };
@@ -18,7 +20,11 @@ thread_local! {
 pub(crate) fn explore(schedules: usize, test: impl Fn() + Send + Sync + 'static) {
     let seed = std::env::var("DERIVA_SEED").map_or(1, |seed| seed.parse().unwrap());
     EXPLORING.set(true);
-    shuttle::check_random_with_seed(test, seed, schedules);
+    let scheduler = RandomScheduler::new_from_seed(seed, schedules);
+    let mut config = Config::new();
+    // The usual 60 KiB are too few for code that is not optimized.
+    config.stack_size = 1 << 20;
+    Runner::new(scheduler, config).run(test);
     EXPLORING.set(false);
 }
 
