@@ -19,3 +19,4 @@ mod opening;
 mod put_again;
 mod read_only;
 mod synced_names;
+mod verify;

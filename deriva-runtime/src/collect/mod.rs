@@ -41,8 +41,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
-use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::Inner;
+use crate::shared::abort_on_drop::AbortOnDrop;
 use mark::Collector;
 
 /// What a collection takes.

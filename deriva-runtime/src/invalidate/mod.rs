@@ -19,8 +19,8 @@ use serde::Serialize;
 use crate::invalidate::forget::{Forgotten, forget_barred, resolve};
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
-use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::Inner;
+use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::invalidations::Barred;
 use crate::shared::unknown;
 

@@ -1,13 +1,10 @@
 //! What a store says of its bytes: what it reads, what it remembers, and for how long.
-#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
-
-mod common;
 
 use std::fs;
 use std::path::PathBuf;
 
-use common::raw::edit;
-use common::{Store, blob, open};
+use crate::common::raw::edit;
+use crate::common::{Store, blob, open};
 use deriva_api::{Blob, BlobCheck, BlobStore, ByteRange, CAddr, ErrorKind, Evidence};
 use rstest::rstest;
 

@@ -1,12 +1,9 @@
 //! The README and the guides: what they show is run or compiled, or says why it is not. A block that is not held stands
 //! below a line `<!-- not run: REASON -->`.
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{Bench, err};
+use crate::common::{Bench, err};
 
 /// Guides whose Rust is that of programs which CI runs. That of all others is compiled as documentation of `deriva`.
 const QUOTED: [(&str, &[&str]); 2] = [
@@ -98,7 +95,7 @@ fn scene(page: &str) -> Bench {
     bench.file("incoming/film.mp4", vec![7; 3 << 20]);
     let put = |name: &str, text: &str| {
         let file = bench.file(name, text);
-        common::addr(&bench.ok(&["put", file.to_str().unwrap()]))
+        crate::common::addr(&bench.ok(&["put", file.to_str().unwrap()]))
     };
     let recipe = |args: &[&str]| bench.line(&[&["recipe"], args].concat());
     match page {
