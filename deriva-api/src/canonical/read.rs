@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// So many entries of a map, whose values lie this deep, while there are values `left`.
+    /// `stated` entries of a map, whose values lie this deep, while there are values `left`.
     fn entries(
         &mut self,
         stated: u64,

@@ -25,7 +25,7 @@ impl<A: Intercept> BlobStore for Intercepted<A, dyn BlobStore> {
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
         let open = || self.inner.writer(expect);
         let inner = self.call(Operation::writes("writer"), open).await?;
-        Ok(Box::new(LayeredWriter {
+        Ok(Box::new(InterceptedWriter {
             interceptor: Arc::clone(&self.interceptor),
             inner,
         }))
@@ -78,14 +78,14 @@ impl<A: Intercept> BlobStore for Intercepted<A, dyn BlobStore> {
 }
 
 #[derive(Debug)]
-struct LayeredWriter<A> {
+struct InterceptedWriter<A> {
     interceptor: Arc<A>,
     inner: Box<dyn BlobWriter>,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<A: Intercept> BlobWriter for LayeredWriter<A> {
+impl<A: Intercept> BlobWriter for InterceptedWriter<A> {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         let write = || self.inner.write(chunk);
         self.interceptor

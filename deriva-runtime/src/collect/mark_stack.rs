@@ -69,18 +69,18 @@ mod tests {
 
     /// Visits everything from 0 on, each position leading to `next(at)`; counts visits.
     fn walk(len: u64, limit: usize, next: impl Fn(u64) -> Vec<u64>) -> Vec<u32> {
-        let mut frontier = MarkStack::with_limit(len, limit);
+        let mut stack = MarkStack::with_limit(len, limit);
         let mut visits = vec![0; len as usize];
-        frontier.meet(0);
+        stack.meet(0);
         loop {
-            let batch = frontier.next(3);
+            let batch = stack.next(3);
             if batch.is_empty() {
                 return visits;
             }
             for at in batch {
                 visits[at as usize] += 1;
-                next(at).into_iter().for_each(|at| frontier.meet(at));
-                assert!(frontier.stack.len() <= limit);
+                next(at).into_iter().for_each(|at| stack.meet(at));
+                assert!(stack.stack.len() <= limit);
             }
         }
     }

@@ -130,7 +130,7 @@ impl FromStr for Progresses {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct History {
     pub(super) steps: Vec<Step>,
-    /// So many of them must be there.
+    /// How many of them must be there.
     pub(super) required: usize,
     pub(super) acknowledged: usize,
 }
