@@ -9,11 +9,11 @@
 //! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(fast=memory:, slow=sled:./data)` |
 //!
 //! Settings that are not the default are printed, too: `retry(sled:./data, attempts=3)`. [`register`] lets a
-//! registry open such URIs.
+//! registry open such URIs. A layer of one's own is an [`intercept::Intercept`] of thirty lines.
 //!
 //! Each wraps blob stores and DAG stores alike. [`deriva_api::Layers`] is a stack of them.
 
-mod intercept;
+pub mod intercept;
 mod limit;
 mod named;
 mod read_only;
@@ -22,6 +22,8 @@ mod tiered;
 mod timeout;
 mod uri;
 
+#[doc(hidden)]
+pub use deriva_api as api;
 pub use deriva_api::Layers;
 pub use limit::LimitLayer;
 pub use named::{NAMES, named};
@@ -30,8 +32,3 @@ pub use retry::{Retries, RetryLayer};
 pub use tiered::{TieredLayer, Traffic};
 pub use timeout::TimeoutLayer;
 pub use uri::register;
-
-/// Compiles the example of the reference page.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/reference/layers.md")]
-struct ReferencePage;

@@ -5,8 +5,9 @@ use std::fmt::Display;
 use deriva_api::{Capabilities, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 
-use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
+use crate::intercept::{Intercept, Operation};
+use crate::intercept_layer;
 
 /// Lets a number of calls into the store at once; further ones wait, first come, first served.
 ///

@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use deriva_api::{Capabilities, Error, ErrorKind, Result};
 
-use super::intercept::{Intercept, Operation, intercept_layer};
+use crate::intercept::{Intercept, Operation};
+use crate::intercept_layer;
 
 /// Refuses every write with [`ErrorKind::Unsupported`] before it reaches the store, also one that
 /// would change nothing; reads and `flush` pass. [`Capabilities::writable`] is false.

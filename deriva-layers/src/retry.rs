@@ -8,8 +8,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use deriva_api::{Capabilities, Clock, Error, Result, SystemClock};
 
-use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
+use crate::intercept::{Intercept, Operation};
+use crate::intercept_layer;
 
 /// Makes calls again that failed with an error that [`Error::is_retryable`] (`Unavailable`, and no
 /// other: a `Timeout` is not retried), waiting longer each time. What fails for good is told at once,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use deriva_api::{Capabilities, Clock, Error, ErrorKind, Result, SystemClock};
 use futures::future::{Either, FutureExt, select};
 
-use super::intercept::{Intercept, Operation, intercept_layer};
 use super::uri::Settings;
+use crate::intercept::{Intercept, Operation};
+use crate::intercept_layer;
 
 /// Gives every call a time limit. A call that has not answered by then fails with
 /// [`ErrorKind::Timeout`], naming the operation, the limit and the store, and is dropped.

@@ -75,3 +75,13 @@ struct WriteAFunction;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/why.md")]
 struct GuideWhy;
+
+/// Compiles the example of the reference page.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/reference/layers.md")]
+struct ReferenceLayers;
+
+/// Compiles the example of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/write-a-layer.md")]
+struct WriteALayer;

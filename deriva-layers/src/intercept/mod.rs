@@ -1,8 +1,58 @@
-//! What most layers have in common: they forward every call and do something around it.
+//! A layer over both traits without their methods: it says what it does around a call, and nothing else.
 //!
 //! [`Intercepted`] forwards both traits, written once; a layer only says, as an [`Intercept`], what happens
-//! around each attempt of a call, and whether a failed one is made again. Both are generic, so a
-//! layer costs one boxed future per call, that of the trait itself.
+//! around each attempt of a call, and whether a failed one is made again. [`intercept_layer`](crate::intercept_layer)
+//! makes a layer of it. All is generic, so a layer costs one boxed future per call, that of the trait itself.
+//!
+//! ```
+//! use std::fmt::Display;
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use deriva_api::{BlobLayer, BlobStore, Result};
+//! use deriva_layers::intercept::{Intercept, Operation};
+//! use deriva_layers::intercept_layer;
+//!
+//! /// Counts the calls that change something.
+//! #[derive(Clone, Debug, Default)]
+//! struct CountWrites(Arc<AtomicU64>);
+//!
+//! impl CountWrites {
+//!     fn interceptor(&self, _store: &dyn Display) -> Self {
+//!         self.clone()
+//!     }
+//! }
+//!
+//! impl Intercept for CountWrites {
+//!     const NAME: &'static str = "count-writes";
+//!     type Attempts = ();
+//!
+//!     async fn attempt<T, F>(&self, operation: Operation, call: impl FnOnce() -> F + Send) -> Result<T>
+//!     where
+//!         T: Send,
+//!         F: Future<Output = Result<T>> + Send,
+//!     {
+//!         self.0.fetch_add(u64::from(operation.writes), Ordering::Relaxed);
+//!         call().await
+//!     }
+//! }
+//!
+//! intercept_layer!(CountWrites);
+//!
+//! # use deriva_api::Blob;
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! let counted = CountWrites::default();
+//! let store: Arc<dyn BlobStore> = Arc::new(deriva_testkit::ModelStore::new());
+//! let store = BlobLayer::wrap(&counted, store);
+//! assert_eq!(store.to_string(), "count-writes(model)");
+//! # runtime.block_on(async {
+//! let blob = Blob::new("hello");
+//! store.put(std::slice::from_ref(&blob)).await?;
+//! store.get(blob.addr()).await?;
+//! assert_eq!(counted.0.load(Ordering::Relaxed), 1);
+//! # Ok::<(), deriva_api::Error>(())
+//! # }).unwrap();
+//! ```
 
 mod blobs;
 mod dag;
@@ -15,12 +65,13 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 /// A call of a store's contract.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Operation {
-    /// The method's name.
-    pub(super) name: &'static str,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Operation {
+    /// The method's name: `put`, `get_many`, `dependents`. Those of a blob writer are `write`, `finish` and `abort`.
+    pub name: &'static str,
     /// Whether it changes what is stored.
-    pub(super) writes: bool,
+    pub writes: bool,
 }
 
 impl Operation {
@@ -37,20 +88,32 @@ impl Operation {
 }
 
 /// What a layer does around the calls of a store.
-pub(super) trait Intercept: Debug + Send + Sync + 'static {
-    /// The layer's name, for `Display`.
+///
+/// # What implementers promise
+/// - An attempt that is let through is made once, and what it answers is what the caller gets: nothing observable
+///   changes but the layer's concern.
+/// - Any number of calls at once; a future that is dropped gives its call up and leaves nothing behind.
+///
+/// # What implementers may assume
+/// - Every call of both traits comes through [`Intercept::attempt`], but for `capabilities`, which has a method of its
+///   own. Calls on one store have one `Intercept`.
+/// - [`Intercept::again`] is asked only where the call can be repeated.
+pub trait Intercept: Debug + Send + Sync + 'static {
+    /// The layer's name, for `Display`: it prints as `NAME(inner)`.
     const NAME: &'static str;
 
-    /// What is remembered from one attempt of a call to the next.
+    /// What is remembered from one attempt of a call to the next; `()` where nothing is.
     type Attempts: Default + Send;
 
-    /// Settings that are not the default, for `Display`.
+    /// Settings that are not the default, for `Display`, each as `, key=value`. Default: none.
     fn settings(&self) -> &str {
         ""
     }
 
-    /// What the store behind the layer can do, given what `inner` can.
-    fn capabilities(&self, inner: Capabilities) -> Capabilities;
+    /// What the wrapped store can do, given what `inner` can. Default: the same.
+    fn capabilities(&self, inner: Capabilities) -> Capabilities {
+        inner
+    }
 
     /// Makes one attempt. The items of a stream and the pieces of a writer are attempts too.
     fn attempt<T, F>(
@@ -63,22 +126,25 @@ pub(super) trait Intercept: Debug + Send + Sync + 'static {
         F: Future<Output = Result<T>> + Send;
 
     /// After a failed attempt: returns when the next should be made, or with the error that the caller
-    /// is to see. Not asked where a call cannot be repeated (what a writer was fed is gone).
+    /// is to see. Not asked where a call cannot be repeated (what a writer was fed is gone). Default: the error.
     fn again(
         &self,
-        attempts: &mut Self::Attempts,
+        _attempts: &mut Self::Attempts,
         error: Error,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Err(error))
+    }
 }
 
-/// A store with something around its calls.
-pub(super) struct Intercepted<A, S: ?Sized> {
+/// A store with something around its calls; a blob store where `S` is one, a DAG store where it is that.
+pub struct Intercepted<A, S: ?Sized> {
     interceptor: Arc<A>,
     inner: Arc<S>,
 }
 
 impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
-    pub(super) fn new(interceptor: A, inner: Arc<S>) -> Self {
+    /// Puts `interceptor` around the calls of `inner`.
+    pub fn new(interceptor: A, inner: Arc<S>) -> Self {
         Self {
             interceptor: Arc::new(interceptor),
             inner,
@@ -162,28 +228,30 @@ impl<A: Intercept, S: ?Sized + Debug> Debug for Intercepted<A, S> {
     }
 }
 
-/// Makes a layer of a type that has `fn interceptor(&self, store: &dyn Display) -> impl Intercept`.
+/// Makes a [`BlobLayer`](deriva_api::BlobLayer) and a [`DagLayer`](deriva_api::DagLayer) of a type that has
+/// `fn interceptor(&self, store: &dyn Display) -> impl Intercept`, which is asked once for each store that is wrapped;
+/// see [`intercept`](crate::intercept).
+#[macro_export]
 macro_rules! intercept_layer {
     ($layer:ty) => {
-        impl deriva_api::BlobLayer for $layer {
+        impl $crate::api::BlobLayer for $layer {
             fn wrap(
                 &self,
-                inner: std::sync::Arc<dyn deriva_api::BlobStore>,
-            ) -> std::sync::Arc<dyn deriva_api::BlobStore> {
+                inner: std::sync::Arc<dyn $crate::api::BlobStore>,
+            ) -> std::sync::Arc<dyn $crate::api::BlobStore> {
                 let interceptor = self.interceptor(&inner);
-                std::sync::Arc::new(crate::intercept::Intercepted::new(interceptor, inner))
+                std::sync::Arc::new($crate::intercept::Intercepted::new(interceptor, inner))
             }
         }
 
-        impl deriva_api::DagLayer for $layer {
+        impl $crate::api::DagLayer for $layer {
             fn wrap(
                 &self,
-                inner: std::sync::Arc<dyn deriva_api::DagStore>,
-            ) -> std::sync::Arc<dyn deriva_api::DagStore> {
+                inner: std::sync::Arc<dyn $crate::api::DagStore>,
+            ) -> std::sync::Arc<dyn $crate::api::DagStore> {
                 let interceptor = self.interceptor(&inner);
-                std::sync::Arc::new(crate::intercept::Intercepted::new(interceptor, inner))
+                std::sync::Arc::new($crate::intercept::Intercepted::new(interceptor, inner))
             }
         }
     };
 }
-pub(super) use intercept_layer;
