@@ -7,7 +7,7 @@
 //! | to learn about | read |
 //! |---|---|
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
-//! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`Event`] |
+//! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`deriva_api::Event`] |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | what stays in memory | [`cache`] |
 //! | where functions run | [`execute`] |
