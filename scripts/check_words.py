@@ -28,7 +28,6 @@ IDENTIFIERS = [
     (LAYERS, None, r"[Aa]round|Layered|around_layer", "Intercept, Intercepted"),
     (KV, None, r"Stage", "Overlay; a stage is a part of a request"),
     (KV, None, r"[Nn]oted", "watermark"),
-    ("", None, r"wrap_around", "intercept"),
 ]
 # Phrases that a stranger reads twice.
 PHRASES = [

@@ -119,19 +119,6 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-impl Summary {
-    /// Takes in what a part of the request did, but for what it planned and reused.
-    pub fn add(&mut self, run: &Self) {
-        self.computed += run.computed;
-        self.cutoff += run.cutoff;
-        self.healed += run.healed;
-        self.joined += run.joined;
-        self.failed += run.failed;
-        self.skipped += run.skipped;
-        self.bytes += run.bytes;
-    }
-}
-
 /// Why a recipe is computed, as events and traces tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -106,7 +106,7 @@ async fn what_a_layer_does_not_say_is_the_stores() {
     let faults = FaultLayer::new();
     faults
         .faults()
-        .fail_nth(Call::BlobGet, 0, ErrorKind::Unavailable);
+        .fail_nth(Call::BlobGet, 1, ErrorKind::Unavailable);
     let store = faulty(&faults, ModelStore::new());
     let noted = NotesCalls::default();
     // A store by another name, which this layer does not look at when it is put around by hand.

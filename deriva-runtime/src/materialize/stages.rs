@@ -150,7 +150,7 @@ impl Stages {
         drop(claims.disarm());
         let end = run.drive().await;
         let lost = run.lost;
-        self.summary.add(&run.summary);
+        add(&mut self.summary, &run.summary);
         self.carried = std::mem::take(&mut run.carried);
         drop(run);
         match end? {
@@ -243,6 +243,17 @@ impl Stages {
             .filter(|node| roots.contains(&plan.addr(*node)))
             .collect())
     }
+}
+
+/// Takes in what one run did. What was planned and reused is told by its plan.
+fn add(summary: &mut Summary, run: &Summary) {
+    summary.computed += run.computed;
+    summary.cutoff += run.cutoff;
+    summary.healed += run.healed;
+    summary.joined += run.joined;
+    summary.failed += run.failed;
+    summary.skipped += run.skipped;
+    summary.bytes += run.bytes;
 }
 
 /// How much a plan may hold. Recipes are as long as who wrote them made them.

@@ -165,7 +165,8 @@ impl Inner {
 
     /// Fails where blobs may be needed by a graph that this handle does not know.
     pub(crate) fn knows_all_graphs(&self) -> Result<()> {
-        self.contents.is_of_graph_alone(&self.graph, &*self.blobs)
+        self.contents
+            .check_no_other_graph(&self.graph, &*self.blobs)
     }
 
     /// Removes damaged copies of these blobs, so that a put stores them: a store answers a put of what is there

@@ -126,7 +126,11 @@ impl OpenStore {
     }
 
     /// Fails where blobs of this store may be needed by another graph than `graph`. `blobs` names it.
-    pub(crate) fn is_of_graph_alone(&self, graph: &Arc<Self>, blobs: &dyn BlobStore) -> Result<()> {
+    pub(crate) fn check_no_other_graph(
+        &self,
+        graph: &Arc<Self>,
+        blobs: &dyn BlobStore,
+    ) -> Result<()> {
         if !self.is_named_by_others(graph) {
             return Ok(());
         }
