@@ -21,7 +21,7 @@ pub enum Event {
     },
     /// How far the request is: about ten times a second, and at the end of each plan.
     Progress {
-        /// Recipes that need nothing more: computed, found by early cutoff, failed or skipped.
+        /// Recipes that need nothing more: computed, found by early cutoff or by the executor, failed or skipped.
         done: u64,
         /// Recipes that were planned to be computed.
         planned: u64,
@@ -92,6 +92,8 @@ pub enum Reuse {
     Cutoff,
     /// Another request was computing it at the same time.
     Joined,
+    /// The executor had it already, and ran no function ([`Executed::reused`](crate::Executed::reused)).
+    Executor,
 }
 
 /// What a request did, in numbers.
@@ -109,6 +111,9 @@ pub struct Summary {
     pub healed: u64,
     /// Recipes that another request computed at the same time.
     pub joined: u64,
+    /// Recipes whose output the executor had already; none of them counts as computed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub executor_hits: u64,
     /// Recipes that failed.
     pub failed: u64,
     /// Recipes given up because one that they need failed.
@@ -117,6 +122,15 @@ pub struct Summary {
     pub bytes: u64,
     /// Time from the request to its end, in seconds.
     pub seconds: f64,
+}
+
+/// Only executors that remember outputs give such hits: the number is shown where there are any.
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why a recipe is computed, as events and traces tell it.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use deriva_api::{
     BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Error, ErrorKind,
-    Executor, FunctionId, FunctionRegistry, Layers, OpenedStore, Params, Result, StoreRegistry,
-    StoreUri, SystemClock, Weight,
+    Executor, FunctionId, FunctionRegistry, Layers, Observer, OpenedStore, Params, Result,
+    StoreRegistry, StoreUri, SystemClock, Weight,
 };
 
 use crate::cache::BlobCache;
@@ -16,6 +16,7 @@ use crate::shared::Inner;
 use crate::shared::costs::Costs;
 use crate::shared::gate::Gate;
 use crate::shared::memory::{Memory, default_limit};
+use crate::shared::observers::Watcher;
 use crate::shared::open_stores::{OpenStore, View};
 use crate::shared::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::shared::settings::{MAX_JOBS, in_range};
@@ -80,6 +81,7 @@ pub struct DerivaBuilder {
     cache_bytes: Option<u64>,
     memory: Option<u64>,
     policies: Policies,
+    observer: Watcher,
     /// The first mistake made while building, told when it is done.
     mistake: Option<Error>,
 }
@@ -241,6 +243,12 @@ impl DerivaBuilder {
         self
     }
 
+    /// Who is told what is done through this handle. Default: nobody, and then nothing is made to be told.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Watcher::new(Some(observer));
+        self
+    }
+
     /// Opens the stores and starts the compute pool.
     ///
     /// Requests run as tasks of the tokio runtime in which this is awaited, wherever they are asked for. A
@@ -360,6 +368,7 @@ impl DerivaBuilder {
             graph,
             contents,
             tallies: Tallies::default(),
+            watcher: self.observer,
             jobs,
         }))
     }

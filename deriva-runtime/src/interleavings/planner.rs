@@ -13,7 +13,7 @@ use shuttle::thread::yield_now;
 
 use super::{SCHEDULES, idle_tokio, inner, threads};
 use crate::materialize::carried::Carried;
-use crate::materialize::plan::{Planned, Room, Task, plan};
+use crate::materialize::plan::{Planned, Planning, Room, Task, plan};
 use crate::shared::Inner;
 use crate::shared::claimant::{Claimant, Urgency};
 use crate::shared::flights::Landing;
@@ -32,7 +32,7 @@ async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
             least: 100,
             bytes: u64::MAX,
         };
-        let planned = plan(inner, &claimant, &[target], &carried, room).await;
+        let planned = plan(Planning::of(inner), &claimant, &[target], &carried, room).await;
         let Planned::Whole(mut plan, claims) = planned.unwrap() else {
             panic!("there is room");
         };

@@ -24,11 +24,10 @@ use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::claimant::Urgency;
 use crate::shared::needed_by::name_needs;
 use crate::shared::nesting::Nesting;
+use crate::shared::observers::{Handler, Observers};
 use crate::shared::policy::{Cutoff, StoreResults};
 use crate::shared::settings::{MAX_JOBS, in_range};
 use crate::timeline::Timeline;
-
-type Handler = Arc<dyn Fn(&Event) + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Options {
@@ -38,7 +37,7 @@ pub(crate) struct Options {
     pub(crate) priority: i32,
     results: Option<StoreResults>,
     cutoff: Option<Cutoff>,
-    pub(crate) progress: Option<Handler>,
+    pub(crate) observers: Observers,
     /// When the request was made, by the clock.
     pub(crate) began: Duration,
     pub(crate) nesting: Nesting,
@@ -111,7 +110,7 @@ impl Materialize {
             priority: 0,
             results: None,
             cutoff: None,
-            progress: None,
+            observers: inner.watcher.observers(),
             began: inner.clock.now(),
             nesting: Nesting::here(),
             timeline: None,
@@ -171,15 +170,11 @@ impl Materialize {
         self
     }
 
-    /// Calls `handler` for everything that happens. Default: nobody is told.
+    /// Calls `handler` for everything that happens, after those of earlier calls: it is an
+    /// [`Observer`](deriva_api::Observer) of this request's events. Default: only that of the
+    /// [builder](crate::DerivaBuilder::observer) is told.
     pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.options.progress = Some(match self.options.progress.take() {
-            None => Arc::new(handler),
-            Some(first) => Arc::new(move |event| {
-                first(event);
-                handler(event);
-            }),
-        });
+        self.options.observers.add(Arc::new(Handler(handler)));
         self
     }
 
@@ -367,8 +362,10 @@ async fn perform(
     span: tracing::Span,
 ) -> Result<Materialized> {
     let (all, limits) = (Arc::clone(&inner), options.clone());
+    let watched = inner.watcher.request(targets.len());
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     record(&span, &done);
+    watched.ended(done.as_ref().map(|done| &done.summary));
     done
 }
 

@@ -16,8 +16,8 @@ use futures::TryStreamExt;
 use crate::materialize::Materialized;
 use crate::materialize::Options;
 use crate::materialize::carried::Carried;
-use crate::materialize::plan::{BATCH, NodeId, Plan, Planned, Room, plan};
-use crate::materialize::run::{End, Guards, Run};
+use crate::materialize::plan::{BATCH, NodeId, Plan, Planned, Planning, Room, plan};
+use crate::materialize::run::{Context, End, Run};
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
 use crate::shared::claimant::Claimant;
@@ -114,10 +114,11 @@ impl Stages {
         let Some(Stage { targets, deferred }) = self.stages.last_mut() else {
             return Ok(None);
         };
-        let planning = self.inner.clock.now();
+        let began = self.inner.clock.now();
         let more = *deferred * 2 * BATCH;
         let (carried, claimant) = (&self.carried, &self.claimant);
-        let planned = plan(&self.inner, claimant, targets, carried, room.more(more));
+        let planning = Planning::of(&self.inner);
+        let planned = plan(planning, claimant, targets, carried, room.more(more));
         let (plan, claims) = match planned.await? {
             Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
@@ -133,26 +134,27 @@ impl Stages {
         if let Some(timeline) = &self.options.timeline {
             let computes = plan.computes();
             let now = self.inner.clock.now();
-            timeline.add(Work::Plan { computes }, None, planning, now);
+            timeline.add(Work::Plan { computes }, None, began, now);
         }
         self.announce(&plan);
         let roots = self.roots_in(&plan).await?;
         let is_stage = self.stages.len() > 1;
-        let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
         let carried = std::mem::take(&mut self.carried);
-        let guards = Guards {
+        let context = Context {
+            inner: Arc::clone(&self.inner),
+            options: self.options.clone(),
             lease: Arc::clone(&self.lease),
             watch: Arc::clone(&watch),
             claimant: Arc::clone(&self.claimant),
+            is_stage,
         };
-        let mut run = Run::new(inner, options, plan, carried, roots, is_stage, guards);
+        let mut run = Run::new(context, plan, carried, roots);
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;
-        let lost = run.lost;
-        add(&mut self.summary, &run.summary);
-        self.carried = std::mem::take(&mut run.carried);
-        drop(run);
+        let (summary, carried, lost) = run.into_report();
+        add(&mut self.summary, &summary);
+        self.carried = carried;
         match end? {
             End::Finished(results) if !is_stage => {
                 let now = self.inner.clock.now();
@@ -209,13 +211,14 @@ impl Stages {
         let first = self.plans == 0;
         let found = |(addr, _): &&(CAddr, _)| first && !self.ours.contains(addr);
         let reused = plan.reused.iter().filter(found).count() as u64;
-        if let Some(progress) = &self.options.progress {
-            progress(&Event::Planned {
+        let observers = &self.options.observers;
+        if !observers.is_empty() {
+            observers.tell(|| Event::Planned {
                 compute: plan.computes(),
                 reused,
             });
             for (addr, output) in plan.reused.iter().filter(found) {
-                progress(&Event::Reused {
+                observers.tell(|| Event::Reused {
                     addr: *addr,
                     output: *output,
                     how: Reuse::Recorded,
@@ -238,8 +241,8 @@ impl Stages {
         while let Some((_, addr)) = named.try_next().await? {
             roots.insert(addr);
         }
-        let nodes = 0..plan.len() as NodeId;
-        Ok(nodes
+        Ok(plan
+            .nodes()
             .filter(|node| roots.contains(&plan.addr(*node)))
             .collect())
     }
@@ -251,6 +254,7 @@ fn add(summary: &mut Summary, run: &Summary) {
     summary.cutoff += run.cutoff;
     summary.healed += run.healed;
     summary.joined += run.joined;
+    summary.executor_hits += run.executor_hits;
     summary.failed += run.failed;
     summary.skipped += run.skipped;
     summary.bytes += run.bytes;

@@ -20,7 +20,9 @@ use std::time::Duration;
 use deriva_api::{Blob, BuildAddrHasher, CAddr, Error, Output};
 use tokio::sync::oneshot;
 
+use crate::planted::{Fault, planted};
 use crate::shared::claimant::{Claimant, Urgency};
+use crate::shared::invalidations::{Invalidations, Revision};
 use crate::shared::sync::{AtomicU64, Mutex};
 
 /// How a flight ended.
@@ -160,6 +162,21 @@ impl Flights {
     /// moved, an output may have been recorded in between and the look-up is to be made again.
     pub(crate) fn landings(&self) -> u64 {
         self.landed.load(Ordering::Acquire)
+    }
+
+    /// Lands flights whose results are not recorded. Where anything was forgotten since, they may rely on it
+    /// and are abandoned: who waits for them may have asked later.
+    pub(crate) fn land_unrecorded(
+        &self,
+        invalidations: &Invalidations,
+        since: Revision,
+        landings: impl IntoIterator<Item = (CAddr, Landing)>,
+    ) {
+        invalidations.with_changed(since, |changed| {
+            let changed = changed && !planted(Fault::hands_on_what_was_forgotten);
+            let how = |landing| if changed { Landing::Abandoned } else { landing };
+            self.land(landings, how);
+        });
     }
 
     /// Claims addresses. Those that somebody else has are answered by their place in the order of

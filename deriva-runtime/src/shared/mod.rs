@@ -17,6 +17,7 @@ pub(crate) mod lookup;
 pub(crate) mod memory;
 pub(crate) mod needed_by;
 pub(crate) mod nesting;
+pub(crate) mod observers;
 pub(crate) mod open_stores;
 pub(crate) mod policy;
 pub(crate) mod settings;
@@ -42,6 +43,7 @@ use crate::shared::invalidations::{Invalidations, Revision};
 use crate::shared::leases::{Adding, Lease, Leases};
 use crate::shared::memory::Memory;
 use crate::shared::nesting::NestedWaits;
+use crate::shared::observers::Watcher;
 use crate::shared::open_stores::OpenStore;
 use crate::shared::policy::Policies;
 use crate::shared::slots::Slots;
@@ -85,6 +87,8 @@ pub(crate) struct Inner {
     pub(crate) policies: Policies,
     pub(crate) slots: Arc<Slots>,
     pub(crate) tallies: Tallies,
+    /// Hears of all that is done through this handle.
+    pub(crate) watcher: Watcher,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }
@@ -97,18 +101,14 @@ pub(crate) struct Search {
 }
 
 impl Inner {
-    /// Lands flights whose results are not recorded. Where anything was forgotten since, they may rely on it
-    /// and are abandoned: who waits for them may have asked later.
+    /// As [`Flights::land_unrecorded`].
     pub(crate) fn land_unrecorded(
         &self,
         since: Revision,
         landings: impl IntoIterator<Item = (CAddr, Landing)>,
     ) {
-        self.invalidations.with_changed(since, |changed| {
-            let changed = changed && !planted(Fault::hands_on_what_was_forgotten);
-            let how = |landing| if changed { Landing::Abandoned } else { landing };
-            self.flights.land(landings, how);
-        });
+        let invalidations = &self.invalidations;
+        self.flights.land_unrecorded(invalidations, since, landings);
     }
 
     /// Begins a search for the bytes of an address, of which something may be kept in the memory cache.

@@ -6,26 +6,25 @@ use std::sync::Arc;
 
 use deriva_api::{CAddr, Result};
 
-use super::{NodeId, Planner, Task};
+use super::{NodeId, Planner, Planning, Task};
 use crate::materialize::carried::{Carried, Seen};
 use crate::planted::{Fault, planted};
-use crate::shared::Inner;
-use crate::shared::flights::{Joined, Landing};
+use crate::shared::flights::{Flights, Joined, Landing};
 use crate::shared::invalidations::Revision;
 use crate::shared::lookup::{Found, look_up};
 
 /// Claims that nobody looks after yet; those still here when it is dropped are abandoned.
 #[derive(Debug)]
 pub(crate) struct Claims {
-    inner: Arc<Inner>,
+    flights: Arc<Flights>,
     addrs: Vec<CAddr>,
 }
 
 impl Claims {
-    pub(crate) fn new(inner: &Arc<Inner>, addrs: Vec<CAddr>) -> Self {
+    pub(crate) fn new(flights: &Arc<Flights>) -> Self {
         Self {
-            inner: Arc::clone(inner),
-            addrs,
+            flights: Arc::clone(flights),
+            addrs: Vec::new(),
         }
     }
 
@@ -38,7 +37,7 @@ impl Claims {
 impl Drop for Claims {
     fn drop(&mut self) {
         if !planted(Fault::keeps_the_claims_of_a_failed_plan) {
-            self.inner.flights.abandon(self.addrs.drain(..));
+            self.flights.abandon(self.addrs.drain(..));
         }
     }
 }
@@ -54,27 +53,29 @@ struct Claimed<'a> {
     since: Revision,
 }
 
-impl Planner {
+impl Planner<'_> {
     /// Finds out what is to be done with these nodes; what they need joins the frontier.
-    pub(super) async fn expand(
-        &mut self,
-        inner: &Inner,
-        batch: Range<usize>,
-        carried: &Carried,
-    ) -> Result<()> {
+    pub(super) async fn expand(&mut self, batch: Range<usize>, carried: &Carried) -> Result<()> {
+        let Planning {
+            dag,
+            blobs,
+            flights,
+            invalidations,
+            costs,
+            clock,
+            ..
+        } = self.planning;
         let first = batch.start as NodeId;
         let addrs = self.plan.addrs[batch].to_vec();
-        let since = inner.invalidations.now();
-        let landings = inner.flights.landings();
-        let began = inner.clock.now();
-        let lookup = look_up(&*inner.dag, &*inner.blobs, &addrs, &carried.distrusted).await?;
-        let took = inner.clock.now().saturating_sub(began);
-        inner.costs.observe_lookup(addrs.len() as u64, took);
+        let since = invalidations.now();
+        let landings = flights.landings();
+        let began = clock.now();
+        let lookup = look_up(dag, blobs, &addrs, &carried.distrusted).await?;
+        let took = clock.now().saturating_sub(began);
+        costs.observe_lookup(addrs.len() as u64, took);
         let open = |i: &usize| carried.of(&addrs[*i]).is_none() && lookup.is_open(*i);
         let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
-        let joined = inner
-            .flights
-            .claim(&self.claimant, open.iter().map(|i| addrs[*i]));
+        let joined = flights.claim(&self.claimant, open.iter().map(|i| addrs[*i]));
         let mut joins: BTreeMap<usize, Joined> = joined
             .into_iter()
             .map(|(place, landing)| (open[place], landing))
@@ -87,14 +88,14 @@ impl Planner {
         // A flight that landed between look-up and claim may have recorded what is now claimed. What is
         // owned cannot be recorded by others any more, so one repetition is enough.
         let mut anew = BTreeMap::new();
-        if landings != inner.flights.landings() {
+        if landings != flights.landings() {
             let claimed = Claimed {
                 addrs: &addrs,
                 places: &open,
                 before,
                 since,
             };
-            anew = self.look_again(inner, claimed, carried).await?;
+            anew = self.look_again(claimed, carried).await?;
         }
         for (i, found) in lookup.found().enumerate() {
             let node = first + i as NodeId;
@@ -106,7 +107,7 @@ impl Planner {
                     Seen::Failed(_) => Task::Failed,
                 };
             } else {
-                self.assign(inner, node, addrs[i], anew.remove(&i).unwrap_or(found));
+                self.assign(node, addrs[i], anew.remove(&i).unwrap_or(found));
             }
             self.plan.inputs_at.push(self.plan.inputs.len() as u32);
         }
@@ -116,13 +117,19 @@ impl Planner {
     /// Looks up again what was claimed; what is there by now is given back at once.
     async fn look_again(
         &mut self,
-        inner: &Inner,
         claimed: Claimed<'_>,
         carried: &Carried,
     ) -> Result<BTreeMap<usize, Found>> {
+        let Planning {
+            dag,
+            blobs,
+            flights,
+            invalidations,
+            ..
+        } = self.planning;
         let owned = claimed.places;
         let asked: Vec<CAddr> = owned.iter().map(|i| claimed.addrs[*i]).collect();
-        let lookup = look_up(&*inner.dag, &*inner.blobs, &asked, &carried.distrusted).await?;
+        let lookup = look_up(dag, blobs, &asked, &carried.distrusted).await?;
         let anew: BTreeMap<usize, Found> = owned.iter().copied().zip(lookup.found()).collect();
         let done = |addr: &CAddr, i: &usize| match &anew[i] {
             Found::Present(_, output) => Some((*addr, *output)),
@@ -145,12 +152,12 @@ impl Planner {
             let done = done
                 .into_iter()
                 .map(|(addr, output)| (addr, stored(output)));
-            inner.land_unrecorded(claimed.since, done);
+            flights.land_unrecorded(invalidations, claimed.since, done);
         }
         Ok(anew)
     }
 
-    fn assign(&mut self, inner: &Inner, node: NodeId, addr: CAddr, found: Found) {
+    fn assign(&mut self, node: NodeId, addr: CAddr, found: Found) {
         match found {
             Found::Leaf(stat) => self.plan.set_stored(node, stat, false),
             Found::Missing => self.missing.push(node),
@@ -160,9 +167,9 @@ impl Planner {
             }
             Found::Lost(recipe, output) => {
                 self.plan.expected.insert(node, output);
-                self.compute(inner, node, recipe);
+                self.compute(node, recipe);
             }
-            Found::Absent(recipe) => self.compute(inner, node, recipe),
+            Found::Absent(recipe) => self.compute(node, recipe),
         }
     }
 }

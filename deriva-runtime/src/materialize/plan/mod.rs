@@ -11,17 +11,24 @@
 
 mod error;
 mod frontier;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deriva_api::{AddrTable, BlobStat, CAddr, ComputeFunction, Error, Output, Recipe, Result};
+use deriva_api::{
+    AddrTable, BlobStat, BlobStore, CAddr, Clock, ComputeFunction, DagStore, Error, Executor,
+    FunctionRegistry, Output, Recipe, Result,
+};
 
 use crate::materialize::carried::Carried;
 use crate::shared::Inner;
-use crate::shared::able::Able;
+use crate::shared::able::{Able, able};
 use crate::shared::claimant::Claimant;
-use crate::shared::flights::Joined;
+use crate::shared::costs::Costs;
+use crate::shared::flights::{Flights, Joined};
+use crate::shared::invalidations::Invalidations;
 
 use error::Unable;
 pub(crate) use frontier::Claims;
@@ -79,6 +86,11 @@ impl Plan {
     /// Number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.addrs.len()
+    }
+
+    /// All nodes.
+    pub(crate) fn nodes(&self) -> std::ops::Range<NodeId> {
+        0..self.len() as NodeId
     }
 
     /// Number of nodes to be computed here.
@@ -173,7 +185,7 @@ impl Plan {
         }
         let mut next = at.clone();
         self.dependents = vec![0; self.inputs.len()];
-        for node in 0..self.len() as NodeId {
+        for node in self.nodes() {
             for input in &self.inputs[self.input_range(node)] {
                 let slot = &mut next[*input as usize];
                 self.dependents[*slot as usize] = node;
@@ -216,13 +228,41 @@ impl Room {
     }
 }
 
+/// What the planner asks and tells: the stores, who computes what, which functions there are, and what it costs.
+#[derive(Clone, Copy)]
+pub(crate) struct Planning<'a> {
+    pub(crate) dag: &'a dyn DagStore,
+    pub(crate) blobs: &'a dyn BlobStore,
+    pub(crate) functions: &'a FunctionRegistry,
+    pub(crate) executor: &'a dyn Executor,
+    pub(crate) flights: &'a Arc<Flights>,
+    pub(crate) invalidations: &'a Invalidations,
+    pub(crate) costs: &'a Costs,
+    pub(crate) clock: &'a dyn Clock,
+}
+
+impl<'a> Planning<'a> {
+    pub(crate) fn of(inner: &'a Inner) -> Self {
+        Self {
+            dag: &*inner.dag,
+            blobs: &*inner.blobs,
+            functions: &inner.functions,
+            executor: &*inner.executor,
+            flights: &inner.flights,
+            invalidations: &inner.invalidations,
+            costs: &inner.costs,
+            clock: &*inner.clock,
+        }
+    }
+}
+
 /// Plans a request, for about as much as there is room for. The nodes to be computed are claimed.
 ///
 /// # Errors
 /// `NotFound` when an address is neither blob nor recipe, `Unsupported` when a function is unknown or the executor
 /// lacks it; either lists all that is missing, and nothing has been computed.
 pub(crate) async fn plan(
-    inner: &Arc<Inner>,
+    planning: Planning<'_>,
     claimant: &Arc<Claimant>,
     targets: &[CAddr],
     carried: &Carried,
@@ -236,7 +276,8 @@ pub(crate) async fn plan(
         index: AddrTable::new(),
         missing: Vec::new(),
         unable: Unable::default(),
-        claims: Claims::new(inner, Vec::new()),
+        claims: Claims::new(planning.flights),
+        planning,
         bytes: 0,
         claimant: Arc::clone(claimant),
     };
@@ -247,20 +288,21 @@ pub(crate) async fn plan(
     let mut next = 0;
     while next < planner.plan.len() {
         if room.is_used(planner.plan.recipes.len(), planner.bytes) {
-            planner.check(inner, targets)?;
+            planner.check(targets)?;
             return Ok(Planned::TooMany(planner.plan.addrs.split_off(next)));
         }
         let end = planner.plan.len().min(next + BATCH);
-        planner.expand(inner, next..end, carried).await?;
+        planner.expand(next..end, carried).await?;
         next = end;
         tokio::task::consume_budget().await;
     }
-    planner.check(inner, targets)?;
+    planner.check(targets)?;
     planner.plan.link();
     Ok(Planned::Whole(Box::new(planner.plan), planner.claims))
 }
 
-struct Planner {
+struct Planner<'a> {
+    planning: Planning<'a>,
     plan: Plan,
     index: AddrTable,
     missing: Vec<NodeId>,
@@ -271,7 +313,7 @@ struct Planner {
     claimant: Arc<Claimant>,
 }
 
-impl Planner {
+impl Planner<'_> {
     /// The node of an address; a new one joins the frontier.
     fn meet(&mut self, addr: CAddr, found_by: Option<NodeId>) -> NodeId {
         let addrs = &mut self.plan.addrs;
@@ -285,13 +327,13 @@ impl Planner {
         node
     }
 
-    fn compute(&mut self, inner: &Inner, node: NodeId, recipe: Recipe) {
+    fn compute(&mut self, node: NodeId, recipe: Recipe) {
         for input in recipe.inputs() {
             let input = self.meet(input, Some(node));
             self.plan.inputs.push(input);
         }
         // What lies below is looked at all the same: it may lack more.
-        let Some(function) = self.function(inner, &recipe) else {
+        let Some(function) = self.function(&recipe) else {
             return;
         };
         self.plan.tasks[node as usize] = Task::Compute {
@@ -304,12 +346,12 @@ impl Planner {
     }
 
     /// The function of a recipe. Graphs have few functions and long runs of the same one.
-    fn function(&mut self, inner: &Inner, recipe: &Recipe) -> Option<u32> {
+    fn function(&mut self, recipe: &Recipe) -> Option<u32> {
         let same = |function: &Arc<dyn ComputeFunction>| recipe.applies(function.id());
         if let Some(at) = self.plan.functions.iter().rposition(same) {
             return Some(at as u32);
         }
-        match inner.able(recipe) {
+        match able(self.planning.functions, self.planning.executor, recipe) {
             Able::Yes(function) => self.plan.functions.push(function),
             Able::Unknown(id) => {
                 self.unable.unknown.insert(id);
@@ -323,8 +365,13 @@ impl Planner {
         Some(self.plan.functions.len() as u32 - 1)
     }
 
-    fn check(&self, inner: &Inner, targets: &[CAddr]) -> Result<()> {
-        match error::incomplete(&self.plan, &self.missing, &self.unable, &inner.functions) {
+    fn check(&self, targets: &[CAddr]) -> Result<()> {
+        match error::incomplete(
+            &self.plan,
+            &self.missing,
+            &self.unable,
+            self.planning.functions,
+        ) {
             Some(error) => Err(about(error, targets)),
             None => Ok(()),
         }

@@ -1,55 +1,26 @@
-//! Writing behind: blobs first, then outputs, in batches, one at a time.
+//! Writing a batch: blobs first, then outputs; then its flights land.
 
 use std::sync::Arc;
 
 use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Record, Result};
-use futures::StreamExt;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
-use super::{Done, Run};
-use crate::materialize::plan::NodeId;
+use super::writer::Batch;
 use crate::planted::{Fault, hidden, planted};
 use crate::shared::Inner;
 use crate::shared::flights::Landing;
 use crate::shared::invalidations::Watch;
 use crate::shared::tallies::Counted;
 
-/// Records that are worth a commit while there is other work to do.
-const FULL_RECORDS: usize = 1024;
-/// Bytes that are worth a commit while there is other work to do.
-const FULL_BYTES: u64 = 8 << 20;
-/// Bytes and records that may wait for a commit before the scheduler waits too.
-const BACKLOG_BYTES: u64 = 32 << 20;
-const BACKLOG_RECORDS: usize = 16 * FULL_RECORDS;
-/// The share of the memory budget that may wait to be written.
-const SHARE: u64 = 8;
-
-/// Results that wait to be written, and whose flights land once they are.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    blobs: Vec<Blob>,
-    /// Contents that are recorded without being brought: somebody stored them before.
-    found: Vec<CAddr>,
-    records: Vec<Record>,
-    nodes: Vec<NodeId>,
-    /// Which records end a flight of this request.
-    lands: Vec<bool>,
-    /// What the records rely on beside their inputs.
-    pub(super) also: Vec<CAddr>,
-    /// Not all that the records rely on is known: anything forgotten refuses them.
-    pub(super) strict: bool,
-    bytes: u64,
-    /// Bytes that may wait.
-    room: u64,
-}
-
 /// What came of writing a batch, which holds no more than its nodes now and is to be filled again.
+#[derive(Debug)]
 pub(super) struct Committed {
-    batch: Batch,
-    result: Result<Written>,
+    pub(super) batch: Batch,
+    pub(super) result: Result<Written>,
 }
 
 /// How writing a batch ended.
+#[derive(Debug)]
 pub(super) enum Written {
     /// It is recorded.
     Recorded(Recorded),
@@ -58,140 +29,20 @@ pub(super) enum Written {
 }
 
 /// What came of recording a batch.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Recorded {
-    divergences: Vec<Divergence>,
+    pub(super) divergences: Vec<Divergence>,
     /// Contents that were taken away before their records were written; these were left out.
-    gone: Vec<CAddr>,
+    pub(super) gone: Vec<CAddr>,
 }
 
-impl Batch {
-    /// An empty batch, under a memory budget.
-    pub(super) fn new(memory: u64) -> Self {
+impl Committed {
+    /// The task that wrote it came to no end.
+    pub(super) fn interrupted(source: JoinError) -> Self {
+        let what = "writing results was interrupted";
         Self {
-            // However small the budget is, a result may wait alone.
-            room: BACKLOG_BYTES.min(memory / SHARE).max(1),
-            ..Self::default()
-        }
-    }
-
-    /// Adds the output of a node, and its blob unless that is stored. `lands` tells that its flight
-    /// belongs to this request, and ends when it is written.
-    pub(super) fn add(&mut self, node: NodeId, record: Record, blob: Option<Blob>, lands: bool) {
-        self.bytes += blob.as_ref().map_or(0, Blob::len);
-        match blob {
-            Some(blob) => self.blobs.push(blob),
-            None => self.found.push(record.output.addr),
-        }
-        self.records.push(record);
-        self.nodes.push(node);
-        self.lands.push(lands);
-    }
-
-    pub(super) fn is_backlog(&self) -> bool {
-        self.bytes >= self.room || self.records.len() >= BACKLOG_RECORDS
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= FULL_BYTES.min(self.room) || self.records.len() >= FULL_RECORDS
-    }
-
-    /// Lets go of everything but the nodes.
-    fn clear(&mut self) {
-        self.blobs.clear();
-        self.found.clear();
-        self.records.clear();
-        self.lands.clear();
-        self.also.clear();
-        (self.strict, self.bytes) = (false, 0);
-    }
-
-    /// The addresses whose flights end with this batch, and what is recorded for each.
-    fn landing(&self) -> impl Iterator<Item = (CAddr, &Record)> {
-        self.records
-            .iter()
-            .zip(&self.lands)
-            .flat_map(|(record, lands)| {
-                let own = lands.then_some(record.addr);
-                let ended = own.into_iter().chain(record.resolved);
-                ended.map(move |addr| (addr, record))
-            })
-    }
-}
-
-impl Run {
-    /// Starts to write what is there, if nothing is being written: a full batch, or with `any` also
-    /// a smaller one.
-    pub(super) fn commit(&mut self, any: bool) {
-        let due = !self.batch.is_empty() && (any || self.lent.hurry || self.batch.is_full());
-        if self.committing || !due {
-            return;
-        }
-        self.lent.hurry = false;
-        self.commit_begins(self.batch.records.len());
-        let batch = std::mem::replace(&mut self.batch, std::mem::take(&mut self.next_batch));
-        let work = spawn(&self.inner, batch, &self.watch);
-        self.committing = true;
-        self.running.push(Box::pin(async move {
-            Done::Committed(work.await.unwrap_or_else(|source| {
-                let what = "writing results was interrupted";
-                Committed {
-                    batch: Batch::default(),
-                    result: Err(Error::new(ErrorKind::Cancelled, what).caused_by(source)),
-                }
-            }))
-        }));
-    }
-
-    pub(super) fn committed(&mut self, committed: Committed) {
-        let Committed { mut batch, result } = committed;
-        let nodes = std::mem::take(&mut batch.nodes);
-        self.next_batch = batch;
-        self.committing = false;
-        self.commit_ends();
-        let error = match result {
-            Ok(Written::Refused) => {
-                self.replan = true;
-                return;
-            }
-            Ok(Written::Recorded(recorded)) => {
-                self.replan |= !recorded.gone.is_empty();
-                self.distrust(recorded.gone);
-                match recorded.divergences.first() {
-                    None => return self.may_go(nodes),
-                    Some(first) => divergent(first),
-                }
-            }
-            Err(error) => error,
-        };
-        self.failure.get_or_insert(error);
-    }
-
-    /// Writes everything that was computed, also after a failure: it need not be computed again.
-    pub(super) async fn finish_commits(&mut self) {
-        loop {
-            if planted(Fault::acknowledges_before_the_last_batch) {
-                return;
-            }
-            self.commit(true);
-            if !self.committing {
-                return;
-            }
-            match self.running.next().await {
-                Some(Done::Committed(committed)) => {
-                    let failed = committed.result.is_err();
-                    self.committed(committed);
-                    if failed || planted(Fault::acknowledges_after_the_first_batch) {
-                        return;
-                    }
-                }
-                Some(_) => {}
-                None => return,
-            }
+            batch: Batch::default(),
+            result: Err(Error::new(ErrorKind::Cancelled, what).caused_by(source)),
         }
     }
 }
@@ -334,7 +185,7 @@ async fn absent(inner: &Inner, contents: &[CAddr]) -> Result<Vec<CAddr>> {
         .collect())
 }
 
-fn divergent(divergence: &Divergence) -> Error {
+pub(super) fn divergent(divergence: &Divergence) -> Error {
     let what = "a recipe gave another output than is recorded";
     Error::new(ErrorKind::Nondeterministic, what)
         .with("addr", divergence.addr)

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use deriva_api::{CAddr, Result, Reuse};
-use futures::FutureExt;
+use deriva_api::{CAddr, Output, Result, Reuse};
 
-use super::{Done, Run};
+use super::graph::Graph;
+use super::values::Values;
+use super::{Context, Run};
 use crate::materialize::plan::NodeId;
 use crate::planted::{Fault, planted};
 
@@ -13,76 +14,81 @@ impl Run {
     /// Looks up the resolved addresses of waiting nodes, in one batch. What is recorded there is
     /// reused; what somebody computes is waited for; the rest is queued.
     pub(super) async fn look_up_resolved(&mut self) -> Result<()> {
-        if self.cutoff.is_empty() {
+        if !self.ready.has_look_ups() {
             return Ok(());
         }
         let mut resolved: Vec<(NodeId, CAddr)> = Vec::new();
-        for node in std::mem::take(&mut self.cutoff) {
-            match self.resolve(node)? {
+        for node in self.ready.take_look_ups() {
+            match resolve(&self.graph, &self.values, node)? {
                 Some(addr) => resolved.push((node, addr)),
-                None => self.queue(node, self.is_light(node)),
+                None => self.queue_unfound(node),
             }
         }
+        let inner = &self.context.inner;
         let claims = resolved.iter().map(|(_, addr)| *addr);
-        let joined = self.inner.flights.claim(&self.claimant, claims);
-        for (place, landing) in joined.into_iter().rev() {
+        let joined = inner.flights.claim(&self.context.claimant, claims);
+        for (place, flight) in joined.into_iter().rev() {
             let (node, addr) = resolved.remove(place);
-            self.lent.joins.insert(node, landing.id());
-            self.inner
-                .flights
-                .raise(landing.id(), self.lent.urgency(node));
-            let landed = landing.map(move |end| Done::Landed(node, Some(addr), end));
-            self.running.push(landed.boxed());
+            let join = self.steps.join(node, Some(addr), flight);
+            self.lent.joins(node, join);
+            inner.flights.raise(join, self.lent.urgency(node));
         }
         if !planted(Fault::forgets_what_it_claimed) {
-            self.resolved.extend(resolved.iter().copied());
+            self.graph.claimed(resolved.iter().copied());
         }
-        let addrs: Vec<CAddr> = resolved.iter().map(|(_, addr)| *addr).collect();
-        if addrs.is_empty() {
+        if resolved.is_empty() {
             return Ok(());
         }
+        let addrs: Vec<CAddr> = resolved.iter().map(|(_, addr)| *addr).collect();
+        let inner = Arc::clone(inner);
         // From the look at a blob to the lease on it nobody takes it away.
-        let inner = Arc::clone(&self.inner);
         let together = inner.gate.read().await;
-        let began = self.inner.clock.now();
-        let outputs = self.inner.dag.outputs(&addrs).await;
+        let outputs = look_up(&self.context, &addrs).await;
         if outputs.is_err() && planted(Fault::keeps_a_permit) {
             std::mem::forget(together);
             return outputs.map(drop);
         }
-        let outputs = outputs?;
-        let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
-        let mut stats = if contents.is_empty() {
-            Vec::new()
-        } else {
-            self.inner.blobs.stat(&contents).await?
-        }
-        .into_iter();
-        let took = self.inner.clock.now().saturating_sub(began);
-        self.inner.costs.observe_lookup(addrs.len() as u64, took);
-        for ((node, _), output) in resolved.into_iter().zip(outputs) {
-            let there = output.is_some()
-                && stats
-                    .next()
-                    .flatten()
-                    .is_some_and(|stat| !self.carried.distrusted.contains(&stat.addr));
-            match output {
-                Some(output) if there => self.reuse(node, output, None, Reuse::Cutoff, true),
-                _ => self.queue(node, self.is_light(node)),
+        for ((node, _), output) in resolved.into_iter().zip(outputs?) {
+            match output.filter(|output| !self.verdict.distrusts(&output.addr)) {
+                Some(output) => self.reuse(node, output, None, Reuse::Cutoff, true),
+                None => self.queue_unfound(node),
             }
         }
         Ok(())
     }
 
-    /// The resolved address of a node, unless it is the node's own.
-    fn resolve(&self, node: NodeId) -> Result<Option<CAddr>> {
-        let Some((recipe, _)) = self.plan.recipe(node) else {
-            return Ok(None);
-        };
-        let inputs = self.plan.inputs(node).iter();
-        let contents = inputs.filter_map(|input| self.content(*input));
-        let contents: Vec<CAddr> = contents.map(|stat| stat.addr).collect();
-        let resolved = recipe.resolve(&contents)?.addr();
-        Ok((resolved != recipe.addr()).then_some(resolved))
+    fn queue_unfound(&mut self, node: NodeId) {
+        if let Some(way) = self.graph.way_unfound(node) {
+            self.ready.push(node, way, self.lent.rank(node));
+        }
     }
+}
+
+/// What is recorded under each of these addresses, where its blob is stored.
+async fn look_up(context: &Context, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
+    let inner = &context.inner;
+    let began = inner.clock.now();
+    let mut outputs = inner.dag.outputs(addrs).await?;
+    let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
+    if !contents.is_empty() {
+        let mut stats = inner.blobs.stat(&contents).await?.into_iter();
+        for output in outputs.iter_mut().filter(|output| output.is_some()) {
+            output.take_if(|_| stats.next().flatten().is_none());
+        }
+    }
+    let took = inner.clock.now().saturating_sub(began);
+    inner.costs.observe_lookup(addrs.len() as u64, took);
+    Ok(outputs)
+}
+
+/// The resolved address of a node, unless it is the node's own.
+fn resolve(graph: &Graph, values: &Values, node: NodeId) -> Result<Option<CAddr>> {
+    let Some((recipe, _)) = graph.plan.recipe(node) else {
+        return Ok(None);
+    };
+    let inputs = graph.plan.inputs(node).iter();
+    let contents = inputs.filter_map(|input| values.content(&graph.plan, *input));
+    let contents: Vec<CAddr> = contents.map(|stat| stat.addr).collect();
+    let resolved = recipe.resolve(&contents)?.addr();
+    Ok((resolved != recipe.addr()).then_some(resolved))
 }

@@ -9,9 +9,11 @@ use std::sync::atomic::Ordering;
 
 use deriva_api::{BlobStat, ErrorKind, Executed, Operand, Output, Record};
 
-use super::commit::{self, Batch};
+use super::executing::Executing;
+use super::graph::Graph;
 use super::heavy::{Ended, Outcome};
-use super::{Run, State};
+use super::writer::Batch;
+use super::{Context, Run, commit};
 use crate::materialize::plan::NodeId;
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
@@ -19,57 +21,54 @@ use crate::shared::flights::Landing;
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.share_costs();
-        let mut batch = std::mem::take(&mut self.batch);
+        let Context { inner, watch, .. } = &self.context;
+        self.reporter.share_costs(&inner.costs, &self.graph.plan);
+        let mut batch = self.writer.take();
         if !batch.is_empty() && !planted(Fault::writes_nothing_of_a_dropped_request) {
             // The batch before may still be refused, so this one is not judged by itself.
             batch.strict = true;
-            commit::spawn(&self.inner, batch, &self.watch);
+            commit::spawn(inner, batch, watch);
         }
-        let handed_over = self.hand_over_steps();
+        let handed_over = hand_over_steps(inner, &self.graph, &mut self.steps.executing);
         let left = |node: &NodeId| !handed_over.contains(node);
-        let open = (0..self.plan.len() as NodeId).filter(left).filter(|node| {
-            let at = &self.nodes[*node as usize];
-            at.state == State::Open && self.plan.recipe(*node).is_some()
-        });
-        let open = open.map(|node| self.plan.addr(node));
-        let resolved = self.resolved.iter().filter(|(node, _)| left(node));
+        let open = self.graph.unfinished().filter(left);
+        let open = open.map(|node| self.graph.plan.addr(node));
+        let resolved = self.graph.all_resolved().filter(|(node, _)| left(node));
         let open = open.filter(|_| !planted(Fault::keeps_the_flights_of_a_dropped_request));
         let resolved = resolved.filter(|_| !planted(Fault::keeps_resolved_flights));
-        let abandoned = open.chain(resolved.map(|(_, addr)| *addr));
-        self.inner.flights.abandon(abandoned);
+        let abandoned = open.chain(resolved.map(|(_, addr)| addr));
+        inner.flights.abandon(abandoned);
     }
 }
 
-impl Run {
-    /// Leaves steps that others wait for to their tasks, and stops the others.
-    fn hand_over_steps(&mut self) -> HashSet<NodeId> {
-        let mut handed_over = HashSet::new();
-        for (node, step) in self.executing.steps.drain() {
-            let own = Some(self.plan.addr(node));
-            let claims = own.into_iter().chain(self.resolved.get(&node).copied());
-            if claims
-                .into_iter()
-                .any(|addr| self.inner.flights.is_awaited(addr))
-            {
-                step.is_handed_over.store(true, Ordering::Release);
-                handed_over.insert(node);
-            } else if !planted(Fault::lets_steps_run_on) {
-                step.task.abort();
-                self.inner.nested.lend(self.plan.addr(node), None);
-            }
+/// Leaves steps that others wait for to their tasks, and stops the others.
+fn hand_over_steps(
+    inner: &Arc<Inner>,
+    graph: &Graph,
+    executing: &mut Executing,
+) -> HashSet<NodeId> {
+    let mut handed_over = HashSet::new();
+    for (node, step) in executing.steps.drain() {
+        let own = graph.plan.addr(node);
+        let mut claims = Some(own).into_iter().chain(graph.resolved(node));
+        if claims.any(|addr| inner.flights.is_awaited(addr)) {
+            step.is_handed_over.store(true, Ordering::Release);
+            handed_over.insert(node);
+        } else if !planted(Fault::lets_steps_run_on) {
+            step.task.abort();
+            inner.nested.lend(own, None);
         }
-        // From here on a task finds nobody to tell and lands its step itself.
-        self.executing.outcomes.close();
-        while let Ok(outcome) = self.executing.outcomes.try_recv() {
-            if handed_over.contains(&outcome.node) {
-                let inner = Arc::clone(&self.inner);
-                let land = async move { land(&inner, outcome).await };
-                self.inner.tokio.spawn(land);
-            }
-        }
-        handed_over
     }
+    // From here on a task finds nobody to tell and lands its step itself.
+    executing.outcomes.close();
+    while let Ok(outcome) = executing.outcomes.try_recv() {
+        if handed_over.contains(&outcome.node) {
+            let all = Arc::clone(inner);
+            let land = async move { land(&all, outcome).await };
+            inner.tokio.spawn(land);
+        }
+    }
+    handed_over
 }
 
 /// Lands a step for those who wait for it: its run is gone.

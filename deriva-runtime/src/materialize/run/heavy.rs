@@ -1,63 +1,26 @@
-//! Heavy functions: handed to the executor, the longest remaining path first.
+//! What a heavy function is handed to the executor with, and how that ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, BlobStat, ByteRange, Bytes, CAddr, CallContext, Error, ErrorKind, Event, Executed,
-    Operand, Operands, Output, Progress, Recipe, Result, Step,
+    Blob, BlobStat, ByteRange, Bytes, CAddr, CallContext, ComputeFunction, Error, ErrorKind,
+    Executed, Operand, Operands, Reason, Recipe, Result, Step,
 };
-use futures::FutureExt;
-use parking_lot::Mutex;
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
-use tracing::debug;
 
+use super::Context;
+use super::graph::Graph;
+use super::load::read;
 use super::lost::Unread;
-use super::progress::INTERVAL;
-use super::{Done, Run, hand_over};
-use crate::materialize::Options;
-use crate::materialize::plan::NodeId;
-use crate::planted::{Fault, planted};
+use super::values::Values;
+use crate::materialize::plan::{NodeId, Plan};
 use crate::shared::Inner;
 use crate::shared::invalidations::Watch;
-use crate::shared::invoke::{guarded, guarded_async};
+use crate::shared::invoke::guarded;
 use crate::shared::leases::Lease;
 use crate::shared::nesting::Nesting;
 use crate::shared::policy::StoreResults;
-use crate::shared::slots::{Slot, Ticket};
-
-/// The steps that a run has in flight.
-pub(super) struct Executing {
-    ticket: Ticket,
-    /// Whether slots were asked for; and those that steps came back with.
-    asked: bool,
-    returned: Vec<Slot>,
-    pub(super) steps: HashMap<NodeId, InFlight>,
-    pub(super) outcomes: mpsc::Receiver<Outcome>,
-    sender: mpsc::Sender<Outcome>,
-    /// What functions tell of their progress. Each tells a few times a second, so few wait.
-    telling: mpsc::UnboundedSender<StepProgress>,
-    told: mpsc::UnboundedReceiver<StepProgress>,
-}
-
-/// How far a function is.
-pub(super) struct StepProgress {
-    pub(super) addr: CAddr,
-    pub(super) done: u64,
-    pub(super) of: Option<u64>,
-}
-
-/// A step in flight.
-pub(super) struct InFlight {
-    pub(super) task: AbortHandle,
-    /// The run is gone, and others wait for this step: its task lands it.
-    pub(super) is_handed_over: Arc<AtomicBool>,
-    /// Bytes that are set aside for its output.
-    ahead: u64,
-}
+use crate::shared::slots::Slot;
 
 /// What became of a step, with all that is needed to land it.
 pub(super) struct Outcome {
@@ -86,268 +49,90 @@ enum Source {
     Read(NodeId, BlobStat),
 }
 
-impl Executing {
-    pub(super) fn new(inner: &Inner, options: &Options) -> Self {
-        let (sender, outcomes) = mpsc::channel(options.jobs);
-        let (telling, told) = mpsc::unbounded_channel();
-        Self {
-            ticket: inner.slots.ticket(options.urgency().priority),
-            asked: false,
-            returned: Vec::new(),
-            steps: HashMap::new(),
-            outcomes,
-            sender,
-            telling,
-            told,
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    /// Whether something comes of itself: an outcome, or a slot.
-    pub(super) fn waits(&self) -> bool {
-        self.asked || !self.steps.is_empty()
-    }
-
-    pub(super) async fn next(&mut self) -> Option<Done> {
-        tokio::select! {
-            biased;
-            outcome = self.outcomes.recv() => outcome.map(Done::Executed),
-            () = self.ticket.granted(), if self.asked => Some(Done::Slot),
-            Some(progress) = self.told.recv() => Some(Done::Progress(progress)),
-        }
-    }
-
-    pub(super) fn try_next(&mut self) -> Option<Outcome> {
-        self.outcomes.try_recv().ok()
-    }
-
-    /// A slot, where `count` could be used for steps of this priority. Where there is none now, the loop hears
-    /// when there may be.
-    fn take_slot(&mut self, count: usize, priority: i32) -> Option<Slot> {
-        self.asked = true;
-        let slot = self.ticket.take(count, priority);
-        if self.returned.is_empty() {
-            return slot;
-        }
-        // Only now that the wish stands: a lower one would have them.
-        self.returned.clear();
-        slot.or_else(|| self.ticket.take(count, priority))
-    }
-
-    /// Slots that cannot be used now are for others.
-    pub(super) fn let_go(&mut self) {
-        if std::mem::take(&mut self.asked) {
-            self.ticket.withdraw();
-        }
-        self.returned.clear();
-    }
-
-    /// No more steps are started.
-    pub(super) fn leave(&mut self) {
-        self.let_go();
-        self.ticket.leave();
-    }
-
-    /// Sets the priority of the most urgent node.
-    pub(super) fn set_top(&self, priority: i32) {
-        self.ticket.set_top(priority);
-    }
+/// A step that is about to be handed to the executor.
+pub(super) struct Prepared {
+    pub(super) outcome: Outcome,
+    pub(super) work: Work,
 }
 
-impl Run {
-    /// Hands heavy nodes to the executor, as many as may be in flight and memory allows.
-    pub(super) fn start_heavy(&mut self) {
-        while let Some((node, priority, ready)) = self.heavy.peek() {
-            let room = self.options.jobs.saturating_sub(self.executing.steps.len());
-            let ahead = self.output_len(node);
-            let bytes = u64::from(self.nodes[node as usize].input_bytes).saturating_add(ahead);
-            if room == 0 || (!self.executing.is_empty() && self.values.excess(bytes) > 0) {
-                break;
-            }
-            let slot = match self.options.nesting.is_nested() {
-                true => None,
-                false => match self.executing.take_slot(ready.min(room), priority) {
-                    None => return,
-                    slot => slot,
-                },
-            };
-            self.heavy.pop();
-            self.start(node, slot, ahead);
-        }
-        self.executing.let_go();
-    }
+/// What the executor is to do.
+pub(super) struct Work {
+    step: Step,
+    sources: Vec<Source>,
+    /// The range of its only input that the output is, where the function says that it is one.
+    range: Option<ByteRange>,
+    nesting: Nesting,
+}
 
-    /// About how many bytes the output of a node will have at the most, as its function says.
-    fn output_len(&self, node: NodeId) -> u64 {
-        let Some((recipe, function)) = self.plan.recipe(node) else {
-            return 0;
-        };
-        let inputs = self.plan.inputs(node).iter();
-        let lens = inputs.map(|input| self.content(*input).map_or(0, |stat| stat.len));
-        let (lens, function) = (
-            lens.collect::<Vec<_>>(),
-            &self.plan.functions[function as usize],
-        );
-        let asked = || Some(function.output_len(&lens, &recipe.params().ok()?));
-        let asked = guarded(ErrorKind::Function, "the function panicked", asked);
-        // No more than there is: then it runs by itself.
-        let most = self.inner.memory.limit();
-        asked.ok().flatten().unwrap_or(0).min(most)
-    }
-
-    /// The range of its only input that the output of a node is, where its function says that it is one.
-    fn output_range(&self, recipe: &Recipe, function: u32) -> Option<ByteRange> {
-        let function = &self.plan.functions[function as usize];
-        let asked = || function.output_range(&recipe.params().ok()?);
-        guarded(ErrorKind::Function, "the function panicked", asked).ok()?
-    }
-
-    /// The time for which somebody wants the result of a node.
-    fn wanted_for(&self, node: NodeId) -> Option<Duration> {
-        match self.lent.urgency(node).until {
-            Duration::MAX => None,
-            until => Some(until.saturating_sub(self.inner.clock.now())),
-        }
-    }
-
-    /// What a function may ask and tell while it runs.
-    fn context(&self, addr: CAddr, deadline: Option<Duration>) -> CallContext {
-        let clock = &self.inner.clock;
-        let telling = self.options.progress.is_some().then(|| {
-            let (telling, clock) = (self.executing.telling.clone(), Arc::clone(clock));
-            let last = Mutex::new(None);
-            let tell = move |done, of| {
-                let (now, mut last) = (clock.now(), last.lock());
-                let due = |last: Duration| now.saturating_sub(last) >= INTERVAL || of == Some(done);
-                if last.is_none_or(due) {
-                    *last = Some(now);
-                    // Where the request is gone, nobody listens.
-                    let _gone = telling.send(StepProgress { addr, done, of });
-                }
-            };
-            Box::new(tell) as Box<Progress>
-        });
-        CallContext::telling(Arc::clone(clock), deadline, telling)
-    }
-
-    fn start(&mut self, node: NodeId, slot: Option<Slot>, ahead: u64) {
-        let Some((recipe, function)) = self.plan.recipe(node) else {
-            return;
-        };
-        let inputs = self.plan.inputs(node).iter();
-        let sources = inputs.filter_map(|input| match self.value(*input) {
-            Some(blob) => Some(Source::Held(blob.clone())),
-            None => self.content(*input).map(|stat| Source::Read(*input, stat)),
-        });
-        let sources: Vec<Source> = sources.collect();
-        let step = Step {
+/// Reads what a node needs from the parts of its run. `call` is what its function may ask and tell.
+pub(super) fn prepare(
+    context: &Context,
+    graph: &Graph,
+    values: &Values,
+    node: NodeId,
+    call: CallContext,
+    deadline: Option<Duration>,
+) -> Option<Prepared> {
+    let plan = &graph.plan;
+    let (recipe, function) = plan.recipe(node)?;
+    let inputs = plan.inputs(node).iter();
+    let sources = inputs.filter_map(|input| match values.of(*input) {
+        Some(blob) => Some(Source::Held(blob.clone())),
+        None => plan.content(*input).map(|stat| Source::Read(*input, stat)),
+    });
+    let work = Work {
+        sources: sources.collect(),
+        range: output_range(recipe, &*plan.functions[function as usize]),
+        nesting: (context.options.nesting).of_priority(context.claimant.own.priority),
+        step: Step {
             addr: recipe.addr(),
             recipe: Arc::new(recipe.clone()),
             inputs: Vec::new(),
-            fresh: false,
-            deadline: self.wanted_for(node),
-            context: self.context(recipe.addr(), self.wanted_for(node)),
-        };
-        let outcome = Outcome {
-            node,
-            addr: step.addr,
-            resolved: self.resolved.get(&node).copied(),
-            watch: Arc::clone(&self.watch),
-            results: self.modes[function as usize].results,
-            is_root: self.roots.contains(&node),
-            ended: Ended::Unread(Vec::new()),
-            slot: None,
-        };
-        let (addr, reason) = (step.addr, self.reason(node));
-        debug!(%addr, function = %recipe.function(), %reason, "compute");
-        self.emit(Event::Started { addr, reason });
-        let is_handed_over = Arc::new(AtomicBool::new(false));
-        let work = execute(
-            Arc::clone(&self.inner),
-            Arc::clone(&self.lease),
-            step,
-            sources,
-            self.output_range(recipe, function),
-            self.options.nesting.of_priority(self.claimant.own.priority),
-        );
-        // Around all that a step holds: a task that panics would leave the run waiting for it.
-        let work = guarded_async(ErrorKind::Internal, "the executor panicked", work);
-        let work = work.map(|ended| ended.unwrap_or_else(|error| Ended::Executed(Err(error))));
-        let work = self.sliced(node, work);
-        let (inner, sender) = (Arc::clone(&self.inner), self.executing.sender.clone());
-        let handed_over = Arc::clone(&is_handed_over);
-        let counted = self.inner.tallies.steps.begin();
-        let task = self.inner.tokio.spawn(async move {
-            let ended = work.await;
-            let slot = match planted(Fault::keeps_the_slot_of_a_failed_step)
-                && matches!(ended, Ended::Executed(Err(_)))
-            {
-                true => {
-                    std::mem::forget(slot);
-                    None
-                }
-                false => slot.and_then(Slot::ended),
-            };
-            let outcome = Outcome {
-                ended,
-                slot,
-                ..outcome
-            };
-            if let Err(unwanted) = sender.send(outcome).await
-                && handed_over.load(Ordering::Acquire)
-                && !planted(Fault::lands_nothing_that_was_handed_over)
-            {
-                hand_over::land(&inner, unwanted.0).await;
-            }
-            drop(counted);
-        });
-        let task = task.abort_handle();
-        let step = InFlight {
-            task,
-            is_handed_over,
-            ahead,
-        };
-        self.values.set_aside(ahead);
-        self.executing.steps.insert(node, step);
-        if self.lent.rank(node).1 {
-            self.lend_to_nested(node);
-        }
-    }
-
-    /// A step of this run ended.
-    pub(super) async fn executed(&mut self, outcome: Outcome) {
-        let node = outcome.node;
-        if let Some(step) = self.executing.steps.remove(&node) {
-            self.values.give_back(step.ahead);
-        }
-        self.executing.returned.extend(outcome.slot);
-        if self.lent.rank(node).1 {
-            self.inner.nested.lend(outcome.addr, None);
-        }
-        match outcome.ended {
-            Ended::Unread(inputs) => self.lost(node, inputs).await,
-            Ended::Executed(Err(error)) => self.fail(node, error),
-            Ended::Executed(Ok(Executed { output, cost, .. })) => match output {
-                Operand::Held(blob) => self.computed(node, blob, cost),
-                Operand::Stored(BlobStat { addr, len }) => {
-                    self.computed_elsewhere(node, Output { addr, len, cost });
-                }
-            },
-        }
-    }
+            // What an executor remembers of a lost output may be lost, too.
+            fresh: graph.reason(node) == Reason::Lost,
+            deadline,
+            context: call,
+        },
+    };
+    let outcome = Outcome {
+        node,
+        addr: work.step.addr,
+        resolved: graph.resolved(node),
+        watch: Arc::clone(&context.watch),
+        results: graph.modes[function as usize].results,
+        is_root: graph.is_root(node),
+        ended: Ended::Unread(Vec::new()),
+        slot: None,
+    };
+    Some(Prepared { outcome, work })
 }
 
-async fn execute(
-    inner: Arc<Inner>,
-    lease: Arc<Lease>,
-    mut step: Step,
-    sources: Vec<Source>,
-    range: Option<ByteRange>,
-    nesting: Nesting,
-) -> Ended {
+/// About how many bytes the output of a node will have at the most, as its function says; no more than `most`.
+pub(super) fn output_len(plan: &Plan, values: &Values, node: NodeId, most: u64) -> u64 {
+    let Some((recipe, function)) = plan.recipe(node) else {
+        return 0;
+    };
+    let inputs = plan.inputs(node).iter();
+    let lens = inputs.map(|input| values.content(plan, *input).map_or(0, |stat| stat.len));
+    let (lens, function) = (lens.collect::<Vec<_>>(), &plan.functions[function as usize]);
+    let asked = || Some(function.output_len(&lens, &recipe.params().ok()?));
+    let asked = guarded(ErrorKind::Function, "the function panicked", asked);
+    asked.ok().flatten().unwrap_or(0).min(most)
+}
+
+fn output_range(recipe: &Recipe, function: &dyn ComputeFunction) -> Option<ByteRange> {
+    let asked = || function.output_range(&recipe.params().ok()?);
+    guarded(ErrorKind::Function, "the function panicked", asked).ok()?
+}
+
+/// Carries out a step: its inputs read, or stored, as the executor wants them.
+pub(super) async fn execute(inner: Arc<Inner>, lease: Arc<Lease>, work: Work) -> Ended {
+    let Work {
+        mut step,
+        sources,
+        range,
+        nesting,
+    } = work;
     let _over = Over(step.context.clone());
     if let (Some(range), [Source::Read(input, stat)]) = (range, sources.as_slice()) {
         return cut(&inner, *input, *stat, range).await;
@@ -405,8 +190,7 @@ async fn read_all(inner: &Inner, sources: Vec<Source>) -> Result<Vec<Operand>, U
     for source in sources {
         match source {
             Source::Held(blob) => operands.push(Operand::Held(blob)),
-            Source::Read(input, stat) => match super::load::read(&*inner.blobs, &[stat.addr]).await
-            {
+            Source::Read(input, stat) => match read(&*inner.blobs, &[stat.addr]).await {
                 Ok(mut blobs) => operands.extend(blobs.pop().map(Operand::Held)),
                 Err(error) => unread.push(Unread { input, error }),
             },

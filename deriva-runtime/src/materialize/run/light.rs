@@ -6,21 +6,17 @@ use std::time::Duration;
 
 use deriva_api::{Blob, Bytes, Clock, ComputeFunction, ErrorKind, Params, Recipe, Result};
 
-use super::Run;
-use crate::materialize::plan::NodeId;
-use crate::shared::costs::Calls;
+use super::values::Values;
+use crate::materialize::plan::{NodeId, Plan};
 use crate::shared::invoke::{guarded, invoke};
 
 /// Light nodes that are run at the most between two looks at anything else.
 const CHUNK: usize = 256;
 /// And how long they may take together, as far as the chunk before tells.
-pub(super) const CHUNK_TIME: Duration = Duration::from_millis(1);
+const CHUNK_TIME: Duration = Duration::from_millis(1);
 /// What a light function costs at the least to be run on another core: what it takes and gives has to be
 /// brought there and back.
 const WORTH_A_WORKER: Duration = Duration::from_micros(1);
-/// A light function on more input bytes than this is treated as heavy, if the executor has it.
-const LIGHT_BYTES: u32 = 16 * 1024;
-
 /// Light nodes with everything that they need, so that they can run anywhere.
 pub(super) struct Chunk {
     steps: Vec<Step>,
@@ -37,107 +33,57 @@ struct Step {
 
 /// What came of a chunk: each node's result, and what one node cost on the average.
 pub(super) struct ChunkDone {
-    results: Vec<(NodeId, Result<Blob>)>,
-    cost: Duration,
-    began: Duration,
-    took: Duration,
+    pub(super) results: Vec<(NodeId, Result<Blob>)>,
+    pub(super) cost: Duration,
+    pub(super) began: Duration,
+    pub(super) took: Duration,
 }
 
-impl Run {
-    /// Whether a node is run in place, now that its inputs are known.
-    pub(super) fn is_light(&self, node: NodeId) -> bool {
-        let function = self
-            .plan
-            .recipe(node)
-            .map(|(_, function)| function as usize);
-        let is_small = self.nodes[node as usize].input_bytes <= LIGHT_BYTES;
-        function.map_or(is_small, |function| {
-            let mode = &self.modes[function];
-            mode.is_light && (is_small || mode.is_ours)
-        })
-    }
+/// How large chunks are.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// What a node cost lately.
+    cost: Duration,
+    /// Time spent in nodes since this task last let others run.
+    busy: Duration,
+    /// Chunks so far.
+    turns: u32,
+}
 
-    /// Runs the next chunk: here, or beside this task where there is enough for both.
-    pub(super) async fn run_light(&mut self) {
-        let fitting = CHUNK_TIME.as_nanos() / self.light_cost.as_nanos().max(1);
-        let size = usize::try_from(fitting).unwrap_or(CHUNK).clamp(1, CHUNK);
-        let beside = self.light_cost >= WORTH_A_WORKER
-            && self.light.len() >= 2 * size
-            && self.workers.have_room();
-        let nodes: Vec<NodeId> = self.light.drain(..self.light.len().min(size)).collect();
-        let nodes = self.load(nodes).await;
-        let chunk = self.chunk(&nodes);
-        if beside {
-            self.workers.push(chunk);
-        } else {
-            self.run_here(chunk);
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            cost: CHUNK_TIME / 8,
+            busy: Duration::ZERO,
+            turns: 0,
         }
     }
 
-    pub(super) fn run_here(&mut self, chunk: Chunk) {
-        let done = run_chunk(chunk, &self.plan.functions, &*self.inner.clock);
-        self.chunk_done(done);
+    /// The number of nodes of the next chunk.
+    pub(super) fn size(&self) -> usize {
+        let fitting = CHUNK_TIME.as_nanos() / self.cost.as_nanos().max(1);
+        usize::try_from(fitting).unwrap_or(CHUNK).clamp(1, CHUNK)
     }
 
-    pub(super) fn chunk_done(&mut self, done: ChunkDone) {
-        self.light_cost = done.cost;
-        self.busy += done.cost * done.results.len() as u32;
-        if self.slices.is_some() {
-            let nodes: Vec<NodeId> = done.results.iter().map(|(node, _)| *node).collect();
-            self.chunk_slice(&nodes, done.began, done.took);
+    /// Whether a chunk is worth to be brought to another core, when so many nodes are ready.
+    pub(super) fn is_worth_a_worker(&self, ready: usize) -> bool {
+        self.cost >= WORTH_A_WORKER && ready >= 2 * self.size()
+    }
+
+    /// A chunk was run, here or elsewhere.
+    pub(super) fn ran(&mut self, chunk: &ChunkDone) {
+        self.cost = chunk.cost;
+        self.busy += chunk.cost * chunk.results.len() as u32;
+    }
+
+    /// Whether it is time to let others run, after a chunk; then the time begins anew.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        let is_over = self.busy >= CHUNK_TIME || self.turns.is_multiple_of(64);
+        if is_over {
+            self.busy = Duration::ZERO;
         }
-        for (node, result) in done.results {
-            match result {
-                Ok(blob) => self.computed(node, blob, done.cost),
-                Err(error) => self.fail(node, error),
-            }
-            if self.failure.is_some() {
-                return;
-            }
-        }
-    }
-
-    fn chunk(&mut self, nodes: &[NodeId]) -> Chunk {
-        let mut chunk = Chunk {
-            steps: Vec::with_capacity(nodes.len()),
-            inputs: Vec::with_capacity(nodes.len() * 2),
-        };
-        for node in nodes {
-            let Some((_, function)) = self.plan.recipe(*node) else {
-                continue;
-            };
-            let start = chunk.inputs.len() as u32;
-            let values = self.plan.inputs(*node).iter();
-            let values = values.filter_map(|input| self.value(*input));
-            chunk.inputs.extend(values.map(|blob| blob.bytes().clone()));
-            chunk.steps.push(Step {
-                node: *node,
-                function,
-                params: self.plan.with_params(*node).cloned(),
-                inputs: start..chunk.inputs.len() as u32,
-            });
-        }
-        chunk
-    }
-
-    /// Remembers what the functions of this run cost.
-    pub(super) fn observe(&mut self, node: NodeId, cost: Duration, bytes: u64) {
-        let Some((_, function)) = self.plan.recipe(node) else {
-            return;
-        };
-        let calls = &mut self.calls[function as usize];
-        calls.calls += 1;
-        calls.time += cost;
-        calls.bytes += bytes;
-    }
-
-    /// Tells the other requests what the functions of this run cost.
-    pub(super) fn share_costs(&mut self) {
-        let seen = self.plan.functions.iter().zip(&self.calls);
-        let seen = seen.filter(|(_, calls)| calls.calls > 0);
-        let seen = seen.map(|(function, calls)| (function.id(), *calls));
-        self.inner.costs.observe(seen);
-        self.calls.fill(Calls::default());
+        is_over
     }
 }
 
@@ -166,6 +112,30 @@ pub(super) fn run_chunk(
 }
 
 impl Chunk {
+    /// These nodes, whose inputs are in memory.
+    pub(super) fn new(plan: &Plan, values: &Values, nodes: &[NodeId]) -> Self {
+        let mut chunk = Self {
+            steps: Vec::with_capacity(nodes.len()),
+            inputs: Vec::with_capacity(nodes.len() * 2),
+        };
+        for node in nodes {
+            let Some((_, function)) = plan.recipe(*node) else {
+                continue;
+            };
+            let start = chunk.inputs.len() as u32;
+            let held = plan.inputs(*node).iter();
+            let held = held.filter_map(|input| values.of(*input));
+            chunk.inputs.extend(held.map(|blob| blob.bytes().clone()));
+            chunk.steps.push(Step {
+                node: *node,
+                function,
+                params: plan.with_params(*node).cloned(),
+                inputs: start..chunk.inputs.len() as u32,
+            });
+        }
+        chunk
+    }
+
     fn run(&self, functions: &[Arc<dyn ComputeFunction>]) -> Vec<(NodeId, Result<Blob>)> {
         let none = Params::new();
         let run = |step: &Step| {

@@ -4,73 +4,82 @@
 //! runs light ones in chunks and hands heavy ones to the executor; a finished node decrements the
 //! counters of its dependents. Results are written behind the computation, in batches.
 //!
-//! | concern | file |
+//! The state has parts, each in a file of its own. A part knows the plan and what does not change, and no other part's
+//! state but as an argument:
+//!
+//! | part | what it owns |
 //! |---|---|
-//! | what is held in memory, and what goes when the budget is short | `values.rs` |
-//! | light functions in chunks | `light.rs`, beside the scheduler `workers.rs`, their inputs read in `load.rs` |
-//! | early cutoff | `cutoff.rs` |
-//! | heavy functions on the executor | `heavy.rs` |
-//! | results, failures, flights of others | `settle.rs`, lost blobs in `lost.rs` |
-//! | writing behind | `commit.rs` |
-//! | what goes first as others wait for it | `lent.rs`, over `wanted.rs` |
-//! | longest remaining path first | `order.rs` |
-//! | how far it is | `progress.rs` |
-//! | what is told to a timeline | `timeline.rs` |
-//! | what a dropped request leaves to others | `hand_over.rs` |
+//! | `graph.rs` | the plan, and how far each node is |
+//! | `ready.rs` | what waits for nothing, in its order (`order.rs`: the longest remaining path first) |
+//! | `lent.rs` | what goes first as others wait for it, over `wanted.rs` |
+//! | `values.rs` | what is held in memory, and what goes when the budget is short; inputs are read in `load.rs` |
+//! | `steps.rs` | what is under way: with the executor (`executing.rs`, `heavy.rs`), in chunks (`light.rs`, `workers.rs`) |
+//! | `writer.rs` | what waits to be written, and is being written (`commit.rs`) |
+//! | `verdict.rs` | failures, results, what needs a new plan |
+//! | `reporter.rs` | what is told: events, summary, costs, a timeline (`timeline.rs`) |
+//!
+//! What crosses the parts is here (the loop), in `settle.rs` (a node is finished or failed), `cutoff.rs` (early cutoff),
+//! `lost.rs` (blobs that are gone) and `hand_over.rs` (what a dropped request leaves to others).
 
 mod commit;
 mod cutoff;
+mod executing;
+mod graph;
 mod hand_over;
 mod heavy;
 mod lent;
 mod light;
 mod load;
 mod lost;
+mod mode;
 mod order;
-mod progress;
+mod ready;
+mod reporter;
 mod settle;
+mod steps;
 mod timeline;
 mod values;
+mod verdict;
 mod wanted;
 mod workers;
+mod writer;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{
-    Blob, BlobStat, CAddr, ComputeFunction, Error, ErrorKind, Event, Result, Summary, Weight,
-};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use futures::stream::{FuturesUnordered, StreamExt};
-use hashbrown::HashMap;
+use deriva_api::{CAddr, ComputeFunction, Error, ErrorKind, Record, Result, Summary};
 
 use crate::materialize::Options;
 use crate::materialize::carried::{Carried, Seen};
 use crate::materialize::plan::{NodeId, Plan, Task};
+use crate::planted::{Fault, planted};
 use crate::shared::Inner;
-use crate::shared::able::supports;
 use crate::shared::claimant::Claimant;
-use crate::shared::costs::Calls;
 use crate::shared::flights::Landing;
 use crate::shared::invalidations::Watch;
 use crate::shared::leases::Lease;
-use crate::shared::needed_by::LostLeaves;
-use crate::shared::policy::{Cutoff, StoreResults};
+use crate::shared::slots::Slot;
 
-use commit::{Batch, Committed};
-use heavy::Executing;
-use lent::{Lent, Ready};
-use light::{CHUNK_TIME, ChunkDone};
-use timeline::Slices;
+use commit::Committed;
+use executing::StepProgress;
+use graph::Graph;
+use heavy::{output_len, prepare};
+use lent::Lent;
+use light::{Chunk, ChunkDone, run_chunk};
+use mode::FunctionMode;
+use order::priorities;
+use ready::Ready;
+use reporter::Reporter;
+use steps::Steps;
 use values::Values;
-use workers::Workers;
+use verdict::{Results, Verdict};
+use writer::Writer;
 
 /// How a run ended, if not with an error.
 pub(crate) enum End {
     /// Every requested address is there or has failed.
-    Finished(Vec<(Result<BlobStat>, Option<Blob>)>),
+    Finished(Results),
     /// A blob was lost, another request gave up, or outputs were forgotten: what is left needs a new plan.
     Replan,
 }
@@ -79,7 +88,7 @@ pub(crate) enum End {
 enum Done {
     Executed(heavy::Outcome),
     /// A function told how far it is.
-    Progress(heavy::StepProgress),
+    Progress(StepProgress),
     Chunk(ChunkDone),
     /// A batch was written, or it was not.
     Committed(Committed),
@@ -91,225 +100,109 @@ enum Done {
     Told,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    /// Not finished.
-    #[default]
-    Open,
-    /// Its output is known; or it never was to be computed.
-    Done,
-    /// It failed, or something that it needs did.
-    Failed,
-}
-
-/// What changes about a node while it is run.
-#[derive(Clone, Copy, Debug, Default)]
-struct NodeState {
-    /// Inputs that are not there yet.
-    waiting: u32,
-    /// Dependents that still need the value; one more for a requested node.
-    consumers: u32,
-    /// Bytes of the inputs that are there.
-    input_bytes: u32,
-    value: values::Place,
-    state: State,
-    is_target: bool,
-    /// Its blob is in the store, or will be with the batch that is being written.
-    is_kept: bool,
-}
-
-/// What this run does with the recipes of a function.
-#[derive(Clone, Copy, Debug)]
-struct FunctionMode {
-    is_light: bool,
-    /// They are run here however large their inputs are: the executor lacks their function.
-    is_ours: bool,
-    /// They are looked up under their resolved address first; or those are that have large inputs.
-    cutoff: bool,
-    cutoff_of_large: bool,
-    results: StoreResults,
-}
-
-/// What keeps a run and those who take things away out of each other's way.
-pub(crate) struct Guards {
+/// What does not change while a plan is run.
+pub(crate) struct Context {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) options: Options,
     /// Keeps what was asked for, and what was found elsewhere, from collection.
     pub(crate) lease: Arc<Lease>,
     /// Hears of outputs that are forgotten.
     pub(crate) watch: Arc<Watch>,
     /// Claims flights for the request.
     pub(crate) claimant: Arc<Claimant>,
+    /// The results are for a later plan of the same request.
+    pub(crate) is_stage: bool,
 }
 
 pub(crate) struct Run {
-    inner: Arc<Inner>,
-    options: Options,
-    watch: Arc<Watch>,
-    lease: Arc<Lease>,
-    claimant: Arc<Claimant>,
-    plan: Plan,
-    nodes: Vec<NodeState>,
-    modes: Vec<FunctionMode>,
-    /// Nodes that are named roots, where that matters.
-    roots: HashSet<NodeId>,
-    values: Values,
-    light: VecDeque<NodeId>,
-    heavy: Ready,
-    /// The longest remaining path above each node, where there are heavy ones.
-    priorities: Vec<u64>,
-    /// Nodes to be looked up under their resolved address.
-    cutoff: Vec<NodeId>,
-    /// Resolved addresses that this run has claimed.
-    resolved: HashMap<NodeId, CAddr>,
-    running: FuturesUnordered<BoxFuture<'static, Done>>,
-    executing: Executing,
-    workers: Workers,
-    /// What a light node cost lately.
-    light_cost: Duration,
-    /// Time spent in light nodes since this task last let others run.
-    busy: Duration,
-    committing: bool,
-    batch: Batch,
-    /// What is filled while `batch` is written: both keep their room.
-    next_batch: Batch,
-    failure: Option<Error>,
-    failures: HashMap<NodeId, Error>,
-    finished: HashMap<NodeId, BlobStat>,
-    replan: bool,
-    /// Blobs were found lost that the plan relied on.
-    pub(crate) lost: bool,
-    slices: Option<Slices>,
-    /// What was computed of each function.
-    calls: Vec<Calls>,
-    /// How many recipes of each function are to be computed.
-    planned_of: Vec<u64>,
-    /// When progress was last reported.
-    reported: Duration,
-    /// The results are for a later plan of the same request.
-    is_stage: bool,
-    pub(crate) summary: Summary,
-    pub(crate) carried: Carried,
-    lost_leaves: LostLeaves,
+    context: Context,
+    graph: Graph,
+    ready: Ready,
     lent: Lent,
+    values: Values,
+    steps: Steps,
+    writer: Writer,
+    verdict: Verdict,
+    reporter: Reporter,
 }
 
 impl Run {
     /// Takes over a plan and the claims on its nodes. `roots` are the named addresses among them.
     pub(crate) fn new(
-        inner: Arc<Inner>,
-        options: Options,
+        context: Context,
         mut plan: Plan,
         carried: Carried,
         roots: HashSet<NodeId>,
-        is_stage: bool,
-        guards: Guards,
     ) -> Self {
+        let inner = &context.inner;
         let joins = std::mem::take(&mut plan.joins);
-        let mut run = Self {
-            nodes: vec![NodeState::default(); plan.len()],
-            modes: modes(&inner, &options, &plan),
-            roots,
-            values: Values::new(&inner),
-            light: VecDeque::new(),
-            heavy: Ready::default(),
-            priorities: Vec::new(),
-            cutoff: Vec::new(),
-            resolved: HashMap::new(),
-            running: FuturesUnordered::new(),
-            executing: Executing::new(&inner, &options),
-            workers: Workers::new(&inner, &plan.functions, options.jobs),
-            light_cost: CHUNK_TIME / 8,
-            busy: Duration::ZERO,
-            committing: false,
-            batch: Batch::new(inner.memory.limit()),
-            next_batch: Batch::new(inner.memory.limit()),
-            failure: None,
-            failures: HashMap::new(),
-            finished: HashMap::new(),
-            replan: false,
-            lost: false,
-            calls: vec![Calls::default(); plan.functions.len()],
-            slices: (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len())),
-            planned_of: planned_of(&plan),
-            reported: inner.clock.now(),
-            is_stage,
-            summary: Summary {
-                planned: plan.computes(),
-                ..Summary::default()
-            },
-            carried,
-            lost_leaves: LostLeaves::default(),
-            lent: Lent::new(guards.claimant.own),
-            inner,
-            options,
-            watch: guards.watch,
-            lease: guards.lease,
-            claimant: guards.claimant,
-            plan,
+        let functions = plan.functions.iter();
+        let mode = |function: &Arc<dyn ComputeFunction>| {
+            FunctionMode::of(inner, &context.options, &**function)
         };
-        run.prioritize();
+        let modes = functions.map(mode).collect();
+        let graph = Graph::new(plan, modes, roots);
+        let mut run = Self {
+            ready: Ready::new(priorities(&graph, &inner.costs)),
+            lent: Lent::new(context.claimant.own),
+            values: Values::new(inner.memory.account(), &graph.plan),
+            steps: Steps::new(&context, &graph.plan),
+            writer: Writer::new(inner.memory.limit()),
+            verdict: Verdict::new(carried),
+            reporter: Reporter::new(&context, &graph.plan),
+            graph,
+            context,
+        };
         run.begin();
-        for (node, landing) in joins {
-            let deadlock = run.options.nesting.deadlock(run.plan.addr(node));
-            if let Some(error) = deadlock {
-                run.fail(node, error);
-                continue;
+        for (node, flight) in joins {
+            let addr = run.graph.plan.addr(node);
+            match run.context.options.nesting.deadlock(addr) {
+                Some(error) => run.fail(node, error),
+                None => run.lent.joins(node, run.steps.join(node, None, flight)),
             }
-            run.lent.joins.insert(node, landing.id());
-            let landed = landing.map(move |end| Done::Landed(node, None, end));
-            run.running.push(landed.boxed());
         }
-        run.rebase();
+        let Self {
+            context,
+            graph,
+            lent,
+            steps,
+            ..
+        } = &mut run;
+        if lent.rebase(context, graph, &steps.executing) {
+            run.reorder();
+        }
         run
     }
 
-    /// Counts what each node waits for, and finds those that wait for nothing.
+    /// Takes over what is there, and finds the nodes that wait for nothing.
     fn begin(&mut self) {
-        for (i, node) in self.nodes.iter_mut().enumerate() {
-            node.consumers = self.plan.dependents(i as NodeId).len() as u32;
-        }
-        for target in &self.plan.targets {
-            let node = &mut self.nodes[*target as usize];
-            node.consumers += 1;
-            node.is_target = true;
-        }
         let mut failed = Vec::new();
-        for node in 0..self.plan.len() as NodeId {
-            match self.plan.task(node) {
-                Task::Stored { .. } => {
-                    let at = &mut self.nodes[node as usize];
-                    (at.state, at.is_kept) = (State::Done, true);
-                    if at.is_target {
-                        self.finished
-                            .extend(self.plan.content(node).map(|stat| (node, stat)));
-                    }
-                }
+        for node in self.graph.plan.nodes() {
+            match self.graph.plan.task(node) {
                 Task::Held | Task::Failed => {
-                    match self.carried.of(&self.plan.addr(node)).cloned() {
+                    match self.verdict.seen(&self.graph.plan.addr(node)).cloned() {
                         Some(Seen::Held(output, blob)) => self.take_held(node, output, blob),
                         Some(Seen::Failed(error)) => failed.push((node, error)),
                         None => {}
                     }
                 }
-                Task::Compute { .. } | Task::Join => {}
-            }
-        }
-        for node in 0..self.plan.len() as NodeId {
-            if self.plan.recipe(node).is_none() {
-                continue;
-            }
-            let (mut waiting, mut bytes) = (0, 0);
-            for input in self.plan.inputs(node) {
-                match self.nodes[*input as usize].state {
-                    State::Done => bytes += self.content(*input).map_or(0, |stat| stat.len),
-                    State::Open | State::Failed => waiting += 1,
+                Task::Stored { .. } if self.graph.is_target(node) => {
+                    if let Some(stat) = self.graph.plan.content(node) {
+                        self.verdict.finished(node, stat);
+                    }
                 }
-            }
-            self.nodes[node as usize].waiting = waiting;
-            self.nodes[node as usize].input_bytes = saturated(bytes);
-            if waiting == 0 {
-                self.ready(node);
+                Task::Stored { .. } | Task::Compute { .. } | Task::Join => {}
             }
         }
+        let Self {
+            graph,
+            ready,
+            lent,
+            values,
+            ..
+        } = self;
+        let len = |plan: &Plan, node| values.content(plan, node).map_or(0, |stat| stat.len);
+        graph.begin(len, |node, way| ready.push(node, way, lent.rank(node)));
         for (node, error) in failed {
             self.give_up(node, &error);
             self.skip_above(node, &error);
@@ -318,102 +211,88 @@ impl Run {
 
     /// Runs until nothing is left to do or something failed. Whatever was computed is committed.
     pub(crate) async fn drive(&mut self) -> Result<End> {
-        let mut turns = 0u32;
-        while self.failure.is_none() && !self.watch.is_refused() {
+        while !self.verdict.is_failure() && !self.context.watch.is_refused() {
             self.hear();
-            if let Some(done) = self.poll_done() {
+            if let Some(done) = self.try_next() {
                 self.absorb(done).await;
                 // Where this was a failure, nothing more is waited for: others may wait for what is claimed here.
                 continue;
             }
             if let Err(error) = self.look_up_resolved().await {
-                self.failure = Some(error);
+                self.verdict.end_with(error);
                 break;
             }
             self.relieve();
             // What is being written makes room: for results that wait for it, or for values.
-            let blocked = self.committing && (self.batch.is_backlog() || self.values.excess(0) > 0);
+            let blocked =
+                self.writer.is_writing() && (self.writer.is_backlog() || self.values.excess(0) > 0);
             match blocked {
                 false => self.start_heavy(),
-                true => self.executing.let_go(),
+                true => self.steps.executing.let_go(),
             }
-            if !blocked && !self.light.is_empty() {
+            if !blocked && self.ready.light() > 0 {
                 self.run_light().await;
                 self.commit(false);
-                turns += 1;
-                if self.busy >= CHUNK_TIME || turns.is_multiple_of(64) {
-                    self.busy = Duration::ZERO;
+                if self.steps.pace.is_over() {
                     self.report_progress(false);
                     tokio::task::yield_now().await;
                 }
                 continue;
             }
-            if !self.cutoff.is_empty() {
+            if self.ready.has_look_ups() {
                 continue;
             }
-            if let Some(chunk) = self.workers.take_back() {
+            if let Some(chunk) = self.steps.take_back() {
                 self.run_here(chunk);
                 continue;
             }
             // More to write comes soon while there is a worker at work.
-            self.commit(self.workers.is_idle());
+            self.commit(self.steps.workers.is_idle());
             // What is left waits for flights, maybe for one of this run that only a new plan can end.
-            let idle = self.executing.is_empty() && self.workers.is_idle() && !self.committing;
-            if self.replan && idle {
+            let idle = self.steps.none_runs() && !self.writer.is_writing();
+            if self.verdict.needs_a_plan() && idle {
                 break;
             }
-            match self.next_done().await {
+            match self.next().await {
                 Some(done) => self.absorb(done).await,
                 None => break,
             }
         }
-        self.executing.leave();
+        self.steps.executing.leave();
         self.finish_commits().await;
         self.report_progress(true);
-        match self.failure.take() {
+        match self.verdict.take_failure() {
             Some(error) => Err(error),
             None => self.end(),
         }
     }
 
     /// What is done by now, if anything.
-    fn poll_done(&mut self) -> Option<Done> {
-        if let Some(outcome) = self.executing.try_next() {
-            return Some(Done::Executed(outcome));
-        }
-        if let Some(chunk) = self.workers.try_next() {
-            return Some(Done::Chunk(chunk));
-        }
-        if self.running.is_empty() {
-            return None;
-        }
-        self.running.next().now_or_never().flatten()
+    fn try_next(&mut self) -> Option<Done> {
+        let done = self.steps.try_next();
+        done.or_else(|| self.writer.try_written().map(Done::Committed))
     }
 
     /// What is done next; `None` when nothing is under way.
-    async fn next_done(&mut self) -> Option<Done> {
-        let under_way =
-            self.executing.waits() || !self.workers.is_idle() || !self.running.is_empty();
-        // A branch whose condition does not hold is not waited for.
+    async fn next(&mut self) -> Option<Done> {
+        if !self.steps.is_under_way() && !self.writer.is_writing() {
+            return None;
+        }
         tokio::select! {
             biased;
-            Some(done) = self.executing.next(), if self.executing.waits() => Some(done),
-            Some(chunk) = self.workers.next(), if !self.workers.is_idle() => Some(Done::Chunk(chunk)),
-            Some(done) = self.running.next(), if !self.running.is_empty() => Some(done),
-            () = self.claimant.told(), if under_way => Some(Done::Told),
-            else => None,
+            done = self.steps.next() => Some(done),
+            committed = self.writer.written() => Some(Done::Committed(committed)),
+            () = self.context.claimant.told() => Some(Done::Told),
         }
     }
 
     async fn absorb(&mut self, done: Done) {
         match done {
             Done::Executed(outcome) => self.executed(outcome).await,
-            Done::Progress(heavy::StepProgress { addr, done, of }) => {
-                self.emit(Event::Step { addr, done, of });
+            Done::Progress(StepProgress { addr, done, of }) => {
+                self.reporter.stepped(addr, done, of)
             }
-            Done::Chunk(chunk) => {
-                self.chunk_done(chunk);
-            }
+            Done::Chunk(chunk) => self.chunk_done(chunk),
             Done::Committed(committed) => self.committed(committed),
             Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing).await,
             // The loop looks.
@@ -423,129 +302,196 @@ impl Run {
         self.commit(false);
     }
 
-    /// A node waits for nothing any more: where it goes.
-    fn ready(&mut self, node: NodeId) {
-        let Some((_, function)) = self.plan.recipe(node) else {
-            return;
-        };
-        let mode = self.modes[function as usize];
-        let is_light = self.is_light(node);
-        let is_large = mode.is_light && !is_light;
-        if mode.cutoff || (mode.cutoff_of_large && is_large) {
-            self.cutoff.push(node);
-        } else {
-            self.queue(node, is_light);
+    /// Hears what others lend by now.
+    fn hear(&mut self) {
+        let Self {
+            context,
+            graph,
+            lent,
+            steps,
+            ..
+        } = self;
+        if lent.hear(context, graph, &steps.executing) {
+            self.reorder();
         }
     }
 
-    /// Queues a node to be computed.
-    fn queue(&mut self, node: NodeId, is_light: bool) {
-        let rank = self.lent.rank(node);
-        if !is_light {
-            let path = self.priorities.get(node as usize).copied().unwrap_or(0);
-            self.heavy.push(node, rank, path);
-        } else if rank.1 {
-            self.light.push_front(node);
-        } else {
-            self.light.push_back(node);
+    /// Puts what is ready in its order again.
+    fn reorder(&mut self) {
+        self.ready.reorder(|node| self.lent.rank(node));
+        self.steps.executing.set_top(self.lent.top());
+    }
+
+    /// Hands heavy nodes to the executor, as many as may be in flight and memory allows.
+    fn start_heavy(&mut self) {
+        let (limit, jobs) = (self.context.inner.memory.limit(), self.context.options.jobs);
+        while let Some(next) = self.ready.next_heavy() {
+            let room = jobs.saturating_sub(self.steps.executing.len());
+            // No more than there is: then it runs by itself.
+            let ahead = output_len(&self.graph.plan, &self.values, next.node, limit);
+            let bytes = self.graph.input_bytes(next.node).saturating_add(ahead);
+            let executing = &mut self.steps.executing;
+            if room == 0 || (!executing.is_empty() && self.values.excess(bytes) > 0) {
+                break;
+            }
+            let slot = match self.context.options.nesting.is_nested() {
+                true => None,
+                false => match executing.take_slot(next.equals.min(room), next.priority) {
+                    None => return,
+                    slot => slot,
+                },
+            };
+            self.ready.pop_heavy();
+            self.start(next.node, slot, ahead);
         }
+        self.steps.executing.let_go();
+    }
+
+    /// Hands a node to the executor. So many bytes are set aside for its output.
+    fn start(&mut self, node: NodeId, slot: Option<Slot>, ahead: u64) {
+        let Self {
+            context,
+            graph,
+            values,
+            lent,
+            steps: Steps { executing, .. },
+            reporter,
+            ..
+        } = self;
+        let deadline = match lent.urgency(node).until {
+            Duration::MAX => None,
+            until => Some(until.saturating_sub(context.inner.clock.now())),
+        };
+        let addr = graph.plan.addr(node);
+        let call = executing.call_context(context, addr, deadline, reporter.is_heard());
+        let Some(step) = prepare(context, graph, values, node, call, deadline) else {
+            return;
+        };
+        let slice = reporter.started(graph, node);
+        values.set_aside(ahead);
+        executing.start(context, step, slot, ahead, slice);
+        if lent.rank(node).1 {
+            lent.lend_to_nested(context, graph, node);
+        }
+    }
+
+    /// Runs the next chunk of light nodes: here, or beside this task where there is enough for both.
+    async fn run_light(&mut self) {
+        let beside = self.steps.wants_a_worker(self.ready.light());
+        let nodes = self.ready.take_light(self.steps.pace.size());
+        let blobs = &*self.context.inner.blobs;
+        let loaded = self.values.load(blobs, &self.graph.plan, nodes).await;
+        for (node, unread) in loaded.lacking {
+            self.lost(node, unread).await;
+        }
+        let chunk = Chunk::new(&self.graph.plan, &self.values, &loaded.whole);
+        match beside {
+            true => self.steps.workers.push(chunk),
+            false => self.run_here(chunk),
+        }
+    }
+
+    fn run_here(&mut self, chunk: Chunk) {
+        let clock = &*self.context.inner.clock;
+        let done = run_chunk(chunk, &self.graph.plan.functions, clock);
+        self.chunk_done(done);
+    }
+
+    /// Lets values go, or has them written so that they can, until the budget is kept.
+    fn relieve(&mut self) {
+        let Self { graph, values, .. } = self;
+        let spilled = values.relieve(|node, stat| {
+            // A leaf was read; everything else was made.
+            let made = !matches!(graph.plan.task(node), Task::Stored { made: false, .. });
+            graph.plan.set_stored(node, stat, made);
+        });
+        if spilled.is_empty() {
+            return;
+        }
+        for node in spilled {
+            let Some(held) = self.values.output(node) else {
+                continue;
+            };
+            let record = Record {
+                addr: self.graph.plan.addr(node),
+                resolved: None,
+                output: held.output(),
+            };
+            self.writer
+                .add(node, record, Some(held.blob.clone()), false);
+        }
+        self.commit(true);
+    }
+
+    /// Starts to write what is there, if nothing is being written: a full batch, or with `any` also
+    /// a smaller one.
+    fn commit(&mut self, any: bool) {
+        if let Some(records) = self.writer.due(any) {
+            self.reporter.commit_begins(records);
+            let Context { inner, watch, .. } = &self.context;
+            self.writer
+                .write(|batch| commit::spawn(inner, batch, watch));
+        }
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        self.reporter.commit_ends();
+        let nodes = self.writer.take_back(committed.batch);
+        if self.verdict.written(committed.result) {
+            self.values.may_go(nodes);
+        }
+    }
+
+    /// Writes everything that was computed, also after a failure: it need not be computed again.
+    async fn finish_commits(&mut self) {
+        while !planted(Fault::acknowledges_before_the_last_batch) {
+            self.commit(true);
+            if !self.writer.is_writing() {
+                return;
+            }
+            let committed = self.writer.written().await;
+            let failed = committed.result.is_err();
+            self.committed(committed);
+            if failed || planted(Fault::acknowledges_after_the_first_batch) {
+                return;
+            }
+        }
+    }
+
+    fn report_progress(&mut self, now: bool) {
+        self.reporter.progress(&self.context, &self.graph.plan, now);
     }
 
     fn end(&mut self) -> Result<End> {
-        let open = |target: &&NodeId| self.nodes[**target as usize].state == State::Open;
-        if self.replan {
-            self.keep_unstored();
+        if self.verdict.needs_a_plan() {
+            self.carry();
             return Ok(End::Replan);
         }
-        if let Some(target) = self.plan.targets.iter().find(open) {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "the store shows a recipe that depends on itself",
-            )
-            .with("addr", self.plan.addr(*target)));
+        let plan = &self.graph.plan;
+        if let Some(target) = self.graph.open_target() {
+            let what = "the store shows a recipe that depends on itself";
+            return Err(Error::new(ErrorKind::Corrupt, what).with("addr", plan.addr(target)));
         }
         debug_assert!(
-            self.holds_targets_alone(),
+            self.values.are_gone_but(|node| self.graph.is_target(node)),
             "values are held that nobody needs, or bytes for no value"
         );
-        let unknown = || Error::new(ErrorKind::Internal, "a request ended without a result");
-        let result = |target: &NodeId| match self.finished.get(target) {
-            Some(stat) => (Ok(*stat), self.value(*target).cloned()),
-            None => {
-                let failure = self.failures.get(target).cloned();
-                (Err(failure.unwrap_or_else(unknown)), None)
-            }
-        };
-        let results = self.plan.targets.iter().map(result).collect();
-        self.keep_unstored();
+        let results = self.verdict.results(plan, &self.values);
+        self.carry();
         Ok(End::Finished(results))
     }
 
     /// Carries what no store has over to a next plan of the same request.
-    fn keep_unstored(&mut self) {
-        let held = (0..self.plan.len() as NodeId).filter_map(|node| {
-            let at = &self.nodes[node as usize];
-            let held = self.values.get(at.value).filter(|_| !at.is_kept)?;
-            Some((
-                self.plan.addr(node),
-                Seen::Held(held.output(), held.blob.clone()),
-            ))
-        });
-        let failed = self.failures.iter();
-        let failed =
-            failed.map(|(node, error)| (self.plan.addr(*node), Seen::Failed(error.clone())));
-        let seen: Vec<_> = held.chain(failed).collect();
-        self.carried.add(seen);
+    fn carry(&mut self) {
+        let held = self.values.unkept();
+        let held = held.map(|(node, held)| (node, held.output(), held.blob.clone()));
+        self.verdict.carry(&self.graph.plan, held);
     }
 
-    fn emit(&self, event: Event) {
-        if let Some(handler) = &self.options.progress {
-            handler(&event);
-        }
+    /// What was done, what a next plan of the same request is to know, and whether blobs were found lost that this one
+    /// relied on.
+    pub(crate) fn into_report(mut self) -> (Summary, Carried, bool) {
+        let carried = self.verdict.take_carried();
+        (*self.reporter.summary(), carried, self.verdict.is_lost())
     }
-
-    /// Address and length of a node's bytes, once they are known.
-    fn content(&self, node: NodeId) -> Option<BlobStat> {
-        match self.value(node) {
-            Some(blob) => Some(blob.stat()),
-            None => self.plan.content(node),
-        }
-    }
-}
-
-fn modes(inner: &Inner, options: &Options, plan: &Plan) -> Vec<FunctionMode> {
-    let mode = |function: &Arc<dyn ComputeFunction>| {
-        let (id, weight) = (function.id(), function.weight());
-        let pays = || {
-            let estimate = inner.costs.estimate(id, weight);
-            inner.costs.cutoff_pays(estimate, weight).pays
-        };
-        let (cutoff, cutoff_of_large) = match options.cutoff_of(inner, id) {
-            Cutoff::Always => (true, true),
-            Cutoff::Never => (false, false),
-            Cutoff::Auto => (pays(), true),
-        };
-        FunctionMode {
-            is_light: weight == Weight::Light,
-            is_ours: weight == Weight::Light && !supports(&*inner.executor, id),
-            cutoff,
-            cutoff_of_large,
-            results: options.results_of(inner, id),
-        }
-    };
-    plan.functions.iter().map(mode).collect()
-}
-
-fn planned_of(plan: &Plan) -> Vec<u64> {
-    let mut planned = vec![0; plan.functions.len()];
-    for node in 0..plan.len() as NodeId {
-        if let Some((_, function)) = plan.recipe(node) {
-            planned[function as usize] += 1;
-        }
-    }
-    planned
-}
-
-fn saturated(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -1,11 +1,13 @@
 //! What a run tells its timeline. Without one, nothing is kept and nothing measured.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use deriva_api::Clock;
 use futures::future::Either;
 
-use super::Run;
-use crate::materialize::plan::NodeId;
+use super::graph::Graph;
+use super::light::ChunkDone;
+use crate::materialize::plan::{NodeId, Plan};
 use crate::timeline::{Open, SliceId, Timeline, Work};
 
 /// No slice: the node was there already, or there was no room.
@@ -28,84 +30,78 @@ impl Slices {
             commit: None,
         }
     }
-}
 
-impl Run {
-    /// Lets the work of a heavy node be a slice, from its first poll to its end.
-    pub(super) fn sliced<F: Future>(
+    /// The work of a heavy node is to be a slice, from its first poll to its end; see [`sliced`].
+    pub(super) fn heavy(
         &mut self,
+        clock: &Arc<dyn Clock>,
+        graph: &Graph,
         node: NodeId,
-        work: F,
-    ) -> impl Future<Output = F::Output> + use<F> {
-        let Some(open) = self.heavy_slice(node) else {
-            return Either::Left(work);
-        };
-        Either::Right(async move {
-            open.begin();
-            let done = work.await;
-            drop(open);
-            done
-        })
-    }
-
-    fn heavy_slice(&mut self, node: NodeId) -> Option<Open> {
-        let slices = self.slices.as_ref()?;
-        let (recipe, function) = self.plan.recipe(node)?;
+    ) -> Option<Open> {
+        let plan = &graph.plan;
+        let (recipe, function) = plan.recipe(node)?;
         let work = Work::Heavy {
             addr: recipe.addr(),
-            function: self.plan.functions[function as usize].id().clone(),
-            reason: self.reason(node),
+            function: plan.functions[function as usize].id().clone(),
+            reason: graph.reason(node),
         };
-        let after = self.last_input(slices, &[node]);
-        let open = slices.timeline.open(&self.inner.clock, work, after)?;
-        self.slices.as_mut()?.of[node as usize] = open.id();
+        let after = self.last_input(plan, [node]);
+        let open = self.timeline.open(clock, work, after)?;
+        self.of[node as usize] = open.id();
         Some(open)
     }
 
     /// A chunk of light nodes was run.
-    pub(super) fn chunk_slice(&mut self, nodes: &[NodeId], began: Duration, took: Duration) {
-        let Some(slices) = &self.slices else {
-            return;
-        };
-        let function = |node: &NodeId| self.plan.recipe(*node).map(|(_, function)| function);
-        let first = nodes.first().and_then(function);
-        let same = nodes.iter().all(|node| function(node) == first);
+    pub(super) fn chunk(&mut self, plan: &Plan, chunk: &ChunkDone) {
+        let nodes = chunk.results.iter().map(|(node, _)| *node);
+        let function = |node| plan.recipe(node).map(|(_, function)| function);
+        let first = nodes.clone().next().and_then(function);
+        let same = nodes.clone().all(|node| function(node) == first);
         let function = first.filter(|_| same);
         let work = Work::Light {
             steps: nodes.len(),
-            function: function.map(|at| self.plan.functions[at as usize].id().clone()),
+            function: function.map(|at| plan.functions[at as usize].id().clone()),
         };
-        let after = self.last_input(slices, nodes);
-        let slice = slices.timeline.add(work, after, began, began + took);
-        if let (Some(slice), Some(slices)) = (slice, &mut self.slices) {
+        let after = self.last_input(plan, nodes.clone());
+        let (began, ended) = (chunk.began, chunk.began + chunk.took);
+        if let Some(slice) = self.timeline.add(work, after, began, ended) {
             for node in nodes {
-                slices.of[*node as usize] = slice;
+                self.of[node as usize] = slice;
             }
         }
     }
 
-    /// A commit of N records begins.
-    pub(super) fn commit_begins(&mut self, records: usize) {
-        if let Some(slices) = &mut self.slices {
-            let work = Work::Commit { records };
-            slices.commit = slices.timeline.open(&self.inner.clock, work, None);
-            slices.commit.iter().for_each(Open::begin);
-        }
+    /// A commit of so many records begins.
+    pub(super) fn commit_begins(&mut self, clock: &Arc<dyn Clock>, records: usize) {
+        self.commit = self.timeline.open(clock, Work::Commit { records }, None);
+        self.commit.iter().for_each(Open::begin);
     }
 
     /// The commit has ended.
     pub(super) fn commit_ends(&mut self) {
-        if let Some(slices) = &mut self.slices {
-            slices.commit = None;
-        }
+        self.commit = None;
     }
 
     /// The slice that gave the last of these nodes' inputs.
-    fn last_input(&self, slices: &Slices, nodes: &[NodeId]) -> Option<SliceId> {
-        let inputs = nodes.iter().flat_map(|node| self.plan.inputs(*node));
-        let given = inputs.map(|input| slices.of[*input as usize]);
-        slices
-            .timeline
-            .last_of(given.filter(|slice| *slice != NONE))
+    fn last_input(&self, plan: &Plan, nodes: impl IntoIterator<Item = NodeId>) -> Option<SliceId> {
+        let inputs = nodes.into_iter().flat_map(|node| plan.inputs(node));
+        let given = inputs.map(|input| self.of[*input as usize]);
+        self.timeline.last_of(given.filter(|slice| *slice != NONE))
     }
+}
+
+/// Lets work be a slice, from its first poll to its end.
+pub(super) fn sliced<F: Future>(
+    slice: Option<Open>,
+    work: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    let Some(slice) = slice else {
+        return Either::Left(work);
+    };
+    Either::Right(async move {
+        slice.begin();
+        let done = work.await;
+        drop(slice);
+        done
+    })
 }

@@ -1,0 +1,60 @@
+//! The contract of observers.
+
+use crate::{Error, Event, Summary};
+
+/// Is told what a deriva does. One value for each instance hears of all its requests; each request may have one more.
+///
+/// Every call has a default that does nothing.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+///
+/// use deriva_api::{Error, Observer, Summary};
+///
+/// #[derive(Default)]
+/// struct Failures(AtomicU64);
+///
+/// impl Observer for Failures {
+///     // Nothing is made for each recipe, as nobody would look at it.
+///     fn wants_events(&self) -> bool {
+///         false
+///     }
+///
+///     fn request_ended(&self, ended: Result<&Summary, &Error>) {
+///         self.0.fetch_add(u64::from(ended.is_err()), Relaxed);
+///     }
+/// }
+/// ```
+///
+/// # What implementers promise
+/// - Each call returns soon and does not block: whoever is observed makes it, and waits.
+/// - No call panics. Of an instance's observer a panic is caught and logged, and all goes on; of a request's own it
+///   ends the request with [`Internal`](crate::ErrorKind::Internal).
+/// - Any number of calls at once is accepted: requests run beside each other.
+///
+/// # What callers may assume
+/// - The events of one request come in order, one at a time, after it began and before it ended.
+/// - Whatever begins ends, once: with an error of the kind [`Cancelled`](crate::ErrorKind::Cancelled) where it was
+///   dropped.
+pub trait Observer: Send + Sync + 'static {
+    /// Whether [`Observer::event`] is to be called. Asked once for each request; default: yes. Where nobody wants
+    /// events, none is made.
+    fn wants_events(&self) -> bool {
+        true
+    }
+
+    /// A request for so many addresses began.
+    fn request_began(&self, addresses: usize) {
+        let _ = addresses;
+    }
+
+    /// Something happened during a request.
+    fn event(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// A request ended. With `keep_going` it may have failed in part: see [`Summary::failed`].
+    fn request_ended(&self, ended: Result<&Summary, &Error>) {
+        let _ = ended;
+    }
+}

@@ -1,0 +1,213 @@
+//! What a run tells: to observers, in its summary, to a timeline, to the log, and what functions cost. Whatever
+//! happens is told here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deriva_api::{CAddr, Clock, Error, Event, Output, Reason, Reuse, Summary};
+use tracing::debug;
+
+use super::Context;
+use super::graph::Graph;
+use super::light::ChunkDone;
+use super::timeline::Slices;
+use crate::materialize::plan::{NodeId, Plan};
+use crate::shared::costs::{Calls, Costs};
+use crate::shared::observers::Observers;
+use crate::timeline::Open;
+
+/// Time between two reports.
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) struct Reporter {
+    observers: Observers,
+    clock: Arc<dyn Clock>,
+    summary: Summary,
+    slices: Option<Slices>,
+    /// What was computed of each function.
+    calls: Vec<Calls>,
+    /// How many recipes of each function are to be computed.
+    planned_of: Vec<u64>,
+    /// When progress was last reported.
+    reported: Duration,
+}
+
+impl Reporter {
+    pub(super) fn new(context: &Context, plan: &Plan) -> Self {
+        let (clock, options) = (&context.inner.clock, &context.options);
+        let mut planned_of = vec![0; plan.functions.len()];
+        for node in plan.nodes() {
+            if let Some((_, function)) = plan.recipe(node) {
+                planned_of[function as usize] += 1;
+            }
+        }
+        let slices = (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len()));
+        Self {
+            observers: options.observers.clone(),
+            clock: Arc::clone(clock),
+            summary: Summary {
+                planned: plan.computes(),
+                ..Summary::default()
+            },
+            slices,
+            calls: vec![Calls::default(); plan.functions.len()],
+            planned_of,
+            reported: clock.now(),
+        }
+    }
+
+    /// Whether anybody hears of events.
+    pub(super) fn is_heard(&self) -> bool {
+        !self.observers.is_empty()
+    }
+
+    /// What was done so far.
+    pub(super) fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// A heavy node is handed to the executor. Answers with the slice of a timeline that its work is.
+    pub(super) fn started(&mut self, graph: &Graph, node: NodeId) -> Option<Open> {
+        let (addr, reason) = (graph.plan.addr(node), graph.reason(node));
+        if let Some((recipe, _)) = graph.plan.recipe(node) {
+            debug!(%addr, function = %recipe.function(), %reason, "compute");
+        }
+        self.observers.tell(|| Event::Started { addr, reason });
+        self.slices.as_mut()?.heavy(&self.clock, graph, node)
+    }
+
+    /// A running function told how far it is.
+    pub(super) fn stepped(&self, addr: CAddr, done: u64, of: Option<u64>) {
+        self.observers.tell(|| Event::Step { addr, done, of });
+    }
+
+    /// A node was computed.
+    pub(super) fn computed(&mut self, graph: &Graph, node: NodeId, output: Output) {
+        let (addr, reason) = (graph.plan.addr(node), graph.reason(node));
+        self.summary.computed += 1;
+        self.summary.bytes += output.len;
+        if let Some((_, function)) = graph.plan.recipe(node) {
+            let calls = &mut self.calls[function as usize];
+            calls.calls += 1;
+            calls.time += output.cost;
+            calls.bytes += output.len;
+        }
+        self.observers.tell(|| Event::Computed {
+            addr,
+            output,
+            reason,
+        });
+        if reason == Reason::Lost {
+            self.healed(addr);
+        }
+    }
+
+    /// A lost blob is there again.
+    fn healed(&mut self, addr: CAddr) {
+        self.summary.healed += 1;
+        self.observers.tell(|| Event::Healed { addr });
+    }
+
+    /// A node was not computed, as its output was found.
+    pub(super) fn reused(&mut self, graph: &Graph, node: NodeId, output: Output, how: Reuse) {
+        let addr = graph.plan.addr(node);
+        match how {
+            Reuse::Recorded => self.summary.reused += 1,
+            Reuse::Cutoff => self.summary.cutoff += 1,
+            Reuse::Joined => self.summary.joined += 1,
+            Reuse::Executor => self.summary.executor_hits += 1,
+        }
+        self.observers.tell(|| Event::Reused { addr, output, how });
+        if how == Reuse::Executor && graph.reason(node) == Reason::Lost {
+            self.healed(addr);
+        }
+    }
+
+    /// A node failed.
+    pub(super) fn failed(&mut self, addr: CAddr, error: &Error) {
+        self.summary.failed += 1;
+        self.observers.tell(|| Event::Failed {
+            addr,
+            error: error.clone(),
+        });
+    }
+
+    /// A node was given up.
+    pub(super) fn skipped(&mut self, addr: CAddr) {
+        self.summary.skipped += 1;
+        self.observers.tell(|| Event::Skipped { addr });
+    }
+
+    /// A chunk of light nodes was run.
+    pub(super) fn chunk(&mut self, plan: &Plan, chunk: &ChunkDone) {
+        if let Some(slices) = &mut self.slices {
+            slices.chunk(plan, chunk);
+        }
+    }
+
+    /// So many records begin to be written.
+    pub(super) fn commit_begins(&mut self, records: usize) {
+        if let Some(slices) = &mut self.slices {
+            slices.commit_begins(&self.clock, records);
+        }
+    }
+
+    /// They are written, or they are not.
+    pub(super) fn commit_ends(&mut self) {
+        if let Some(slices) = &mut self.slices {
+            slices.commit_ends();
+        }
+    }
+
+    /// Tells how far the request is, if it is time or `now`.
+    pub(super) fn progress(&mut self, context: &Context, plan: &Plan, now: bool) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let time = self.clock.now();
+        if !now && time.saturating_sub(self.reported) < INTERVAL {
+            return;
+        }
+        self.reported = time;
+        let elapsed = time.saturating_sub(context.options.began);
+        let left = self.left(&context.inner.costs, plan, elapsed);
+        let summary = &self.summary;
+        let found = summary.cutoff + summary.executor_hits;
+        self.observers.tell(|| Event::Progress {
+            done: summary.computed + found + summary.failed + summary.skipped,
+            planned: summary.planned,
+            bytes: summary.bytes,
+            left,
+        });
+    }
+
+    /// The time that what is left of this plan is likely to take: its work, at the rate of work so far.
+    fn left(&self, costs: &Costs, plan: &Plan, elapsed: Duration) -> Option<Duration> {
+        let done: Duration = self.calls.iter().map(|calls| calls.time).sum();
+        if done.is_zero() || elapsed.is_zero() {
+            return None;
+        }
+        let functions = plan.functions.iter().zip(&self.calls);
+        let work = functions
+            .zip(&self.planned_of)
+            .map(|((function, seen), planned)| {
+                let open = planned.saturating_sub(seen.calls) as f64;
+                let each = match u32::try_from(seen.calls) {
+                    Ok(calls @ 1..) => seen.time / calls,
+                    _ => costs.estimate(function.id(), function.weight()).time,
+                };
+                open * each.as_secs_f64()
+            });
+        let rate = done.as_secs_f64() / elapsed.as_secs_f64();
+        Duration::try_from_secs_f64(work.sum::<f64>() / rate).ok()
+    }
+
+    /// Tells the other requests what the functions of this run cost.
+    pub(super) fn share_costs(&mut self, costs: &Costs, plan: &Plan) {
+        let seen = plan.functions.iter().zip(&self.calls);
+        let seen = seen.filter(|(_, calls)| calls.calls > 0);
+        let seen = seen.map(|(function, calls)| (function.id(), *calls));
+        costs.observe(seen);
+        self.calls.fill(Calls::default());
+    }
+}

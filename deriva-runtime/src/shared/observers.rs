@@ -1,0 +1,125 @@
+//! Those who are told what happens.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use deriva_api::{Error, ErrorKind, Event, Observer, Summary};
+use tracing::error;
+
+/// Those who want the events of a request. Nothing is made for them where there are none.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
+
+impl Observers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one, if it wants events.
+    pub(crate) fn add(&mut self, observer: Arc<dyn Observer>) {
+        if observer.wants_events() {
+            self.0.push(observer);
+        }
+    }
+
+    /// Tells all of them what `event` makes, which is not called where there are none.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        if self.0.is_empty() {
+            return;
+        }
+        let event = event();
+        for observer in &self.0 {
+            observer.event(&event);
+        }
+    }
+}
+
+/// A closure that is told events.
+pub(crate) struct Handler<F>(pub(crate) F);
+
+impl<F: Fn(&Event) + Send + Sync + 'static> Observer for Handler<F> {
+    fn event(&self, event: &Event) {
+        (self.0)(event);
+    }
+}
+
+/// The observer of an instance. What it does wrong is not the fault of those whom it watches: a panic ends here.
+#[derive(Clone, Default)]
+pub(crate) struct Watcher(Option<Arc<dyn Observer>>);
+
+impl Watcher {
+    pub(crate) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
+        Self(observer)
+    }
+
+    /// Those who want the events of a request: this one, if it does.
+    pub(crate) fn observers(&self) -> Observers {
+        let mut observers = Observers::default();
+        if self.0.is_some() {
+            observers.add(Arc::new(self.clone()));
+        }
+        observers
+    }
+
+    /// Tells that a request for so many addresses begins; it is told once how that ends.
+    pub(crate) fn request(&self, addresses: usize) -> Watched {
+        self.request_began(addresses);
+        Watched(self.clone())
+    }
+
+    fn tell<T: Default>(&self, call: impl FnOnce(&dyn Observer) -> T) -> T {
+        let Some(observer) = &self.0 else {
+            return T::default();
+        };
+        catch_unwind(AssertUnwindSafe(|| call(&**observer))).unwrap_or_else(|_| {
+            error!("the observer panicked");
+            T::default()
+        })
+    }
+}
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "an observer"
+        } else {
+            "nobody"
+        })
+    }
+}
+
+impl Observer for Watcher {
+    fn wants_events(&self) -> bool {
+        self.tell(Observer::wants_events)
+    }
+
+    fn request_began(&self, addresses: usize) {
+        self.tell(|observer| observer.request_began(addresses));
+    }
+
+    fn event(&self, event: &Event) {
+        self.tell(|observer| observer.event(event));
+    }
+
+    fn request_ended(&self, ended: Result<&Summary, &Error>) {
+        self.tell(|observer| observer.request_ended(ended));
+    }
+}
+
+/// A request whose end is to be told. One that is dropped was cancelled.
+pub(crate) struct Watched(Watcher);
+
+impl Watched {
+    pub(crate) fn ended(mut self, ended: Result<&Summary, &Error>) {
+        std::mem::take(&mut self.0).request_ended(ended);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.0.0.is_some() {
+            let error = Error::new(ErrorKind::Cancelled, "the request was dropped");
+            self.0.request_ended(Err(&error));
+        }
+    }
+}
