@@ -44,6 +44,7 @@ pub use handle::builder::{DerivaBuilder, StoreSource};
 pub use handle::in_use::InUse;
 pub use handle::reader::BlobReader;
 pub use handle::recipe_builder::RecipeBuilder;
+pub use handle::snapshot::Snapshot;
 pub use handle::{Shown, Status};
 pub use invalidate::{Invalidate, Invalidated};
 pub use materialize::{Materialize, Materialized};

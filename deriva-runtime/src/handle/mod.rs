@@ -5,6 +5,7 @@ mod cached;
 pub(crate) mod in_use;
 pub(crate) mod reader;
 pub(crate) mod recipe_builder;
+pub(crate) mod snapshot;
 mod state_digest;
 
 use std::sync::Arc;

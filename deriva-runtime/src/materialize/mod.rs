@@ -362,6 +362,7 @@ async fn perform(
     span: tracing::Span,
 ) -> Result<Materialized> {
     let (all, limits) = (Arc::clone(&inner), options.clone());
+    let _counted = inner.tallies.requests.begin();
     let watched = inner.watcher.request(targets.len());
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     record(&span, &done);

@@ -132,6 +132,11 @@ impl Slots {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.state.lock().count as u64
+    }
+
     /// How many slots are held, and how many are wished for.
     pub(crate) fn in_use(&self) -> (u64, u64, u64) {
         let state = self.state.lock();

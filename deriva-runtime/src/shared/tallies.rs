@@ -5,6 +5,7 @@ use std::sync::Arc;
 /// Counts what is under way and has no table that tells.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
+    pub(crate) requests: Tally,
     pub(crate) steps: Tally,
     pub(crate) commits: Tally,
     pub(crate) spools: Tally,

@@ -15,6 +15,7 @@ mod functions;
 mod invalidate;
 mod invalidate_beside;
 mod light;
+mod observer;
 mod panics;
 mod params;
 mod priorities;

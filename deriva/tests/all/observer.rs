@@ -1,0 +1,326 @@
+//! What observers are told, and what they can do wrong.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deriva::prelude::*;
+use deriva::{Executed, Observer, Operand, Operands, Reason, Step, Summary, async_trait};
+use tokio::sync::Notify;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Writes down what it is told.
+#[derive(Debug, Default)]
+struct Diary {
+    lines: Mutex<Vec<String>>,
+    ended: Notify,
+}
+
+impl Diary {
+    fn write(&self, line: impl Into<String>) {
+        self.lines.lock().unwrap().push(line.into());
+    }
+
+    fn read(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines.lock().unwrap())
+    }
+}
+
+impl Observer for Diary {
+    fn request_began(&self, addresses: usize) {
+        self.write(format!("began {addresses}"));
+    }
+
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Computed { reason, .. } => self.write(format!("computed {reason}")),
+            Event::Reused { how, .. } => self.write(format!("reused {how:?}")),
+            Event::Healed { .. } => self.write("healed"),
+            Event::Failed { .. } => self.write("failed"),
+            _ => {}
+        }
+    }
+
+    fn request_ended(&self, ended: Result<&Summary, &Error>) {
+        self.write(match ended {
+            Ok(summary) => format!("ended {}", summary.computed),
+            Err(error) => format!("ended {:?}", error.kind()),
+        });
+        self.ended.notify_one();
+    }
+}
+
+fn shout(inputs: &[Bytes], _: &Params) -> Result<Bytes> {
+    match inputs[0].as_ref() {
+        b"bad" => Err(Error::new(ErrorKind::Function, "a bad word")),
+        word => Ok(word.to_ascii_uppercase().into()),
+    }
+}
+
+async fn observed(observer: Arc<dyn Observer>) -> Deriva {
+    let builder = Deriva::builder().store("memory:").observer(observer);
+    builder.function("shout", "1", shout).build().await.unwrap()
+}
+
+async fn recipe(deriva: &Deriva, word: &'static str) -> CAddr {
+    let leaf = deriva.put(word).await.unwrap();
+    let recipe = deriva.recipe("shout", "1").input(leaf);
+    recipe.insert().await.unwrap()
+}
+
+#[tokio::test]
+async fn an_instances_observer_hears_of_every_request_and_a_requests_own_of_that_one() {
+    let diary = Arc::new(Diary::default());
+    let deriva = observed(diary.clone()).await;
+    let (good, bad) = (recipe(&deriva, "good").await, recipe(&deriva, "bad").await);
+    let own = Arc::new(Mutex::new(0));
+    let heard = Arc::clone(&own);
+    let request = deriva.materialize(good);
+    let request = request.progress(move |_| *heard.lock().unwrap() += 1);
+    request.await.unwrap();
+    assert_eq!(diary.read(), ["began 1", "computed new", "ended 1"]);
+    let events = *own.lock().unwrap();
+    assert!(events >= 3, "planned, computed, progress: {events}");
+    deriva.materialize(good).await.unwrap();
+    assert_eq!(diary.read(), ["began 1", "reused Recorded", "ended 0"]);
+    assert_eq!(*own.lock().unwrap(), events);
+    let error = deriva.materialize(bad).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Function);
+    assert_eq!(diary.read(), ["began 1", "failed", "ended Function"]);
+    let late = deriva
+        .materialize_many([good, bad])
+        .deadline(Duration::ZERO);
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::Timeout);
+    let told = diary.read();
+    // What it came to meanwhile is told, too.
+    let ends = (
+        told.first().map(String::as_str),
+        told.last().map(String::as_str),
+    );
+    assert_eq!(ends, (Some("began 2"), Some("ended Timeout")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_dropped_ends_too_and_nothing_is_left_of_it() {
+    let diary = Arc::new(Diary::default());
+    let (started, wait) = (Arc::new(Notify::new()), std::sync::mpsc::channel::<()>());
+    let (begun, held) = (Arc::clone(&started), Mutex::new(wait.1));
+    let deriva = Deriva::builder()
+        .store("memory:")
+        .observer(diary.clone())
+        .function("wait", "1", move |_, _| {
+            begun.notify_one();
+            // Until the sender is gone.
+            held.lock().unwrap().recv().ok();
+            Ok(Bytes::new())
+        });
+    let deriva = deriva.build().await.unwrap();
+    let addr = deriva.recipe("wait", "1").insert().await.unwrap();
+    assert_eq!(deriva.snapshot().requests, 0);
+    let (handle, request) = (deriva.clone(), deriva.materialize(addr));
+    let task = tokio::spawn(async move { request.await });
+    tokio::time::timeout(LONG, started.notified())
+        .await
+        .unwrap();
+    let now = handle.snapshot();
+    assert_eq!((now.requests, now.flights, now.steps), (1, 1, 1), "{now:?}");
+    assert!(
+        now.slots_in_use == 1 && now.slots >= 1 && now.leases >= 1,
+        "{now:?}"
+    );
+    task.abort();
+    tokio::time::timeout(LONG, diary.ended.notified())
+        .await
+        .unwrap();
+    assert_eq!(diary.read(), ["began 1", "ended Cancelled"]);
+    drop(wait.0);
+    assert!(handle.given_back(LONG).await.is_zero());
+    let now = handle.snapshot();
+    let gauges = (
+        now.requests,
+        now.flights,
+        now.steps,
+        now.slots_in_use,
+        now.slots_wanted,
+    );
+    assert_eq!(
+        (gauges, now.commits, now.leases),
+        ((0, 0, 0, 0, 0), 0, 0),
+        "{now:?}"
+    );
+}
+
+/// Panics whatever it is told.
+struct Broken(AtomicUsize);
+
+impl Broken {
+    fn panic(&self) -> ! {
+        self.0.fetch_add(1, SeqCst);
+        panic!("an observer that is broken")
+    }
+}
+
+impl Observer for Broken {
+    fn request_began(&self, _: usize) {
+        self.panic()
+    }
+
+    fn event(&self, _: &Event) {
+        self.panic()
+    }
+
+    fn request_ended(&self, _: Result<&Summary, &Error>) {
+        self.panic()
+    }
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_harms_nobody() {
+    let broken = Arc::new(Broken(AtomicUsize::new(0)));
+    let deriva = observed(broken.clone()).await;
+    let addr = recipe(&deriva, "good").await;
+    assert_eq!(deriva.get(addr).await.unwrap(), "GOOD");
+    assert!(broken.0.load(SeqCst) > 3);
+    // That of a request alone is the request's own fault.
+    let request = deriva.materialize(addr);
+    let request = request.progress(|_| panic!("a handler that is broken"));
+    assert_eq!(request.await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(deriva.get(addr).await.unwrap(), "GOOD");
+}
+
+/// Wants no events.
+#[derive(Default)]
+struct Ends(AtomicUsize);
+
+impl Observer for Ends {
+    fn wants_events(&self) -> bool {
+        false
+    }
+
+    fn event(&self, event: &Event) {
+        panic!("{event:?} was told to who wants no events");
+    }
+
+    fn request_ended(&self, _: Result<&Summary, &Error>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn who_wants_no_events_is_told_none() {
+    let ends = Arc::new(Ends::default());
+    let deriva = observed(ends.clone()).await;
+    let addr = recipe(&deriva, "good").await;
+    deriva.get(addr).await.unwrap();
+    assert_eq!(ends.0.load(SeqCst), 1);
+}
+
+/// Remembers outputs, and answers from there unless a step is to be fresh. Counts what it ran.
+#[derive(Debug)]
+struct Remembering {
+    inner: Arc<dyn Executor>,
+    known: Mutex<HashMap<CAddr, Executed>>,
+    ran: Arc<AtomicUsize>,
+    fresh: Arc<AtomicUsize>,
+}
+
+impl fmt::Display for Remembering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "remembering({})", self.inner)
+    }
+}
+
+#[async_trait]
+impl Executor for Remembering {
+    fn supports(&self, function: &FunctionId) -> bool {
+        self.inner.supports(function)
+    }
+
+    fn operands(&self) -> Operands {
+        self.inner.operands()
+    }
+
+    fn width(&self) -> usize {
+        self.inner.width()
+    }
+
+    async fn execute(&self, step: Step) -> Result<Executed> {
+        let addr = step.addr;
+        self.fresh.fetch_add(usize::from(step.fresh), SeqCst);
+        let known = self.known.lock().unwrap().get(&addr).cloned();
+        if let Some(mut known) = known.filter(|_| !step.fresh) {
+            known.reused = true;
+            return Ok(known);
+        }
+        self.ran.fetch_add(1, SeqCst);
+        let executed = self.inner.execute(step).await?;
+        self.known.lock().unwrap().insert(addr, executed.clone());
+        Ok(executed)
+    }
+}
+
+#[tokio::test]
+async fn what_an_executor_remembers_is_told_as_such_and_a_lost_output_is_computed_fresh() {
+    let (diary, store) = (
+        Arc::new(Diary::default()),
+        deriva_testkit::ModelStore::new(),
+    );
+    let (ran, fresh) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut functions = FunctionRegistry::new();
+    functions
+        .register_fn("shout", "1", Weight::Heavy, shout)
+        .unwrap();
+    let clock = Arc::new(SystemClock::new());
+    let pool = PoolExecutor::new(Arc::new(functions.clone()), clock, 2).unwrap();
+    let executor = Remembering {
+        inner: Arc::new(pool),
+        known: Mutex::default(),
+        ran: Arc::clone(&ran),
+        fresh: Arc::clone(&fresh),
+    };
+    let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) =
+        (Arc::new(store.clone()), Arc::new(store.clone()));
+    let deriva = Deriva::builder()
+        .blobs(blobs)
+        .dag(dag)
+        .functions(functions)
+        .executor(Arc::new(executor))
+        .observer(diary.clone())
+        .cache_bytes(0)
+        .build()
+        .await
+        .unwrap();
+    let addr = recipe(&deriva, "good").await;
+    let first = deriva.materialize(addr).await.unwrap().summary;
+    assert_eq!((first.computed, first.executor_hits), (1, 0));
+    diary.read();
+
+    deriva.invalidate(addr).await.unwrap();
+    let again = deriva.materialize(addr).await.unwrap().summary;
+    assert_eq!((again.computed, again.executor_hits), (0, 1));
+    assert_eq!(diary.read(), ["began 1", "reused Executor", "ended 0"]);
+    assert_eq!((ran.load(SeqCst), fresh.load(SeqCst)), (1, 0));
+    // It is recorded like any other.
+    let third = deriva.materialize(addr).await.unwrap().summary;
+    assert_eq!((third.reused, third.executor_hits), (1, 0));
+    diary.read();
+
+    let output = Blob::new("GOOD").addr();
+    BlobStore::remove(&store, &[output]).await.unwrap();
+    let healed = deriva.materialize(addr).await.unwrap().summary;
+    assert_eq!((healed.computed, healed.healed), (1, 1));
+    let lost = format!("computed {}", Reason::Lost);
+    assert_eq!(diary.read(), ["began 1", &lost, "healed", "ended 1"]);
+    assert_eq!((ran.load(SeqCst), fresh.load(SeqCst)), (2, 1));
+    assert_eq!(deriva.get(addr).await.unwrap(), "GOOD");
+    let json = |summary: Summary| serde_json::to_value(summary).unwrap();
+    assert!(
+        json(first).get("executor_hits").is_none(),
+        "as it was before there were any"
+    );
+    assert_eq!(json(again)["executor_hits"], 1);
+}
