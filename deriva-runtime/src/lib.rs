@@ -40,11 +40,13 @@ pub use explain::forecast::{Forecast, ForecastBytes, FunctionForecast};
 pub use explain::why::{Standing, Why};
 pub use explain::{ExplainedNode, Explanation, NodeState};
 pub use handle::builder::{DerivaBuilder, StoreSource};
+pub use handle::find::Shown;
 #[doc(hidden)]
 pub use handle::in_use::InUse;
 pub use handle::reader::BlobReader;
 pub use handle::recipe_builder::RecipeBuilder;
 pub use handle::snapshot::Snapshot;
+pub use handle::status::Status;
 pub use handle::{Shown, Status};
 pub use invalidate::{Invalidate, Invalidated};
 pub use materialize::{Materialize, Materialized};

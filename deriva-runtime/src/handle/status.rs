@@ -1,0 +1,54 @@
+//! How much a handle holds.
+
+use deriva_api::Result;
+use serde::Serialize;
+
+use crate::shared::Deriva;
+
+/// How much a [`Deriva`] holds. Counts are `None` where a store cannot tell them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Number of recipes.
+    pub recipes: Option<u64>,
+    /// Number of recipes with an output.
+    pub outputs: Option<u64>,
+    /// Number of blobs.
+    pub blobs: Option<u64>,
+    /// Their bytes.
+    pub blob_bytes: Option<u64>,
+    /// Number of roots.
+    pub roots: Option<u64>,
+    /// Bytes in the memory cache, with its own overhead.
+    pub cache_bytes: u64,
+    /// How computations are checked by repeating them: `off`.
+    pub verification: String,
+    /// The blob store, as a URI or a stack of layers.
+    pub blob_store: String,
+    /// The DAG store, as a URI or a stack of layers.
+    pub dag_store: String,
+    /// Where heavy functions run.
+    pub executor: String,
+}
+
+impl Deriva {
+    /// Counts what is stored.
+    ///
+    /// # Errors
+    /// What the stores say.
+    pub async fn status(&self) -> Result<Status> {
+        let dag = self.inner.dag.usage().await?;
+        let blobs = self.inner.blobs.usage().await?;
+        Ok(Status {
+            recipes: dag.map(|usage| usage.recipes),
+            outputs: dag.map(|usage| usage.outputs),
+            blobs: blobs.map(|usage| usage.blobs),
+            blob_bytes: blobs.map(|usage| usage.bytes),
+            roots: dag.map(|usage| usage.roots),
+            cache_bytes: self.inner.cache.bytes(),
+            verification: "off".to_owned(),
+            blob_store: self.inner.blobs.to_string(),
+            dag_store: self.inner.dag.to_string(),
+            executor: self.inner.executor.to_string(),
+        })
+    }
+}
