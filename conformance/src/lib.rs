@@ -22,7 +22,7 @@ pub mod runtime;
 pub mod stacks;
 pub mod stores;
 
-use deriva_api::{OpenedStore, Result};
+use deriva_api::{OpenedStore, Result, nearest};
 
 pub use fixture::UriFixture;
 
@@ -37,14 +37,7 @@ pub async fn open(uri: &str) -> Result<OpenedStore> {
 }
 
 /// `did you mean .. ? ` with the known name that is most like `given`, or nothing where none is like it.
-fn did_you_mean<S: AsRef<str>>(given: &str, known: impl Iterator<Item = S>) -> String {
-    let near = known
-        .map(|name| (strsim::jaro_winkler(name.as_ref(), given), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match near {
-        Some((likeness, name)) if likeness > 0.75 => {
-            format!("did you mean `{}`? ", name.as_ref())
-        }
-        _ => String::new(),
-    }
+fn did_you_mean<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(given, known).map(|near| format!("did you mean `{near}`? "));
+    near.unwrap_or_default()
 }

@@ -182,7 +182,7 @@ fn uri(text: &str) -> Result<StoreUri> {
                 )),
             false => invalid("there is no such store").hint(format!(
                 "{}the stores are: {known}; `redb+files` has its graph in redb and its blobs in files",
-                did_you_mean(name, schemes().iter())
+                did_you_mean(name, schemes().iter().map(String::as_str))
             )),
         });
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use crate::nearest::nearest;
 use crate::{ComputeFunction, Error, ErrorKind, FunctionId, Params, Result, Weight};
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -161,19 +162,6 @@ impl fmt::Debug for FunctionRegistry {
             .entries(self.iter().map(|function| function.id()))
             .finish()
     }
-}
-
-/// The one of `known` that is most like `text` (Jaro-Winkler), where one is like enough to be meant; of equals the
-/// first. For messages that ask "did you mean".
-pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Below this likeness a suggestion confuses more than it helps; found by trying misspellings.
-    const LIKE_ENOUGH: f64 = 0.8;
-    known
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(text, name), name))
-        .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
-        .reduce(|best, other| if other.0 > best.0 { other } else { best })
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

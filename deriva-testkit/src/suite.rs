@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use deriva_api::{Clock, Error, ErrorKind, Result, SystemClock};
+use deriva_api::{Clock, Error, ErrorKind, Result, SystemClock, nearest};
 
 use crate::apart;
 use crate::case::Run;
@@ -342,14 +342,10 @@ fn in_tokio<T>(run: impl FnOnce(&tokio::runtime::Runtime) -> Result<T>) -> Resul
 }
 
 fn unknown(name: &str) -> Error {
-    let near = cases::all()
-        .map(|case| (strsim::jaro_winkler(case.name, name), case.name))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
     let known: Vec<&str> = cases::all().map(|case| case.name).collect();
-    let near = match near {
-        Some((likeness, near)) if likeness > 0.85 => format!("did you mean `{near}`? "),
-        _ => String::new(),
-    };
+    let near = nearest(name, known.iter().copied());
+    let near = near.map(|near| format!("did you mean `{near}`? "));
+    let near = near.unwrap_or_default();
     Error::new(ErrorKind::Invalid, "there is no such case")
         .with("given", name)
         .hint(format!("{near}The cases are: {}", known.join(", ")))

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use deriva::api::Error;
+use deriva::api::{Error, nearest};
 
 /// The first N are told; the others are counted.
 const MOST_TOLD: usize = 20;
@@ -130,17 +130,10 @@ impl Mistakes {
 
 /// "did you mean" for `found` among `known`, or else the list of what is known.
 pub(crate) fn suggest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    // Below this likeness a suggestion confuses more than it helps.
-    const LIKE_ENOUGH: f64 = 0.75;
     const MOST: usize = 12;
     let known: Vec<&str> = known.into_iter().collect();
-    let best = known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(found, name), *name))
-        .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
-        .reduce(|best, other| if other.0 > best.0 { other } else { best });
-    match best {
-        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+    match nearest(found, known.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
         None => {
             let list: Vec<String> = known.iter().take(MOST).map(|k| format!("`{k}`")).collect();
