@@ -98,6 +98,7 @@ pub enum Reuse {
 
 /// What a request did, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Recipes that were planned to be computed.
     pub planned: u64,

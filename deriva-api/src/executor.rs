@@ -67,6 +67,7 @@ impl Operand {
 
 /// A recipe whose inputs are all there.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// The address that is being materialized.
     pub addr: CAddr,
@@ -83,8 +84,26 @@ pub struct Step {
     pub context: CallContext,
 }
 
+impl Step {
+    /// A step of a recipe over its inputs, in the recipe's order. It may take a cached result, has all the time that
+    /// it needs, and is given up by nobody: other wishes are set in its fields.
+    #[must_use]
+    pub fn new(recipe: impl Into<Arc<Recipe>>, inputs: Vec<Operand>) -> Self {
+        let recipe = recipe.into();
+        Self {
+            addr: recipe.addr(),
+            recipe,
+            inputs,
+            fresh: false,
+            deadline: None,
+            context: CallContext::default(),
+        }
+    }
+}
+
 /// What came of a step.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Executed {
     /// The output.
     pub output: Operand,
@@ -92,4 +111,23 @@ pub struct Executed {
     pub cost: Duration,
     /// Whether a result that was there already was taken.
     pub reused: bool,
+}
+
+impl Executed {
+    /// The output of a function that ran for so long.
+    #[must_use]
+    pub fn new(output: Operand, cost: Duration) -> Self {
+        Self {
+            output,
+            cost,
+            reused: false,
+        }
+    }
+
+    /// The same, as a result that was there already: `cost` is what it once took.
+    #[must_use]
+    pub fn reused(mut self) -> Self {
+        self.reused = true;
+        self
+    }
 }

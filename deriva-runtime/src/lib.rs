@@ -47,7 +47,6 @@ pub use handle::reader::BlobReader;
 pub use handle::recipe_builder::RecipeBuilder;
 pub use handle::snapshot::Snapshot;
 pub use handle::status::Status;
-pub use handle::{Shown, Status};
 pub use invalidate::{Invalidate, Invalidated};
 pub use materialize::{Materialize, Materialized};
 pub use scrub::{Finding, FindingKind, Scrub, ScrubCursor, ScrubEvent, Scrubbed};

@@ -20,6 +20,7 @@ words! {
 
 /// What came of one case.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CaseReport {
     /// The case.
     pub case: &'static Case,
@@ -48,6 +49,7 @@ impl fmt::Display for CaseReport {
 
 /// What came of a run of the suite. `Display` prints a line for each case, and the counts.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// One for each case that was run, in order.
     pub cases: Vec<CaseReport>,

@@ -144,11 +144,8 @@ impl Executor for Elsewhere {
         let began = self.clock.now();
         let nth = self.asked.fetch_add(1, Ordering::Relaxed);
         let translated = elsewhere(nth, document.bytes()).await?;
-        Ok(Executed {
-            output: Operand::Held(Blob::new(translated)),
-            cost: self.clock.now().saturating_sub(began),
-            reused: false,
-        })
+        let cost = self.clock.now().saturating_sub(began);
+        Ok(Executed::new(Operand::Held(Blob::new(translated)), cost))
     }
 }
 

@@ -74,12 +74,7 @@ impl Executor for Tools {
         let ran = tokio::task::spawn_blocking(move || run(tool, &input));
         let lost = |source| Error::new(ErrorKind::Internal, "no end").caused_by(source);
         let output = Operand::Held(Blob::new(ran.await.map_err(lost)??));
-        let cost = clock.now();
-        Ok(Executed {
-            output,
-            cost,
-            reused: false,
-        })
+        Ok(Executed::new(output, clock.now()))
     }
 }
 

@@ -118,11 +118,8 @@ impl Shared {
         if self.broken(Break::cuts_outputs_at_a_mebibyte) {
             output.truncate(1 << 20);
         }
-        Ok(Executed {
-            output: Operand::Held(Blob::new(output)),
-            cost: self.clock.now() - began,
-            reused: false,
-        })
+        let cost = self.clock.now() - began;
+        Ok(Executed::new(Operand::Held(Blob::new(output)), cost))
     }
 
     /// Runs a step, or, in breaks alone, remembers what came of another.
@@ -150,10 +147,7 @@ impl Shared {
         }
         let executed = match remembered {
             Some(Ok(executed)) if self.broken(Break::reuses_and_does_not_say) => Ok(executed),
-            Some(Ok(executed)) => Ok(Executed {
-                reused: true,
-                ..executed
-            }),
+            Some(Ok(executed)) => Ok(executed.reused()),
             Some(Err(kind)) => Err(Error::new(kind, "it failed before")),
             None => self.run(step),
         };

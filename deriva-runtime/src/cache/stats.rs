@@ -5,6 +5,7 @@ use serde::Serialize;
 /// What the memory cache did since it was made, and what it holds. Taken shard by shard: while others
 /// use the cache, the counts need not belong to one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CacheStats {
     /// Addresses that were asked for and held.
     pub hits: u64,

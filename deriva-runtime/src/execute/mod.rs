@@ -35,11 +35,7 @@ fn run(
         invoke_within(&**function, &inputs, &params, &step.context)
     })?;
     let cost = clock.now().saturating_sub(began);
-    Ok(Executed {
-        output: Operand::Held(Blob::new(output)),
-        cost,
-        reused: false,
-    })
+    Ok(Executed::new(Operand::Held(Blob::new(output)), cost))
 }
 
 fn held(operand: &Operand) -> Result<Bytes> {

@@ -23,6 +23,7 @@ const PATH: usize = 32;
 
 /// What differs between the graphs of two addresses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Diff {
     /// The differences, those nearest to the compared addresses first. None means equal addresses.
     pub differences: Vec<Difference>,
@@ -34,6 +35,7 @@ pub struct Diff {
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// The recipes above, from the compared addresses down, and the input that leads on from each; at most
     /// the nearest 32.
@@ -53,6 +55,7 @@ pub struct Difference {
 
 /// A pair of recipes on the way to a difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Passed {
     /// The recipe before.
     pub before: CAddr,

@@ -20,6 +20,7 @@ const SAMPLE: usize = 4096;
 
 /// What a request would take, if nothing that it computes turns out to be known under another name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Forecast {
     /// Steps at a time that were assumed: the builder's `jobs`.
     pub jobs: usize,
@@ -44,6 +45,7 @@ pub struct Forecast {
 
 /// Bytes that a request would touch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ForecastBytes {
     /// Of stored blobs and outputs at which the plan stops.
     pub stored: u64,
@@ -57,6 +59,7 @@ pub struct ForecastBytes {
 
 /// What a request would compute by one function.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FunctionForecast {
     /// The function.
     pub function: FunctionId,

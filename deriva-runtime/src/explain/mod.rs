@@ -21,6 +21,7 @@ const BATCH: usize = 2048;
 
 /// What a request would find and do.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The requested addresses first, then what they need, breadth-first. What lies above a recipe
     /// whose output is there is not needed, and not among them.
@@ -35,6 +36,7 @@ pub struct Explanation {
 
 /// One address of an [`Explanation`].
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ExplainedNode {
     /// The address.
     pub addr: CAddr,

@@ -13,6 +13,7 @@ const DEPENDENTS: usize = 256;
 
 /// What [`Deriva::why`] answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Why {
     /// The address.
     pub addr: CAddr,

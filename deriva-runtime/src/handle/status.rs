@@ -7,6 +7,7 @@ use crate::shared::Deriva;
 
 /// How much a [`Deriva`] holds. Counts are `None` where a store cannot tell them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// Number of recipes.
     pub recipes: Option<u64>,
@@ -20,8 +21,6 @@ pub struct Status {
     pub roots: Option<u64>,
     /// Bytes in the memory cache, with its own overhead.
     pub cache_bytes: u64,
-    /// How computations are checked by repeating them: `off`.
-    pub verification: String,
     /// The blob store, as a URI or a stack of layers.
     pub blob_store: String,
     /// The DAG store, as a URI or a stack of layers.
@@ -45,7 +44,6 @@ impl Deriva {
             blob_bytes: blobs.map(|usage| usage.bytes),
             roots: dag.map(|usage| usage.roots),
             cache_bytes: self.inner.cache.bytes(),
-            verification: "off".to_owned(),
             blob_store: self.inner.blobs.to_string(),
             dag_store: self.inner.dag.to_string(),
             executor: self.inner.executor.to_string(),

@@ -69,6 +69,7 @@ pub struct Invalidate {
 
 /// What was forgotten, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Invalidated {
     /// Recipes that were reached, with or without an output.
     pub recipes: u64,

@@ -57,6 +57,7 @@ pub enum FindingKind {
 
 /// Something that could not be healed, and who needs it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// The recipe or blob.
     pub addr: CAddr,
@@ -70,6 +71,7 @@ pub struct Finding {
 
 /// What a scrub read, found and healed.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Scrubbed {
     /// Recipes that were read.
     pub recipes: u64,

@@ -38,6 +38,7 @@ pub(crate) struct Calls {
 
 /// What one call of a function is likely to take.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Estimate {
     /// Time of one call, in seconds.
     #[serde(rename = "seconds", serialize_with = "as_seconds")]
@@ -68,6 +69,7 @@ pub enum Basis {
 /// Whether a function is looked up under its resolved address before it is computed (early cutoff), and
 /// the figures that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct CutoffDecision {
     /// Whether it is looked up.
     pub pays: bool,

@@ -19,6 +19,7 @@ const LEAVES: usize = 16;
 
 /// Who needs an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct NeededBy {
     /// Recipes that have it among their inputs: the first 20 by address.
     pub recipes: Vec<CAddr>,

@@ -55,14 +55,7 @@ impl Bench {
                     .collect()
             }
         };
-        Ok(Step {
-            addr: recipe.addr(),
-            recipe: Arc::new(recipe),
-            inputs,
-            fresh: false,
-            deadline: None,
-            context: deriva_api::CallContext::default(),
-        })
+        Ok(Step::new(recipe, inputs))
     }
 
     /// Runs a step.

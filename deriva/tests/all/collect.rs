@@ -291,11 +291,8 @@ impl deriva::Executor for Priced {
         };
         // Each its own bytes.
         let bytes = format!("{name} {}", step.addr).repeat(20)[..1000].to_owned();
-        Ok(deriva::Executed {
-            output: deriva::Operand::Held(Blob::new(bytes)),
-            cost: Duration::from_millis(millis),
-            reused: false,
-        })
+        let output = deriva::Operand::Held(Blob::new(bytes));
+        Ok(deriva::Executed::new(output, Duration::from_millis(millis)))
     }
 }
 

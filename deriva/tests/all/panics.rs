@@ -207,14 +207,7 @@ async fn the_end_of_an_input_is_an_error_of_the_step_on_the_pool() {
 fn step(name: &str, input: Blob) -> Step {
     let function = FunctionId::new(name, "1").unwrap();
     let recipe = Recipe::new(&function, &[input.addr()], &Params::new()).unwrap();
-    Step {
-        addr: recipe.addr(),
-        recipe: Arc::new(recipe),
-        inputs: vec![Operand::Held(input)],
-        fresh: false,
-        deadline: None,
-        context: deriva::CallContext::default(),
-    }
+    Step::new(recipe, vec![Operand::Held(input)])
 }
 
 /// Tells when it is gone.

@@ -80,19 +80,15 @@ pub(super) fn prepare(
         Some(blob) => Some(Source::Held(blob.clone())),
         None => plan.content(*input).map(|stat| Source::Read(*input, stat)),
     });
+    let mut step = Step::new(recipe.clone(), Vec::new());
+    // What an executor remembers of a lost output may be lost, too.
+    step.fresh = graph.reason(node) == Reason::Lost;
+    (step.deadline, step.context) = (deadline, call);
     let work = Work {
         sources: sources.collect(),
         range: output_range(recipe, &*plan.functions[function as usize]),
         nesting: (context.options.nesting).of_priority(context.claimant.own.priority),
-        step: Step {
-            addr: recipe.addr(),
-            recipe: Arc::new(recipe.clone()),
-            inputs: Vec::new(),
-            // What an executor remembers of a lost output may be lost, too.
-            fresh: graph.reason(node) == Reason::Lost,
-            deadline,
-            context: call,
-        },
+        step,
     };
     let outcome = Outcome {
         node,
@@ -158,12 +154,12 @@ async fn cut(inner: &Inner, input: NodeId, stat: BlobStat, range: ByteRange) -> 
     let absent = || Error::new(ErrorKind::NotFound, "a blob vanished during the request");
     let read = inner.blobs.get_range(stat.addr, range).await;
     match read.and_then(|bytes| bytes.ok_or_else(|| absent().with("addr", stat.addr))) {
-        Ok(bytes) => Ended::Executed(Ok(Executed {
+        Ok(bytes) => {
             // A copy, as a store may give a view that keeps the whole blob.
-            output: Operand::Held(Blob::new(Bytes::copy_from_slice(&bytes))),
-            cost: inner.clock.now().saturating_sub(began),
-            reused: false,
-        })),
+            let output = Operand::Held(Blob::new(Bytes::copy_from_slice(&bytes)));
+            let cost = inner.clock.now().saturating_sub(began);
+            Ended::Executed(Ok(Executed::new(output, cost)))
+        }
         Err(error) => Ended::Unread(vec![Unread { input, error }]),
     }
 }

@@ -42,13 +42,12 @@ impl Reporter {
             }
         }
         let slices = (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len()));
+        let mut summary = Summary::default();
+        summary.planned = plan.computes();
         Self {
             observers: options.observers.clone(),
             clock: Arc::clone(clock),
-            summary: Summary {
-                planned: plan.computes(),
-                ..Summary::default()
-            },
+            summary,
             slices,
             calls: vec![Calls::default(); plan.functions.len()],
             planned_of,

@@ -23,6 +23,7 @@ impl Run {
             output,
             cost,
             reused,
+            ..
         } = match outcome.ended {
             Ended::Executed(Ok(executed)) => executed,
             Ended::Executed(Err(error)) => return self.fail(node, error),
