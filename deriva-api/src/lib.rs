@@ -12,12 +12,14 @@
 //! | whether stored bytes are right | [`BlobStore::verify`], [`BlobCheck`] |
 //! | how a step runs | [`Executor`] |
 //! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
+//! | what authors of stores need beside the traits | [`authors`] |
 //! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |
 //! | how a store is named in text | [`StoreUri`], [`StoreRegistry`] |
 
 mod addr;
 mod addr_table;
 mod arity;
+pub mod authors;
 mod blob;
 mod blob_check;
 mod blob_store;

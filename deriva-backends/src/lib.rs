@@ -10,8 +10,6 @@
 //!
 //! [`registry`] knows the schemes; [`deriva_api::StoreRegistry::open`] opens a URI.
 
-mod dag;
-mod expect;
 #[macro_use]
 pub mod failpoints;
 pub mod files;
@@ -21,7 +19,6 @@ mod handles;
 mod kv;
 pub mod memory;
 mod options;
-mod paging;
 mod reading;
 #[cfg(feature = "redb")]
 pub mod redb;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use deriva_api::authors::check_expected;
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
     Error, ErrorKind, Result,
@@ -163,12 +164,7 @@ impl BlobWriter for SqliteWriter {
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
         let blob = Blob::new(self.bytes.freeze());
-        if self.expect.is_some_and(|expect| expect != blob.stat()) {
-            let message = "the bytes written are not the blob that was announced";
-            return Err(Error::new(ErrorKind::Invalid, message)
-                .during("finish")
-                .with("found", blob.addr()));
-        }
+        check_expected(self.expect, blob.stat())?;
         self.store.put(std::slice::from_ref(&blob)).await?;
         Ok(blob.stat())
     }

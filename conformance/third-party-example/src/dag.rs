@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use deriva_api::authors::{still_needed, unknown_recipe};
 use deriva_api::{
-    CAddr, Capabilities, DagStore, DagUsage, Divergence, Error, ErrorKind, FunctionId, Node,
-    Output, Recipe, Record, Result,
+    CAddr, Capabilities, DagStore, DagUsage, Divergence, FunctionId, Node, Output, Recipe, Record,
+    Result,
 };
 use futures::stream::{BoxStream, TryStreamExt};
 use rusqlite::{Connection, OptionalExtension, Params, params};
@@ -51,10 +52,7 @@ impl DagStore for SqliteStore {
                 )?
                 .is_none()
                 {
-                    let message = "an output is recorded for a stored recipe only";
-                    return Err(Error::new(ErrorKind::NotFound, message)
-                        .during("record")
-                        .with("addr", record.addr));
+                    return Err(unknown_recipe(record.addr));
                 }
                 let resolved = record.resolved.filter(|resolved| *resolved != record.addr);
                 for addr in [Some(record.addr), resolved].into_iter().flatten() {
@@ -82,11 +80,7 @@ impl DagStore for SqliteStore {
                     continue;
                 };
                 if let Some(dependent) = dependents(db, addr, &batch)? {
-                    let message = "a recipe outside the batch still needs this one";
-                    return Err(Error::new(ErrorKind::Conflict, message)
-                        .during("remove")
-                        .with("addr", addr)
-                        .with("dependent", dependent));
+                    return Err(still_needed(**addr, dependent));
                 }
                 removed.push(node.recipe);
             }

@@ -10,11 +10,12 @@ mod blobs;
 mod dag;
 
 use std::fmt;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deriva_api::{CAddr, Capabilities, DurabilityClass, Error, ErrorKind, Result};
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use deriva_api::authors::pages;
+use deriva_api::{BoxStream, CAddr, Capabilities, DurabilityClass, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
@@ -105,16 +106,9 @@ impl SqliteStore {
         page: impl Fn(&Connection, &[u8]) -> Result<Vec<(Vec<u8>, T)>> + Send + Sync + 'a,
     ) -> BoxStream<'a, Result<T>> {
         // No key is empty, so that all keys lie after the empty one.
-        let first = Some(after.unwrap_or_default());
-        futures::stream::try_unfold((first, page), move |(after, page)| async move {
-            let Some(after) = after else { return Ok(None) };
-            let rows = self.read(|db| page(db, &after))?;
-            let last = rows.last().map(|(key, _)| key.clone());
-            let items = futures::stream::iter(rows.into_iter().map(|(_, item)| Ok(item)));
-            Ok(Some((items, (last, page))))
+        pages(after.unwrap_or_default(), move |after| {
+            ready(self.read(|db| page(db, &after)))
         })
-        .try_flatten()
-        .boxed()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use deriva_api::authors::{check_expected, pages};
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
     Capabilities, DurabilityClass, OpenedStore, Result, StoreIdentity, StoreUri,
@@ -15,10 +16,9 @@ use super::config::FilesConfig;
 use super::disk::{Disk, Staged};
 use super::spool::{Spool, Spooled};
 use super::usage::Usage;
-use crate::expect::check_expected;
 use crate::folder::{self, Folder};
 use crate::handles::{Handles, Slot};
-use crate::{Durability, SCHEME_FILES, options, paging};
+use crate::{Durability, SCHEME_FILES, options};
 
 static HANDLES: Handles<Inner> = Handles::new();
 
@@ -213,7 +213,7 @@ impl BlobStore for FileStore {
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
-        paging::pages(after, move |after| async move {
+        pages(after, move |after| async move {
             let page = self.run(move |inner| inner.disk.list(after)).await?;
             Ok(page
                 .into_iter()

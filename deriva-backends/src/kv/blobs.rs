@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use deriva_api::authors::{check_expected, pages, until_damage};
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
     Capabilities, Result,
@@ -12,9 +13,7 @@ use super::layout::{self, Entry};
 use super::ops::Op;
 use super::shared::{BlobRow, Shared};
 use super::store::KvStore;
-use crate::expect::check_expected;
 use crate::files::spool::{Spool, Spooled};
-use crate::paging;
 
 /// Rows of one page of `list`.
 const PAGE: usize = 512;
@@ -154,7 +153,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
-        paging::pages(after, move |after| {
+        pages(after, move |after| {
             self.read(PAGE, move |shared| {
                 let after = after.map(|addr| layout::blob_key(&addr));
                 let rows = shared.engine.scan(layout::BLOBS, after.as_deref(), PAGE)?;
@@ -164,7 +163,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
                     let len = len.map_err(|error| error.with("addr", addr))?;
                     Ok((Some(addr), BlobStat { addr, len }))
                 };
-                paging::until_damage(rows.into_iter().map(stat))
+                until_damage(rows.into_iter().map(stat))
             })
         })
     }

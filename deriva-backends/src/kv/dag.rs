@@ -1,6 +1,7 @@
 //! The DAG store: reads go to the engine, writes to the commit thread.
 
 use async_trait::async_trait;
+use deriva_api::authors::{pages, until_damage};
 use deriva_api::{
     BoxStream, CAddr, Capabilities, DagStore, DagUsage, Divergence, FunctionId, Node, Output,
     Recipe, Record, Result,
@@ -13,7 +14,6 @@ use super::ops::Op;
 use super::read;
 use super::shared::Shared;
 use super::store::KvStore;
-use crate::paging;
 
 /// Rows of one page of a stream.
 const PAGE: usize = 512;
@@ -58,7 +58,7 @@ impl<E: Engine> DagStore for KvStore<E> {
     }
 
     fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
-        paging::pages(after, move |after| {
+        pages(after, move |after| {
             self.read(PAGE, move |shared| {
                 let page = edges::page(&shared.engine, &addr, after.as_ref(), PAGE)?;
                 Ok(page.into_iter().map(|addr| (Some(addr), addr)).collect())
@@ -68,7 +68,7 @@ impl<E: Engine> DagStore for KvStore<E> {
 
     fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
         let id = id.clone();
-        paging::pages(after, move |mut after| {
+        pages(after, move |mut after| {
             let id = id.clone();
             self.read(PAGE, move |shared| {
                 // A page without a hit would end the stream, so the search goes on to the next hit.
@@ -90,7 +90,7 @@ impl<E: Engine> DagStore for KvStore<E> {
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
-        paging::pages(after, move |after| {
+        pages(after, move |after| {
             self.read(PAGE, move |shared| {
                 let node = |recipe: Recipe| {
                     let addr = recipe.addr();
@@ -98,7 +98,7 @@ impl<E: Engine> DagStore for KvStore<E> {
                     let output = output.map_err(|error| error.with("addr", addr))?;
                     Ok((Some(addr), (addr, Node { recipe, output })))
                 };
-                paging::until_damage(shared.recipes(after)?.into_iter().map(node))
+                until_damage(shared.recipes(after)?.into_iter().map(node))
             })
         })
     }
@@ -115,7 +115,7 @@ impl<E: Engine> DagStore for KvStore<E> {
     }
 
     fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>> {
-        paging::pages(after.map(str::to_owned), move |after| {
+        pages(after.map(str::to_owned), move |after| {
             self.read(PAGE, move |shared| {
                 let after = after.map(|name| layout::root_key(&name));
                 let rows = shared.engine.scan(layout::ROOTS, after.as_deref(), PAGE)?;
@@ -194,7 +194,7 @@ impl<E: Engine> Shared<E> {
             room = room.saturating_sub(len);
             fits
         };
-        paging::until_damage(
+        until_damage(
             rows.into_iter()
                 .map(recipe)
                 .take_while(|recipe| fits(recipe)),

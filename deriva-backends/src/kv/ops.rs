@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
+use deriva_api::authors::{still_needed, unknown_recipe};
 use deriva_api::{
     Blob, BlobStat, BuildAddrHasher, CAddr, Divergence, Error, ErrorKind, Output, Recipe, Record,
     Result,
@@ -275,7 +276,7 @@ fn record<E: Engine>(overlay: &mut Overlay<'_, E>, records: &[Record]) -> Result
     let known = overlay.contains_many(&offers.iter().map(recipes).collect::<Vec<_>>())?;
     let mut unknown = offers.iter().zip(&known).filter(|(_, known)| !**known);
     if let Some((offer, _)) = unknown.find(|(offer, _)| !offer.resolved) {
-        return Err(crate::dag::unknown_recipe(offer.addr));
+        return Err(unknown_recipe(offer.addr));
     }
     let outputs = |offer: &Offer<'_>| layout::output_key(&offer.addr);
     let keys: Vec<_> = offers.iter().map(outputs).collect();
@@ -334,7 +335,7 @@ fn remove<E: Engine>(overlay: &mut Overlay<'_, E>, addrs: &[CAddr]) -> Result<u6
         }
         stored.insert(*addr);
         if let Some(dependent) = edges::outside(overlay, addr, &batch)? {
-            return Err(crate::dag::still_needed(*addr, dependent));
+            return Err(still_needed(*addr, dependent));
         }
     }
     let mut edges = Vec::new();

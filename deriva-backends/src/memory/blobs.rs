@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use deriva_api::authors::check_expected;
 use deriva_api::{
     AddrTable, Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange,
     CAddr, Capabilities, DurabilityClass, Evidence, Result,
 };
 
 use super::MemoryStore;
-use crate::expect::check_expected;
-use crate::paging;
+use super::snapshot::snapshot;
 
 #[derive(Default)]
 pub(super) struct Blobs {
@@ -130,7 +130,7 @@ impl BlobStore for MemoryStore {
             addrs.sort_unstable();
             addrs
         };
-        paging::snapshot(keys, |addr| self.blobs.read().find(&addr).map(Blob::stat))
+        snapshot(keys, |addr| self.blobs.read().find(&addr).map(Blob::stat))
     }
 
     async fn usage(&self) -> Result<Option<BlobUsage>> {

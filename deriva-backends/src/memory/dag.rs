@@ -9,7 +9,7 @@ use deriva_api::{
 };
 
 use super::MemoryStore;
-use crate::paging;
+use super::snapshot::snapshot;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -48,18 +48,18 @@ impl DagStore for MemoryStore {
     }
 
     fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
-        paging::snapshot(move || self.graph.read().dependents(&addr, after), Some)
+        snapshot(move || self.graph.read().dependents(&addr, after), Some)
     }
 
     fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
         let id = id.clone();
         let wanted = move |recipe: &Recipe| recipe.applies(&id);
-        paging::snapshot(move || self.graph.read().recipes(after, wanted), Some)
+        snapshot(move || self.graph.read().recipes(after, wanted), Some)
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
         let keys = move || self.graph.read().recipes(after, |_| true);
-        paging::snapshot(keys, |addr| {
+        snapshot(keys, |addr| {
             self.graph.read().node(&addr).map(|node| (addr, node))
         })
     }
@@ -81,7 +81,7 @@ impl DagStore for MemoryStore {
             let rest = graph.roots.range((from, Bound::Unbounded));
             rest.map(|(name, addr)| (name.clone(), *addr)).collect()
         };
-        paging::snapshot(keys, Some)
+        snapshot(keys, Some)
     }
 
     async fn usage(&self) -> Result<Option<DagUsage>> {

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use deriva_api::authors::{still_needed, unknown_recipe};
 use deriva_api::{
     AddrTable, BuildAddrHasher, CAddr, DagUsage, Divergence, Error, ErrorKind, Node, Output,
     Recipe, Record, Result,
@@ -120,7 +121,7 @@ impl Graph {
         let numbers = self.find_numbers(&addrs);
         let unknown = |at: &Option<u32>| self.recipe_at(*at).is_none();
         if let Some(place) = numbers.iter().position(unknown) {
-            return Err(crate::dag::unknown_recipe(addrs[place]));
+            return Err(unknown_recipe(addrs[place]));
         }
         let mut divergences = Vec::new();
         for (record, at) in records.iter().zip(numbers) {
@@ -160,7 +161,7 @@ impl Graph {
             let outside = |dependent: &u32| !batch.contains(dependent);
             if let Some(dependent) = self.chain(*at).find(outside) {
                 let (addr, dependent) = (&self.rows[*at as usize], &self.rows[dependent as usize]);
-                return Err(crate::dag::still_needed(addr.addr(), dependent.addr()));
+                return Err(still_needed(addr.addr(), dependent.addr()));
             }
         }
         let mut inputs: BTreeSet<u32> = BTreeSet::new();

@@ -3,6 +3,7 @@
 mod blobs;
 mod dag;
 mod graph;
+mod snapshot;
 
 use std::fmt;
 use std::sync::Arc;
