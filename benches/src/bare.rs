@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use deriva::{BuildAddrHasher, Bytes, CAddr, Result};
+use deriva::authors::BuildAddrHasher;
+use deriva::{Bytes, CAddr, Result};
 use deriva_testkit::Workload;
 
 /// A graph as plain indices: inputs come before what needs them.

@@ -36,10 +36,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use conformance::UriFixture;
+use deriva::admin::CollectPolicy;
+use deriva::events::Event;
+use deriva::executors::{Executed, Executor, InlineExecutor, Operands, Step};
+use deriva::functions::{FunctionRegistry, Weight};
 use deriva::{
-    Blob, CAddr, Clock, CollectPolicy, Cutoff, Deriva, Error, ErrorKind, Event, Executed, Executor,
-    FunctionId, FunctionRegistry, InlineExecutor, Materialize, Operands, Params, Recipe, Result,
-    Step, SystemClock, Value, Weight,
+    Blob, CAddr, Clock, Cutoff, Deriva, Error, ErrorKind, FunctionId, Materialize, Params, Recipe,
+    Result, SystemClock, Value,
 };
 use deriva_testkit::{SplitMix64, give_way};
 use futures::executor::block_on;

@@ -11,6 +11,7 @@
 //! [`registry`] knows the schemes; [`deriva_api::StoreRegistry::open`] opens a URI.
 
 #[macro_use]
+#[doc(hidden)]
 pub mod failpoints;
 pub mod files;
 mod folder;

@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use clap::Parser;
 use clap::builder::RangedI64ValueParser;
-use deriva::DerivaBuilder;
-use deriva::api::Error;
+use deriva::{DerivaBuilder, Error};
 
 use crate::exit;
 use crate::store::StoreArgs;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use deriva::api::{CAddr, DagStore, Error, ErrorKind};
+use deriva::stores::DagStore;
+use deriva::{CAddr, Error, ErrorKind};
 
 use crate::pipeline::Mistakes;
 use crate::term::{Style, note, plain};

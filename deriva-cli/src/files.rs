@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use deriva::api::{Blob, BlobHasher, BlobStat, CAddr, Error, ErrorKind, Result};
-use deriva::{Deriva, Timeline};
+use deriva::authors::BlobHasher;
+use deriva::events::Timeline;
+use deriva::{Blob, BlobStat, CAddr, Deriva, Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 
 /// Files up to this length are read whole and stored in batches; longer ones are streamed.

@@ -18,7 +18,7 @@ mod walk;
 use std::process::ExitCode;
 
 use clap::Parser;
-use deriva::api::Error;
+use deriva::Error;
 use tokio::runtime::Runtime;
 
 use args::Cli;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 fn runtime() -> Result<Runtime, Error> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     // Where it cannot start its threads, tokio panics. One is for blocking calls.
-    deriva::backends::check_threads(workers + 1)?;
+    deriva::stores::check_threads(workers + 1)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder
         .worker_threads(workers)

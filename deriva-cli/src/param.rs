@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deriva::api::Value;
+use deriva::Value;
 use serde_json::Value as Json;
 
 /// A param from the command line.

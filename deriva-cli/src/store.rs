@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use deriva::Deriva;
-use deriva::api::{Clock, Error, ErrorKind, StoreUri, SystemClock};
+use deriva::stores::StoreUri;
+use deriva::{Clock, Deriva, Error, ErrorKind, SystemClock};
 
 use crate::exit::{Failure, Outcome};
 use crate::interrupt::interruptible;
@@ -121,7 +121,7 @@ impl<'a> Opening<'a> {
         let args = self.args;
         let uri: StoreUri = args.store.parse()?;
         // Said before anything is looked for.
-        deriva::stores().check(&uri)?;
+        deriva::stores::builtin().check(&uri)?;
         if self.absent != Absent::Begun
             && let Some(absent) = absent(&uri)
         {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use deriva::api::{Error, ErrorKind, Result};
+use deriva::{Error, ErrorKind, Result};
 use ignore::{DirEntry, Walk, WalkBuilder};
 
 use crate::files;

@@ -24,7 +24,6 @@ mod uri;
 
 #[doc(hidden)]
 pub use deriva_api as api;
-pub use deriva_api::Layers;
 pub use limit::LimitLayer;
 pub use named::{NAMES, named};
 pub use read_only::ReadOnlyLayer;

@@ -10,15 +10,14 @@
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`deriva_api::Event`] |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | what stays in memory | [`cache`] |
-//! | where functions run | [`execute`] |
-//! | in what order, and how long a graph would take | [`schedule`] |
+//! | where functions run | [`PoolExecutor`], [`InlineExecutor`] |
 //!
 //! The runtime knows no store but through the traits of `deriva-api`; the facade crate `deriva` brings
 //! both together.
 
 pub mod cache;
 mod collect;
-pub mod execute;
+mod execute;
 mod explain;
 mod handle;
 #[cfg(test)]
@@ -27,12 +26,12 @@ mod invalidate;
 mod materialize;
 #[doc(hidden)]
 pub mod planted;
+#[doc(hidden)]
 pub mod schedule;
 mod scrub;
 mod shared;
 mod timeline;
 
-pub use cache::{CacheStats, Pinned};
 pub use collect::{Collect, CollectEvent, CollectPolicy, Collected};
 pub use execute::{InlineExecutor, PoolExecutor};
 pub use explain::diff::{Diff, Difference, DifferenceKind, Passed};

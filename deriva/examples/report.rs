@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints what it found")]
 
-use deriva::Summary;
+use deriva::events::Summary;
 use deriva::prelude::*;
 
 const NORTH: &str = "month,amount,note,state\nMay,10,,paid\nMay,5,late,cancelled\nJune,7,,paid\n";

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::Path;
 
+use deriva::events::Summary;
 use deriva::prelude::*;
-use deriva::{Cutoff, Summary};
 
 type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

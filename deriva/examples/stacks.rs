@@ -51,7 +51,7 @@ async fn main() -> Result<()> {
     );
     println!("{}", deriva.status().await?.blob_store);
     drop(deriva);
-    let copies = deriva::stores()
+    let copies = deriva::stores::builtin()
         .open(&format!("redb:{quick}").parse()?)
         .await?;
     let copies = copies

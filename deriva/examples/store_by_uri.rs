@@ -6,9 +6,12 @@
 
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf, sync::Arc};
 
-use deriva::api::{BlobCheck, BlobUsage, BlobWriter, Capabilities, DurabilityClass};
-use deriva::api::{OpenedStore, StoreFactory, StoreUri, verify_by_reading};
+use deriva::authors::verify_by_reading;
 use deriva::prelude::*;
+use deriva::stores::{
+    BlobCheck, BlobUsage, BlobWriter, Capabilities, DurabilityClass, OpenedStore, StoreFactory,
+    StoreUri,
+};
 use futures::stream::{BoxStream, StreamExt, iter};
 
 #[derive(Debug)]
@@ -100,7 +103,7 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir().map_err(Error::io)?;
     let (path, file) = (folder.path().display(), folder.path().join("notes.txt"));
     fs::write(&file, "to be or not to be").map_err(Error::io)?;
-    let mut stores = deriva::stores();
+    let mut stores = deriva::stores::builtin();
     stores.register(Arc::new(Folders))?;
     let uri = format!("split(blobs=folder:{path}, dag=memory:)");
     let deriva = Deriva::builder().stores(stores).store(&uri).build().await?;

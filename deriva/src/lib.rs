@@ -1,13 +1,17 @@
 #![doc = include_str!("../README.md")]
 
-pub use deriva_api as api;
-pub use deriva_backends as backends;
-pub use deriva_functions as functions;
-pub use deriva_layers as layers;
-pub use deriva_runtime as runtime;
+pub use deriva_api::{
+    AddrPrefix, Blob, BlobStat, ByteRange, Bytes, CAddr, Clock, Error, ErrorKind, FunctionId, Node,
+    Output, Params, Recipe, Result, SystemClock, Value,
+};
+pub use deriva_runtime::{
+    BlobReader, Cutoff, Deriva, DerivaBuilder, Materialize, Materialized, RecipeBuilder, Shown,
+    StoreResults,
+};
 
-pub use deriva_api::*;
-pub use deriva_runtime::*;
+/// For our own benches and tests: what the runtime hides.
+#[doc(hidden)]
+pub use deriva_runtime as runtime;
 
 /// What most programs need: `use deriva::prelude::*`.
 pub mod prelude {
@@ -24,19 +28,96 @@ pub mod prelude {
     };
 }
 
-/// A registry that knows every store scheme that was compiled in, and every way to put stores together:
-/// `sled:./data`, `split(blobs=files:./media, dag=redb:./graph)`, `retry(sled:./data, attempts=3)`.
-pub fn stores() -> StoreRegistry {
-    let mut registry = deriva_backends::registry();
-    // The names are distinct, so none is refused.
-    layers::register(&mut registry).ok();
-    registry
+/// Stores: what they promise, how they are named by URI, and those that come with deriva.
+pub mod stores {
+    pub use deriva_api::{
+        BlobCheck, BlobStore, BlobStoreExt, BlobUsage, BlobWriter, Capabilities, DagStore,
+        DagStoreExt, DagUsage, Divergence, DurabilityClass, Evidence, OpenedStore, PutTogether,
+        Record, StackFactory, StoreFactory, StoreIdentity, StoreRegistry, StoreUri, Walk,
+    };
+    pub use deriva_backends::{Durability, check_threads, files, memory};
+    pub use deriva_runtime::StoreSource;
+
+    #[cfg(any(feature = "sled", feature = "redb", feature = "rocksdb"))]
+    pub use deriva_backends::ReadPolicy;
+    #[cfg(feature = "redb")]
+    pub use deriva_backends::redb;
+    #[cfg(feature = "rocksdb")]
+    pub use deriva_backends::rocksdb;
+    #[cfg(feature = "sled")]
+    pub use deriva_backends::sled;
+
+    /// A registry that knows every store scheme that was compiled in, and every way to put stores together:
+    /// `sled:./data`, `split(blobs=files:./media, dag=redb:./graph)`, `retry(sled:./data, attempts=3)`.
+    #[must_use]
+    pub fn builtin() -> StoreRegistry {
+        let mut registry = deriva_backends::registry();
+        // The names are distinct, so none is refused.
+        deriva_layers::register(&mut registry).ok();
+        registry
+    }
+}
+
+/// Layers: stores around stores, those that come with deriva and what others are made from.
+pub mod layers {
+    pub use deriva_api::{BlobLayer, DagLayer, Layers};
+    pub use deriva_layers::{
+        LimitLayer, NAMES, ReadOnlyLayer, Retries, RetryLayer, TieredLayer, TimeoutLayer, Traffic,
+        intercept, intercept_layer, named, register,
+    };
+}
+
+/// Functions: their contract, functions from closures, and those that come with deriva.
+pub mod functions {
+    pub use deriva_api::{
+        Arity, Body, CallContext, ComputeFunction, FnFunction, FunctionRegistry, ParamDoc,
+        Progress, Weight, Within,
+    };
+    pub use deriva_functions::builtin;
+}
+
+/// Executors: where heavy functions run.
+pub mod executors {
+    pub use deriva_api::{Executed, Executor, Operand, Operands, Step};
+    pub use deriva_runtime::{InlineExecutor, PoolExecutor};
+}
+
+/// What is told while something runs, and what was done.
+pub mod events {
+    pub use deriva_api::{Event, Reason, Reuse, Summary};
+    pub use deriva_runtime::{CollectEvent, ScrubEvent, Timeline};
+}
+
+/// The memory cache.
+pub mod cache {
+    pub use deriva_runtime::cache::{BlobCache, CacheStats, Pinned};
+}
+
+/// Upkeep and questions: collect, scrub, invalidate, lease; explain, why, diff, status.
+pub mod admin {
+    pub use deriva_runtime::{
+        Basis, Collect, CollectPolicy, Collected, CutoffDecision, Diff, Difference, DifferenceKind,
+        Estimate, ExplainedNode, Explanation, Finding, FindingKind, Forecast, ForecastBytes,
+        FunctionForecast, Invalidate, Invalidated, Lease, NeededBy, NodeState, Passed, Scrub,
+        ScrubCursor, Scrubbed, Standing, Status, Why,
+    };
+}
+
+/// What authors of stores, layers and executors need beside the contracts.
+pub mod authors {
+    pub use deriva_api::authors::{
+        check_expected, pages, still_needed, unknown_recipe, until_damage,
+    };
+    pub use deriva_api::{
+        AddrTable, BlobHasher, BoxStream, BuildAddrHasher, async_trait, canonical, nearest,
+        verify_by_reading,
+    };
 }
 
 /// A builder that knows every store scheme and every function that come with deriva.
 pub fn builder() -> DerivaBuilder {
     DerivaBuilder::new()
-        .stores(stores())
+        .stores(stores::builtin())
         .functions(functions::builtin())
 }
 

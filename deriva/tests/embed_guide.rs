@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use deriva::BlobStore;
 use deriva::prelude::*;
+use deriva::stores::BlobStore;
 use deriva_testkit::{ExecutorFixture, executor_conformance};
 use embed::Elsewhere;
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use deriva::cache::{BlobCache, read_again};
+use deriva::cache::BlobCache;
+use deriva::runtime::cache::read_again;
 use deriva::{Error, ErrorKind, Result};
 
 /// Made by `examples/record-trace.rs`; see `traces/README.md`.

@@ -10,7 +10,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 
 use deriva::prelude::*;
-use deriva::{OpenedStore, backends};
+use deriva::stores::OpenedStore;
 use deriva_testkit::Workload;
 use tempfile::TempDir;
 
@@ -57,7 +57,7 @@ impl Place {
             Some((scheme, options)) => format!("{scheme}:{}?{options}", self.store().display()),
             None => format!("{scheme}:{}", self.store().display()),
         };
-        backends::registry().open(&uri.parse()?).await
+        deriva::stores::builtin().open(&uri.parse()?).await
     }
 
     /// The engine alone, with a database of its own beside the store.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deriva::runtime::{InlineExecutor, PoolExecutor};
+use deriva::executors::{InlineExecutor, PoolExecutor};
 use deriva_api::{BlobStore, ComputeFunction, Executor, FunctionRegistry, Result, SystemClock};
 use deriva_testkit::{ExecutorFixture, executor_conformance};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use conformance::UriFixture;
 use conformance::proof::{Upkeep, UpkeepArgs};
-use deriva::{BlobStore, CAddr, DagStore, Deriva, Node, Output};
+use deriva::stores::{BlobStore, DagStore};
+use deriva::{CAddr, Deriva, Node, Output};
 use deriva_backends::failpoints;
 use deriva_testkit::{ModelStore, SplitMix64, Workload};
 use futures::TryStreamExt;

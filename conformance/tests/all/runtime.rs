@@ -5,10 +5,11 @@ use std::sync::{Arc, Barrier};
 
 use bytes::Bytes;
 use conformance::{UriFixture, open};
-use deriva::{
-    BlobLayer, BlobStore, CAddr, DagLayer, DagStore, Deriva, ErrorKind, Event, InlineExecutor,
-    PoolExecutor, Result, SystemClock,
-};
+use deriva::events::Event;
+use deriva::executors::{InlineExecutor, PoolExecutor};
+use deriva::layers::{BlobLayer, DagLayer};
+use deriva::stores::{BlobStore, DagStore};
+use deriva::{CAddr, Deriva, ErrorKind, Result, SystemClock};
 use deriva_testkit::{
     CountingLayer, Damage, FaultLayer, ModelStore, Operation, Workload, random, reference,
 };
@@ -292,17 +293,17 @@ struct Meet {
     barrier: Arc<Barrier>,
 }
 
-impl deriva::ComputeFunction for Meet {
+impl deriva::functions::ComputeFunction for Meet {
     fn id(&self) -> &deriva::FunctionId {
         &self.id
     }
-    fn weight(&self) -> deriva::Weight {
-        deriva::Weight::Heavy
+    fn weight(&self) -> deriva::functions::Weight {
+        deriva::functions::Weight::Heavy
     }
     fn description(&self) -> &str {
         "waits for another call of itself"
     }
-    fn params(&self) -> &[deriva::ParamDoc] {
+    fn params(&self) -> &[deriva::functions::ParamDoc] {
         &[]
     }
     fn check(&self, _: usize, _: &deriva::Params) -> Result<()> {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deriva::{BlobLayer, CAddr, Cutoff, DagLayer, Deriva, Error, ErrorKind, Event, StoreResults};
+use deriva::events::Event;
+use deriva::layers::{BlobLayer, DagLayer};
+use deriva::{CAddr, Cutoff, Deriva, Error, ErrorKind, StoreResults};
 use deriva_testkit::{CountingLayer, ManualClock, ModelStore, Operation};
 
 async fn recipe(deriva: &Deriva, name: &str, inputs: impl IntoIterator<Item = CAddr>) -> CAddr {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use conformance::UriFixture;
 use conformance::proof::{Upkeep, UpkeepArgs};
-use deriva::{CAddr, DagStoreExt, Deriva, ErrorKind};
+use deriva::stores::DagStoreExt;
+use deriva::{CAddr, Deriva, ErrorKind};
 use deriva_backends::failpoints;
 use deriva_testkit::{Fixture, SplitMix64, Workload};
 use futures::TryStreamExt;

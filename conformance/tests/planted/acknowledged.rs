@@ -4,9 +4,10 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use deriva::{
-    BlobLayer, BlobStore, CAddr, CollectPolicy, DagLayer, DagStore, ErrorKind, StoreResults,
-};
+use deriva::admin::CollectPolicy;
+use deriva::layers::{BlobLayer, DagLayer};
+use deriva::stores::{BlobStore, DagStore};
+use deriva::{CAddr, ErrorKind, StoreResults};
 use deriva_testkit::{FaultLayer, ModelStore, Operation};
 
 use crate::steps::{Works, in_time, settle};

@@ -2,7 +2,8 @@
 
 use std::future::IntoFuture;
 
-use deriva::{CAddr, CollectPolicy, Collected, ErrorKind, Result};
+use deriva::admin::{CollectPolicy, Collected};
+use deriva::{CAddr, ErrorKind, Result};
 use deriva_testkit::Operation;
 use tokio::task::JoinHandle;
 

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deriva::{
-    Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
-    Capabilities, DagStore, Error, ErrorKind, Evidence, Result,
+use deriva::authors::BoxStream;
+use deriva::stores::{
+    BlobCheck, BlobStore, BlobUsage, BlobWriter, Capabilities, DagStore, Evidence,
 };
+use deriva::{Blob, BlobStat, ByteRange, CAddr, Error, ErrorKind, Result};
 use deriva_testkit::ModelStore;
 use parking_lot::Mutex;
 

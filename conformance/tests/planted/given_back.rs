@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use conformance::UriFixture;
 use conformance::runtime::DerivaFixture;
-use deriva::{CAddr, Deriva, ErrorKind, Event, InUse, StoreResults};
+use deriva::events::Event;
+use deriva::runtime::InUse;
+use deriva::{CAddr, Deriva, ErrorKind, StoreResults};
 use deriva_testkit::{Operation, Subject, Suite, give_way};
 use futures::executor::block_on;
 use parking_lot::Mutex;
@@ -192,7 +194,7 @@ async fn a_reader_that_fails_leaves_no_file() {
             opened.blobs.unwrap(),
             Arc::new(deriva_testkit::ModelStore::new()),
         );
-        let dag: Arc<dyn deriva::DagStore> = dag;
+        let dag: Arc<dyn deriva::stores::DagStore> = dag;
         let deriva = deriva::builder()
             .blobs(blobs)
             .dag(dag)

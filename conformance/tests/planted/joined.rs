@@ -109,7 +109,7 @@ async fn a_leader_that_panics_leaves_an_answer() {
     works.steps.hold(true);
     let leader = works.deriva.materialize(top).progress(|event| {
         assert!(
-            !matches!(event, deriva::Event::Computed { .. }),
+            !matches!(event, deriva::events::Event::Computed { .. }),
             "a planned panic"
         );
     });

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deriva::executors::{Executed, Executor, InlineExecutor, Operands, Step};
+use deriva::functions::{FunctionRegistry, Weight};
 use deriva::{
-    CAddr, Deriva, DerivaBuilder, Error, ErrorKind, Executed, Executor, FunctionId,
-    FunctionRegistry, InlineExecutor, Operands, Recipe, Result, Step, SystemClock, Weight,
+    CAddr, Deriva, DerivaBuilder, Error, ErrorKind, FunctionId, Recipe, Result, SystemClock,
 };
 use deriva_testkit::{FaultLayer, ModelStore};
 use parking_lot::Mutex;
@@ -77,8 +78,8 @@ impl Works {
         let inner = InlineExecutor::new(Arc::new(functions.clone()), Arc::new(SystemClock::new()));
         let steps = Arc::new(Steps::new(inner));
         let builder = deriva::builder()
-            .blobs(Arc::new(raw.clone()) as Arc<dyn deriva::BlobStore>)
-            .dag(Arc::new(raw.clone()) as Arc<dyn deriva::DagStore>)
+            .blobs(Arc::new(raw.clone()) as Arc<dyn deriva::stores::BlobStore>)
+            .dag(Arc::new(raw.clone()) as Arc<dyn deriva::stores::DagStore>)
             .layer(faults.clone())
             .functions(functions)
             .executor(steps.clone())
@@ -108,15 +109,20 @@ impl Works {
 
     /// Whether an output is recorded, and whether its blob is there.
     pub(crate) async fn output(&self, addr: CAddr) -> Option<bool> {
-        let output = deriva::DagStore::outputs(&self.raw, &[addr]).await.unwrap()[0]?;
-        let stats = deriva::BlobStore::stat(&self.raw, &[output.addr])
+        let output = deriva::stores::DagStore::outputs(&self.raw, &[addr])
+            .await
+            .unwrap()[0]?;
+        let stats = deriva::stores::BlobStore::stat(&self.raw, &[output.addr])
             .await
             .unwrap();
         Some(stats[0].is_some())
     }
 
     pub(crate) async fn has_blob(&self, addr: CAddr) -> bool {
-        deriva::BlobStore::stat(&self.raw, &[addr]).await.unwrap()[0].is_some()
+        deriva::stores::BlobStore::stat(&self.raw, &[addr])
+            .await
+            .unwrap()[0]
+            .is_some()
     }
 
     /// R1: all is given back.

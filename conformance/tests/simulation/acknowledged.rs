@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use deriva::{
-    Blob, BlobStore, CAddr, DagStore, ErrorKind, Materialized, Recipe, Result, StoreResults,
-};
+use deriva::stores::{BlobStore, DagStore};
+use deriva::{Blob, CAddr, ErrorKind, Materialized, Recipe, Result, StoreResults};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use deriva::{BlobStat, BlobStore, CAddr, CollectPolicy, DagStore, Node};
+use deriva::admin::CollectPolicy;
+use deriva::stores::{BlobStore, DagStore};
+use deriva::{BlobStat, CAddr, Node};
 use deriva_testkit::give_way;
 use futures::TryStreamExt;
 

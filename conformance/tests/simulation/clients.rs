@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use deriva::{
-    BlobStore, CAddr, CollectPolicy, Cutoff, DagStore, ErrorKind, Event, Materialize, Materialized,
-    Result, Reuse, StoreResults,
-};
+use deriva::admin::CollectPolicy;
+use deriva::events::{Event, Reuse};
+use deriva::stores::{BlobStore, DagStore};
+use deriva::{CAddr, Cutoff, ErrorKind, Materialize, Materialized, Result, StoreResults};
 use deriva_testkit::{SplitMix64, give_way};
 use futures::future::{Either, join_all, select};
 

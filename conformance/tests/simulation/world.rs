@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deriva::{
-    BlobLayer, CAddr, Clock, Cutoff, DagLayer, Deriva, Error, ErrorKind, Executed, Executor,
-    FunctionId, FunctionRegistry, InlineExecutor, Operands, Result, Step, Weight,
-};
+use deriva::executors::{Executed, Executor, InlineExecutor, Operands, Step};
+use deriva::functions::{FunctionRegistry, Weight};
+use deriva::layers::{BlobLayer, DagLayer};
+use deriva::{CAddr, Clock, Cutoff, Deriva, Error, ErrorKind, FunctionId, Result};
 use deriva_testkit::{
     FaultLayer, Faults, ManualClock, ModelStore, SplitMix64, YieldLayer, give_way,
 };

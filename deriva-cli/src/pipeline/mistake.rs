@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use deriva::api::{Error, nearest};
+use deriva::Error;
+use deriva::authors::nearest;
 
 /// The first N are told; the others are counted.
 const MOST_TOLD: usize = 20;

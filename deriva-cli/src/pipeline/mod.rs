@@ -15,8 +15,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deriva::FunctionRegistry;
-use deriva::api::{ComputeFunction, Params};
+use deriva::Params;
+use deriva::functions::{ComputeFunction, FunctionRegistry};
 use globset::GlobSet;
 
 pub(crate) use mistake::{Mistake, Mistakes};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use deriva::api::Value;
+use deriva::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

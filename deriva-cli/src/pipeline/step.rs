@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use deriva::FunctionRegistry;
-use deriva::api::{ComputeFunction, Error, Params, Value};
+use deriva::functions::{ComputeFunction, FunctionRegistry};
+use deriva::{Error, Params, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

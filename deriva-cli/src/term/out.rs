@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
-use deriva::api::{Error, ErrorKind};
+use deriva::{Error, ErrorKind};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 

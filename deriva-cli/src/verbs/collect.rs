@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use deriva::{CollectEvent, CollectPolicy, Collected, Deriva};
+use deriva::Deriva;
+use deriva::admin::{CollectPolicy, Collected};
+use deriva::events::CollectEvent;
 
 use crate::exit::{Outcome, usage};
 use crate::store::StoreArgs;

@@ -1,8 +1,8 @@
 //! `deriva diff`: what differs between two recipes.
 
 use clap::Args;
-use deriva::api::{AddrPrefix, CAddr, FunctionId, Value};
-use deriva::{Deriva, Difference, DifferenceKind};
+use deriva::admin::{Difference, DifferenceKind};
+use deriva::{AddrPrefix, CAddr, Deriva, FunctionId, Value};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -48,7 +48,7 @@ impl Diff {
 struct Compared {
     before: CAddr,
     after: CAddr,
-    diff: deriva::Diff,
+    diff: deriva::admin::Diff,
 }
 
 impl Serialize for Compared {
@@ -72,12 +72,12 @@ impl Answer for Compared {
     }
 }
 
-fn is_empty(diff: &deriva::Diff) -> bool {
+fn is_empty(diff: &deriva::admin::Diff) -> bool {
     diff.differences.is_empty() && !diff.truncated
 }
 
 /// The differences, one a line, and how many they are.
-pub(super) fn text(diff: &deriva::Diff, style: Style) -> String {
+pub(super) fn text(diff: &deriva::admin::Diff, style: Style) -> String {
     if is_empty(diff) {
         return "no difference: the addresses are equal".to_owned();
     }

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
-use deriva::api::{AddrPrefix, CAddr, Weight};
-use deriva::{CutoffDecision, Explanation, Forecast, FunctionForecast, NodeState};
+use deriva::admin::{CutoffDecision, Explanation, Forecast, FunctionForecast, NodeState};
+use deriva::functions::Weight;
+use deriva::{AddrPrefix, CAddr};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 
@@ -159,7 +160,7 @@ fn functions(functions: &[FunctionForecast]) -> String {
 }
 
 fn basis(function: &FunctionForecast) -> String {
-    use deriva::Basis;
+    use deriva::admin::Basis;
     let calls = counted(function.estimate.calls, "call");
     match function.estimate.basis {
         Basis::Function => calls,

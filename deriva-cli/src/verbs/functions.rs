@@ -1,8 +1,7 @@
 //! `deriva functions`.
 
 use clap::Args;
-use deriva::FunctionRegistry;
-use deriva::api::Weight;
+use deriva::functions::{FunctionRegistry, Weight};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 

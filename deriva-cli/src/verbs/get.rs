@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use deriva::api::{AddrPrefix, CAddr};
-use deriva::{Deriva, Timeline};
+use deriva::events::Timeline;
+use deriva::{AddrPrefix, CAddr, Deriva};
 use serde::Serialize;
 
 use crate::args::parsed;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use deriva::Deriva;
-use deriva::api::{AddrPrefix, BuildAddrHasher, CAddr, Error, ErrorKind, Result};
+use deriva::authors::BuildAddrHasher;
+use deriva::{AddrPrefix, CAddr, Deriva, Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::args::parsed;

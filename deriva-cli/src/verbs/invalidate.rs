@@ -1,8 +1,8 @@
 //! `deriva invalidate`.
 
 use clap::Args;
-use deriva::api::{AddrPrefix, FunctionId};
-use deriva::{Deriva, Invalidated};
+use deriva::admin::Invalidated;
+use deriva::{AddrPrefix, Deriva, FunctionId};
 
 use super::shared::unknown_function;
 use crate::args::parsed;

@@ -1,7 +1,7 @@
 //! `deriva man`.
 
 use clap::{Args, CommandFactory};
-use deriva::api::{Error, Result};
+use deriva::{Error, Result};
 
 use crate::args::Cli;
 use crate::exit::Outcome;

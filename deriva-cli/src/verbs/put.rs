@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use deriva::Deriva;
-use deriva::api::{BlobStat, CAddr, Error, ErrorKind, Result};
+use deriva::{BlobStat, CAddr, Deriva, Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::exit::{Failure, Outcome, tell};

@@ -1,8 +1,7 @@
 //! `deriva recipe`.
 
 use clap::Args;
-use deriva::Deriva;
-use deriva::api::{AddrPrefix, CAddr, Error, FunctionId, Params, Result};
+use deriva::{AddrPrefix, CAddr, Deriva, Error, FunctionId, Params, Result};
 use serde::Serialize;
 
 use super::shared::unknown_function;

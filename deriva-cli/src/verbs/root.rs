@@ -1,8 +1,7 @@
 //! `deriva root`.
 
 use clap::{Args, Subcommand};
-use deriva::Deriva;
-use deriva::api::{AddrPrefix, CAddr, Error, ErrorKind, Result};
+use deriva::{AddrPrefix, CAddr, Deriva, Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::args::parsed;

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytesize::ByteSize;
 use clap::Args;
-use deriva::api::ErrorKind;
-use deriva::{Deriva, Finding, FindingKind, ScrubCursor, ScrubEvent, Scrubbed};
+use deriva::admin::{Finding, FindingKind, ScrubCursor, Scrubbed};
+use deriva::events::ScrubEvent;
+use deriva::{Deriva, ErrorKind};
 
 use crate::args::parsed;
 use crate::exit::{Failure, Outcome};

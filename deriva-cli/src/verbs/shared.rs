@@ -1,7 +1,6 @@
 //! What several verbs share.
 
-use deriva::Deriva;
-use deriva::api::{Error, ErrorKind, FunctionId, Value};
+use deriva::{Deriva, Error, ErrorKind, FunctionId, Value};
 
 /// Nothing here has a function of this name; `otherwise` says what can be done where that is right.
 pub(super) fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str) -> Error {

@@ -1,8 +1,7 @@
 //! `deriva show`.
 
 use clap::Args;
-use deriva::Shown;
-use deriva::api::{AddrPrefix, Node};
+use deriva::{AddrPrefix, Node, Shown};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! `deriva state-digest`.
 
 use clap::Args;
-use deriva::api::CAddr;
+use deriva::CAddr;
 use serde::Serialize;
 
 use crate::exit::Outcome;

@@ -36,8 +36,8 @@ struct Held {
     executor: String,
 }
 
-impl From<deriva::Status> for Held {
-    fn from(status: deriva::Status) -> Self {
+impl From<deriva::admin::Status> for Held {
+    fn from(status: deriva::admin::Status) -> Self {
         Self {
             recipes: status.recipes,
             outputs: status.outputs,

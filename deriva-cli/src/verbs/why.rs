@@ -1,8 +1,8 @@
 //! `deriva why`: why a recipe would be computed, or not.
 
 use clap::Args;
-use deriva::Standing;
-use deriva::api::{AddrPrefix, CAddr};
+use deriva::admin::Standing;
+use deriva::{AddrPrefix, CAddr};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ impl Why {
 
 /// Why an address would be computed, and the address that it was compared with.
 struct Told {
-    why: deriva::Why,
+    why: deriva::admin::Why,
     previous: Option<CAddr>,
 }
 

@@ -1,8 +1,8 @@
 //! Every case of the testkit, through each layer and through all of them.
 
 use async_trait::async_trait;
+use deriva_api::Layers;
 use deriva_api::{OpenedStore, Result};
-use deriva_layers::Layers;
 use deriva_testkit::{Fixture, blob_store_conformance, dag_store_conformance};
 
 use crate::support::model;

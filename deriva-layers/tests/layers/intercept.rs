@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use deriva_api::Layers;
 use deriva_api::{BlobLayer, Capabilities, DagLayer, ErrorKind, OpenedStore, Result};
-use deriva_layers::Layers;
 use deriva_layers::intercept::{Intercept, Operation};
 use deriva_layers::intercept_layer;
 use deriva_testkit::{FaultLayer, Fixture, blob_store_conformance, dag_store_conformance};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deriva_api::Layers;
 use deriva_api::{Blob, BlobLayer, BlobStore, CAddr, ErrorKind};
-use deriva_layers::{Layers, LimitLayer, TieredLayer};
+use deriva_layers::{LimitLayer, TieredLayer};
 use deriva_testkit::{CountingLayer, Counts, FaultLayer, Faults, ManualClock, Operation};
 use futures::FutureExt;
 use futures::executor::block_on;

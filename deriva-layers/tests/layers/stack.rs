@@ -1,7 +1,8 @@
 //! Stacks print themselves, in order, and are built by name.
 
+use deriva_api::Layers;
 use deriva_api::{BlobLayer, DagLayer, ErrorKind};
-use deriva_layers::{Layers, LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer};
+use deriva_layers::{LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer};
 
 use crate::support::model;
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deriva_api::Layers;
 use deriva_api::{Blob, BlobCheck, BlobStore, ByteRange, CAddr, ErrorKind, Evidence};
-use deriva_layers::{Layers, TieredLayer, Traffic};
+use deriva_layers::{TieredLayer, Traffic};
 use deriva_testkit::{
     CountingLayer, Counts, Damage, FaultLayer, Faults, ManualClock, ModelStore, Operation,
     SplitMix64,

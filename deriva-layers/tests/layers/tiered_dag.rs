@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use deriva_api::Layers;
 use deriva_api::{CAddr, DagStore, DagStoreExt, ErrorKind, Output, Params, Recipe, Record};
-use deriva_layers::{Layers, TieredLayer, Traffic};
+use deriva_layers::{TieredLayer, Traffic};
 use deriva_testkit::{
     CountingLayer, Counts, FaultLayer, Faults, ModelStore, Operation, SplitMix64,
 };

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deriva_api::Layers;
 use deriva_api::{BlobLayer, BlobStore, Bytes, CAddr, Clock, DagLayer, DagStore, ErrorKind};
-use deriva_layers::{Layers, RetryLayer, TimeoutLayer};
+use deriva_layers::{RetryLayer, TimeoutLayer};
 use deriva_testkit::{FaultLayer, Faults, ManualClock, ModelStore, Operation};
 use futures::FutureExt;
 use futures::executor::block_on;

@@ -29,6 +29,7 @@ use std::time::Duration;
 use deriva_api::{Blob, CAddr};
 
 pub use pinned::Pinned;
+#[doc(hidden)]
 pub use priority::read_again;
 pub use stats::CacheStats;
 
@@ -55,6 +56,7 @@ pub struct BlobCache {
 }
 
 /// A moment in the removals of a cache; see [`BlobCache::epoch`].
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(u64);
 
@@ -92,12 +94,14 @@ impl BlobCache {
     /// The moment in the removals to which a look into the stores belongs. Whoever reads an address
     /// there in order to insert it takes the epoch before, so that [`BlobCache::insert_since`] takes
     /// in nothing that was removed meanwhile.
+    #[doc(hidden)]
     #[must_use]
     pub fn epoch(&self, addr: CAddr) -> Epoch {
         Epoch(self.shard(addr).removals)
     }
 
     /// As [`BlobCache::insert`], but does nothing if the address may have been removed since `epoch`.
+    #[doc(hidden)]
     pub fn insert_since(&self, epoch: Epoch, addr: CAddr, blob: &Blob, cost: Duration) {
         let size = size(blob);
         let worth = worth(cost, blob.len(), size);

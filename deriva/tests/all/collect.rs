@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::collecting::{Content, check, fill, open, recipe, roots_are_whole, store};
+use deriva::admin::{CollectPolicy, Collected};
+use deriva::events::CollectEvent;
+use deriva::layers::{BlobLayer, DagLayer};
 use deriva::prelude::*;
-use deriva::{BlobLayer, CollectEvent, CollectPolicy, Collected, DagLayer};
 use deriva_testkit::ManualClock;
 use rstest::rstest;
 
@@ -271,18 +273,18 @@ impl std::fmt::Display for Priced {
     }
 }
 
-#[deriva::async_trait]
-impl deriva::Executor for Priced {
+#[deriva::authors::async_trait]
+impl deriva::executors::Executor for Priced {
     fn supports(&self, _: &FunctionId) -> bool {
         true
     }
-    fn operands(&self) -> deriva::Operands {
-        deriva::Operands::Held
+    fn operands(&self) -> deriva::executors::Operands {
+        deriva::executors::Operands::Held
     }
     fn width(&self) -> usize {
         1
     }
-    async fn execute(&self, step: deriva::Step) -> Result<deriva::Executed> {
+    async fn execute(&self, step: deriva::executors::Step) -> Result<deriva::executors::Executed> {
         let name = step.recipe.name();
         let millis = match name {
             "cheap" => 1,
@@ -291,8 +293,11 @@ impl deriva::Executor for Priced {
         };
         // Each its own bytes.
         let bytes = format!("{name} {}", step.addr).repeat(20)[..1000].to_owned();
-        let output = deriva::Operand::Held(Blob::new(bytes));
-        Ok(deriva::Executed::new(output, Duration::from_millis(millis)))
+        let output = deriva::executors::Operand::Held(Blob::new(bytes));
+        Ok(deriva::executors::Executed::new(
+            output,
+            Duration::from_millis(millis),
+        ))
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::collecting::{self, check, open, recipe, roots_are_whole, store};
+use deriva::admin::CollectPolicy;
 use deriva::prelude::*;
-use deriva::{Clock, CollectPolicy, SystemClock};
+use deriva::{Clock, SystemClock};
 use deriva_testkit::{FaultLayer, Operation, SplitMix64};
 use rstest::rstest;
 
@@ -378,20 +379,20 @@ impl std::fmt::Display for Liar {
     }
 }
 
-#[deriva::async_trait]
-impl deriva::Executor for Liar {
+#[deriva::authors::async_trait]
+impl deriva::executors::Executor for Liar {
     fn supports(&self, _: &FunctionId) -> bool {
         true
     }
-    fn operands(&self) -> deriva::Operands {
-        deriva::Operands::Stored
+    fn operands(&self) -> deriva::executors::Operands {
+        deriva::executors::Operands::Stored
     }
     fn width(&self) -> usize {
         1
     }
-    async fn execute(&self, _: deriva::Step) -> Result<deriva::Executed> {
-        let output = deriva::Operand::Stored(Blob::new("gone").stat());
-        Ok(deriva::Executed::new(output, Duration::ZERO))
+    async fn execute(&self, _: deriva::executors::Step) -> Result<deriva::executors::Executed> {
+        let output = deriva::executors::Operand::Stored(Blob::new("gone").stat());
+        Ok(deriva::executors::Executed::new(output, Duration::ZERO))
     }
 }
 

@@ -2,8 +2,8 @@
 //! goes on.
 
 use crate::collecting::{Content, check, fill, roots_are_whole, store};
+use deriva::admin::{CollectPolicy, Collected};
 use deriva::prelude::*;
-use deriva::{CollectPolicy, Collected};
 use deriva_testkit::{CountingLayer, FaultLayer};
 use rstest::rstest;
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use deriva::backends::memory::MemoryStore;
+use deriva::admin::{Diff, DifferenceKind, Standing};
+use deriva::events::{Event, Reason};
+use deriva::layers::DagLayer;
 use deriva::prelude::*;
-use deriva::{DagLayer, Diff, DifferenceKind, Event, Reason, Standing};
+use deriva::stores::memory::MemoryStore;
 use deriva_testkit::{CountingLayer, Operation};
 use parking_lot::Mutex;
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use deriva::SystemClock;
+use deriva::executors::{Executor, InlineExecutor};
 use deriva::prelude::*;
-use deriva::{Executor, InlineExecutor, SystemClock};
 
 async fn memory() -> Deriva {
     Deriva::builder().store("memory:").build().await.unwrap()

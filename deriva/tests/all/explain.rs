@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva::backends::memory::MemoryStore;
+use deriva::admin::{Basis, Explanation, NodeState};
+use deriva::functions::Weight;
+use deriva::layers::DagLayer;
 use deriva::prelude::*;
-use deriva::{Basis, DagLayer, Explanation, NodeState, Weight};
+use deriva::stores::memory::MemoryStore;
 use deriva_testkit::{FaultLayer, ManualClock, Operation};
 
 /// Functions that move the clock on by as many milliseconds as their param says, one at a time.
@@ -37,7 +39,7 @@ fn near(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9
 }
 
-fn node(explanation: &Explanation, addr: CAddr) -> &deriva::ExplainedNode {
+fn node(explanation: &Explanation, addr: CAddr) -> &deriva::admin::ExplainedNode {
     explanation
         .nodes
         .iter()

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use deriva::authors::async_trait;
+use deriva::executors::{Executed, Operand, Operands, Step};
 use deriva::prelude::*;
-use deriva::{Executed, Operand, Operands, Step, async_trait};
 use deriva_testkit::{CountingLayer, Operation};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{Stores, recipe};
-use deriva::Invalidated;
+use deriva::admin::Invalidated;
 use deriva::prelude::*;
 
 /// A function whose output can be made another: what a wrong function and its correction look like.
@@ -142,7 +142,7 @@ async fn a_walk_that_reaches_too_much_forgets_nothing() {
     let one = recipe(&deriva, "copy", &[leaf]).await;
     let two = recipe(&deriva, "copy", &[one]).await;
     deriva.get(two).await.unwrap();
-    let walk = deriva::Walk { limit: 1 };
+    let walk = deriva::stores::Walk { limit: 1 };
     let error = deriva
         .invalidate(one)
         .cascade()

@@ -7,11 +7,10 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use deriva::executors::{Executor, InlineExecutor, Operand, PoolExecutor, Step};
+use deriva::functions::{ComputeFunction, FunctionRegistry, ParamDoc, Weight};
 use deriva::prelude::*;
-use deriva::{
-    Clock, ComputeFunction, Executor, FunctionRegistry, InlineExecutor, Operand, ParamDoc,
-    PoolExecutor, Step, SystemClock, Weight,
-};
+use deriva::{Clock, SystemClock};
 use futures::FutureExt;
 
 /// Far longer than anything here takes.
@@ -304,7 +303,7 @@ impl fmt::Display for Broken {
 struct Bursts;
 
 impl Future for Bursts {
-    type Output = Result<deriva::Executed>;
+    type Output = Result<deriva::executors::Executed>;
 
     fn poll(
         self: std::pin::Pin<&mut Self>,
@@ -327,8 +326,8 @@ impl Executor for Broken {
         true
     }
 
-    fn operands(&self) -> deriva::Operands {
-        deriva::Operands::Held
+    fn operands(&self) -> deriva::executors::Operands {
+        deriva::executors::Operands::Held
     }
 
     fn width(&self) -> usize {
@@ -338,7 +337,7 @@ impl Executor for Broken {
     fn execute<'a: 'b, 'b>(
         &'a self,
         _: Step,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<deriva::Executed>> + Send + 'b>>
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<deriva::executors::Executed>> + Send + 'b>>
     where
         Self: 'b,
     {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deriva::Shown;
-use deriva::api::canonical;
+use deriva::authors::canonical;
 use deriva::prelude::*;
 
 async fn memory(bytes: u64) -> Deriva {

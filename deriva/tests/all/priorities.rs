@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::recipe;
+use deriva::authors::async_trait;
+use deriva::executors::{Executed, Executor, Operands, PoolExecutor, Step};
 use deriva::prelude::*;
-use deriva::{
-    Executed, Executor, Materialize, Materialized, Operands, PoolExecutor, Step, SystemClock,
-    async_trait,
-};
+use deriva::{Materialize, Materialized, SystemClock};
 use deriva_testkit::ManualClock;
 use parking_lot::{Condvar, Mutex};
 use rstest::rstest;
@@ -460,7 +459,7 @@ async fn a_deadline_is_lent(#[values(Some(5), Some(500), None)] lent: Option<u64
         Ok(inputs[0].clone())
     };
     functions
-        .register_fn("log", "1", deriva::Weight::Heavy, call)
+        .register_fn("log", "1", deriva::functions::Weight::Heavy, call)
         .unwrap();
     let pool = PoolExecutor::new(Arc::new(functions.clone()), Arc::new(SystemClock::new()), 1);
     let executor = Arc::new(Deadlines {

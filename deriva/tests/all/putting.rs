@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::common::{Stores, recipe};
+use deriva::SystemClock;
+use deriva::authors::async_trait;
+use deriva::executors::{Executed, Executor, InlineExecutor, Operand, Operands, Step};
 use deriva::prelude::*;
-use deriva::{
-    Executed, Executor, InlineExecutor, OpenedStore, Operand, Operands, Step, StoreUri,
-    SystemClock, async_trait,
-};
+use deriva::stores::{OpenedStore, StoreUri};
 use deriva_testkit::{CountingLayer, ModelStore, Operation};
 
 /// Long enough for a file of its own.
@@ -26,7 +26,7 @@ impl Damaged {
     async fn new(scheme: &'static str) -> Self {
         let stores = Stores::new(scheme);
         let uri: StoreUri = stores.uri().parse().unwrap();
-        let store = deriva::backends::registry().open(&uri).await.unwrap();
+        let store = deriva::stores::builtin().open(&uri).await.unwrap();
         let bytes = b"SOME BYTES ".repeat(LONG / 10);
         let addr = CAddr::of_blob(&bytes);
         let damaged = Self {
@@ -170,7 +170,7 @@ async fn a_whole_copy_in_front_keeps_no_door_shut() {
     ] {
         let damaged = Damaged::new("sled").await;
         let memory: StoreUri = "memory:".parse().unwrap();
-        let fast = deriva::backends::registry().open(&memory).await.unwrap();
+        let fast = deriva::stores::builtin().open(&memory).await.unwrap();
         let copies = Arc::clone(fast.blobs.as_ref().unwrap());
         copies.put(&[damaged.blob()]).await.unwrap();
         let builder = damaged.builder().blob_layer(TieredLayer::new(fast));

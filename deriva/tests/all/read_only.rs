@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva::api::{BlobLayer, DagLayer};
+use deriva::layers::{BlobLayer, DagLayer};
 use deriva::prelude::*;
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::common::{Stores, recipe};
+use deriva::admin::{FindingKind, ScrubCursor, Scrubbed};
+use deriva::events::ScrubEvent;
 use deriva::prelude::*;
-use deriva::{FindingKind, ScrubCursor, ScrubEvent, Scrubbed};
 
 const FAST: u64 = u64::MAX;
 /// Long enough for a file of its own.

@@ -7,11 +7,14 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
+use deriva::SystemClock;
+use deriva::admin::CollectPolicy;
+use deriva::authors::async_trait;
+use deriva::events::Timeline;
+use deriva::executors::{Executed, Executor, InlineExecutor, Operands, PoolExecutor, Step};
+use deriva::layers::BlobLayer;
 use deriva::prelude::*;
-use deriva::{
-    BlobLayer, CollectPolicy, Executed, Executor, InlineExecutor, Operands, PoolExecutor, Step,
-    StoreUri, SystemClock, Timeline, async_trait,
-};
+use deriva::stores::StoreUri;
 use deriva_testkit::{FaultLayer, ManualClock, ModelStore, Operation};
 
 /// Far longer than anything here takes.
@@ -250,7 +253,7 @@ fn of_layers() {
     type Wrap = fn(DerivaBuilder) -> DerivaBuilder;
     fn tiered(set: fn(TieredLayer) -> TieredLayer) -> Result<TieredLayer> {
         let memory: StoreUri = "memory:".parse()?;
-        let opened = futures::executor::block_on(deriva::backends::registry().open(&memory));
+        let opened = futures::executor::block_on(deriva::stores::builtin().open(&memory));
         Ok(set(TieredLayer::new(opened?)))
     }
     let cases: [(&str, Wrap); 17] = [

@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::common::recipe;
 use deriva::layers::{Layers, LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer};
 use deriva::prelude::*;
-use deriva::{OpenedStore, StoreUri};
+use deriva::stores::{OpenedStore, StoreUri};
 use deriva_testkit::ModelStore;
 use futures::executor::block_on;
 use proptest::prelude::*;
 use rstest::rstest;
 
 async fn open(uri: &str) -> Result<OpenedStore> {
-    deriva::stores().open(&uri.parse()?).await
+    deriva::stores::builtin().open(&uri.parse()?).await
 }
 
 /// A URI with the stores in a folder, `@` before each of their names.
@@ -254,7 +254,7 @@ proptest! {
         let printed = layers.wrap(memory()).to_string();
         let uri: StoreUri = printed.parse().unwrap();
         prop_assert_eq!(uri.to_string(), printed.as_str());
-        let opened = block_on(deriva::stores().open(&uri)).unwrap();
+        let opened = block_on(deriva::stores::builtin().open(&uri)).unwrap();
         prop_assert_eq!(opened.to_string(), printed);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deriva::Timeline;
+use deriva::events::Timeline;
 use deriva::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::recipe;
-use deriva::backends::memory::MemoryStore;
+use deriva::admin::CollectPolicy;
 use deriva::prelude::*;
-use deriva::{CollectPolicy, OpenedStore};
+use deriva::stores::OpenedStore;
+use deriva::stores::memory::MemoryStore;
 use deriva_testkit::ModelStore;
 use parking_lot::{Condvar, Mutex};
 use rstest::rstest;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use deriva::api::Result;
+use deriva::Result;
 
 use super::expand::Expansion;
 use super::tally::{Fate, Tallied};

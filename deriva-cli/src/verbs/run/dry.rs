@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use deriva::Deriva;
-use deriva::api::{CAddr, Result};
+use deriva::{CAddr, Deriva, Result};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deriva::Deriva;
-use deriva::api::{BuildAddrHasher, CAddr, Recipe, Result};
+use deriva::authors::BuildAddrHasher;
+use deriva::{CAddr, Deriva, Recipe, Result};
 
 use crate::pipeline::{Mistake, Over, Pipeline, Ref};
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use deriva::api::{CAddr, Error, ErrorKind, Result};
+use deriva::{CAddr, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, at};

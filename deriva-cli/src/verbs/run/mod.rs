@@ -20,8 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use deriva::api::{CAddr, Clock, Error, ErrorKind, Result, StoreUri, SystemClock};
-use deriva::{Deriva, Materialize, Timeline};
+use deriva::events::Timeline;
+use deriva::stores::StoreUri;
+use deriva::{CAddr, Clock, Deriva, Error, ErrorKind, Materialize, Result, SystemClock};
 
 use crate::args::jobs;
 use crate::exit::{self, Failure, Outcome};

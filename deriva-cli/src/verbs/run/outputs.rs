@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use deriva::Deriva;
-use deriva::api::{BlobStat, BuildAddrHasher, CAddr, DagUsage, Error, ErrorKind, Result};
+use deriva::authors::BuildAddrHasher;
+use deriva::stores::DagUsage;
+use deriva::{BlobStat, CAddr, Deriva, Error, ErrorKind, Result};
 use futures::{StreamExt, TryStreamExt};
 
 use super::expand::Expansion;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deriva::api::{Error, ErrorKind, Result};
+use deriva::{Error, ErrorKind, Result};
 
 use super::Places;
 use crate::exit::Outcome;

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use deriva::api::{Error, ErrorKind, Result};
+use deriva::{Error, ErrorKind, Result};
 use globset::GlobSet;
 
 use super::lists;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deriva::api::{CAddr, Error};
-use deriva::{Event, Reuse};
+use deriva::events::{Event, Reuse};
+use deriva::{CAddr, Error};
 
 use super::expand::Expansion;
 
