@@ -36,8 +36,10 @@ pub use collect::{Collect, CollectEvent, CollectPolicy, Collected};
 pub use execute::{InlineExecutor, PoolExecutor};
 pub use explain::diff::{Diff, Difference, DifferenceKind, Passed};
 pub use explain::forecast::{Forecast, ForecastBytes, FunctionForecast};
-pub use explain::why::{Standing, Why};
-pub use explain::{ExplainedNode, Explanation, NodeState};
+pub use explain::graph::{Graph, GraphEdge, GraphNode, GraphWalk};
+pub use explain::node::NodeState;
+pub use explain::why::Why;
+pub use explain::{ExplainedNode, Explanation};
 pub use handle::builder::{DerivaBuilder, StoreSource};
 pub use handle::find::Shown;
 #[doc(hidden)]

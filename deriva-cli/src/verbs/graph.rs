@@ -1,11 +1,10 @@
 //! `deriva graph`: the graph below an address, drawn.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use deriva::authors::BuildAddrHasher;
-use deriva::{AddrPrefix, CAddr, Deriva, Error, ErrorKind, Result};
+use deriva::admin::{GraphNode, NodeState};
+use deriva::{AddrPrefix, CAddr, Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::args::parsed;
@@ -15,9 +14,8 @@ use crate::graph::{Drawing, Node, State, dot, svg};
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style};
 
-const BATCH: usize = 2048;
-/// More nodes than this are not collected for a drawing: about 300 bytes each.
-const MOST: usize = 5_000_000;
+/// More nodes than this are not collected for a drawing: about 500 bytes each.
+const MOST: u32 = 5_000_000;
 
 /// Draw the graph below an address: DOT on stdout, or an SVG file
 #[derive(Debug, Args)]
@@ -39,8 +37,8 @@ impl Graph {
             .existing()
             .work(async |deriva| {
                 let addr = deriva.find(&self.addr).await?;
-                let drawing = collect(deriva, addr).await?;
-                out.answer(&self.draw(addr, drawing)?)
+                let graph = deriva.graph(addr).limit(MOST).await?;
+                out.answer(&self.draw(addr, drawing(graph)?)?)
             })
             .await
     }
@@ -83,75 +81,46 @@ impl Answer for Drawn {
     }
 }
 
-/// The address and everything that it is made from, breadth-first.
-async fn collect(deriva: &Deriva, addr: CAddr) -> Result<Drawing> {
-    let mut index: HashMap<CAddr, u32, BuildAddrHasher> = HashMap::default();
-    index.insert(addr, 0);
-    let mut addrs = vec![addr];
-    let mut drawing = Drawing::default();
-    let mut next = 0;
-    while next < addrs.len() {
-        let batch = addrs[next..addrs.len().min(next + BATCH)].to_vec();
-        let nodes = deriva.dag().get_many(&batch).await?;
-        // The blob to look for: the output of a recipe, or the address itself.
-        let contents: Vec<CAddr> = batch
-            .iter()
-            .zip(&nodes)
-            .map(|(addr, node)| {
-                node.as_ref()
-                    .and_then(|n| n.output)
-                    .map_or(*addr, |output| output.addr)
-            })
-            .collect();
-        let stats = deriva.blobs().stat(&contents).await?;
-        for ((addr, node), stat) in batch.iter().zip(nodes).zip(stats) {
-            let at = next as u32;
-            next += 1;
-            let Some(node) = node else {
-                drawing.nodes.push(Node {
-                    label: addr.short(),
-                    group: "blobs".to_owned(),
-                    state: if stat.is_some() {
-                        State::Leaf
-                    } else {
-                        State::Missing
-                    },
-                    cost: None,
-                    count: 1,
-                    within: 0,
-                });
-                continue;
-            };
-            let state = match (node.output, stat) {
-                (None, _) => State::Absent,
-                (Some(_), None) => State::Lost,
-                (Some(_), Some(_)) => State::Present,
-            };
-            let function = node.recipe.function().to_string();
-            drawing.nodes.push(Node {
-                label: format!("{function} {}", addr.short()),
-                group: function,
-                state,
-                cost: node.output.map(|output| output.cost),
-                count: 1,
-                within: 0,
-            });
-            for input in node.recipe.inputs() {
-                let new = addrs.len() as u32;
-                let from = *index.entry(input).or_insert(new);
-                if from == new {
-                    addrs.push(input);
-                }
-                drawing.edges.push((from, at));
-            }
-        }
-        if addrs.len() > MOST {
-            return Err(
-                Error::new(ErrorKind::Full, "the graph is too large to be drawn")
-                    .with("limit", MOST)
-                    .hint("draw a part of it: give the address of an input"),
-            );
-        }
+/// The graph as it is drawn.
+fn drawing(graph: deriva::Graph) -> Result<Drawing> {
+    if !graph.is_complete() {
+        return Err(
+            Error::new(ErrorKind::Full, "the graph is too large to be drawn")
+                .with("limit", MOST)
+                .hint("draw a part of it: give the address of an input"),
+        );
     }
-    Ok(drawing)
+    let edges = graph.edges.iter().map(|edge| (edge.from, edge.to));
+    Ok(Drawing {
+        edges: edges.collect(),
+        nodes: graph.nodes.into_iter().map(node).collect(),
+    })
+}
+
+fn node(node: GraphNode) -> Node {
+    let (label, group) = match &node.function {
+        None => (node.addr.short(), "blobs".to_owned()),
+        Some(function) => (
+            format!("{function} {}", node.addr.short()),
+            function.to_string(),
+        ),
+    };
+    let state = match node.state {
+        NodeState::Leaf => State::Leaf,
+        NodeState::Present => State::Present,
+        NodeState::Lost => State::Lost,
+        NodeState::Absent => State::Absent,
+        NodeState::Missing => State::Missing,
+        // The drawing shows what is stored, whoever could compute it.
+        _ if node.output.is_some() => State::Lost,
+        _ => State::Absent,
+    };
+    Node {
+        label,
+        group,
+        state,
+        cost: node.output.map(|output| output.cost),
+        count: 1,
+        within: 0,
+    }
 }

@@ -1,7 +1,7 @@
 //! `deriva why`: why a recipe would be computed, or not.
 
 use clap::Args;
-use deriva::admin::Standing;
+use deriva::admin::NodeState;
 use deriva::{AddrPrefix, CAddr};
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -46,12 +46,44 @@ struct Told {
     previous: Option<CAddr>,
 }
 
+impl Told {
+    /// What a request would do and why: for programs, and for people.
+    fn standing(&self) -> (&'static str, &'static str) {
+        match self.why.state {
+            NodeState::Leaf => ("blob", "a stored blob: nothing is computed"),
+            NodeState::Present => ("present", "its output is there: nothing is computed"),
+            NodeState::Absent if self.why.forgotten => (
+                "output-forgotten",
+                "would be computed again: its output was forgotten (a recipe over it has one)",
+            ),
+            NodeState::Absent => (
+                "never-computed",
+                "would be computed: it never was, as far as the store tells",
+            ),
+            NodeState::Lost => (
+                "blob-lost",
+                "would be computed again: its output is recorded, but the bytes are gone",
+            ),
+            NodeState::InFlight => ("in-flight", "another request computes it"),
+            NodeState::UnknownFunction => (
+                "unknown-function",
+                "a request would fail: its function is not known here",
+            ),
+            NodeState::Missing => (
+                "missing",
+                "a request would fail: it is neither a blob nor a recipe here",
+            ),
+            _ => ("unknown", "unknown"),
+        }
+    }
+}
+
 impl Serialize for Told {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json!({
             "addr": self.why.addr,
-            "standing": self.why.standing,
-            "would_compute": self.why.standing.is_computed(),
+            "standing": self.standing().0,
+            "would_compute": self.why.state.is_computed(),
             "than": self.previous,
             "diff": self.why.diff,
         })
@@ -61,26 +93,10 @@ impl Serialize for Told {
 
 impl Answer for Told {
     fn text(&self, style: Style) -> String {
-        let words = words(self.why.standing);
+        let (_, words) = self.standing();
         match &self.why.diff {
             Some(diff) => format!("{words}\n{}", diff::text(diff, style)),
             None => words.to_owned(),
         }
-    }
-}
-
-fn words(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Blob => "a stored blob: nothing is computed",
-        Standing::Present => "its output is there: nothing is computed",
-        Standing::NeverComputed => "would be computed: it never was, as far as the store tells",
-        Standing::OutputForgotten => {
-            "would be computed again: its output was forgotten (a recipe over it has one)"
-        }
-        Standing::BlobLost => {
-            "would be computed again: its output is recorded, but the bytes are gone"
-        }
-        Standing::Missing => "a request would fail: it is neither a blob nor a recipe here",
-        _ => "unknown",
     }
 }

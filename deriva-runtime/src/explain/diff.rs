@@ -148,7 +148,7 @@ impl Deriva {
         while next < walk.pairs.len() && !walk.diff.truncated {
             let batch = next..walk.pairs.len().min(next + BATCH);
             next = batch.end;
-            let nodes = walk.look_up(&*self.inner.dag, batch.clone()).await?;
+            let nodes = walk.recipes(&*self.inner.dag, batch.clone()).await?;
             for pair in batch {
                 walk.compare(pair as u32, &nodes)?;
             }
@@ -196,7 +196,7 @@ impl Walk {
         });
     }
 
-    async fn look_up(&self, dag: &dyn DagStore, batch: std::ops::Range<usize>) -> Result<Nodes> {
+    async fn recipes(&self, dag: &dyn DagStore, batch: std::ops::Range<usize>) -> Result<Nodes> {
         let pairs = self.pairs[batch].iter();
         let addrs: BTreeSet<CAddr> = pairs.flat_map(|pair| [pair.before, pair.after]).collect();
         let addrs: Vec<CAddr> = addrs.into_iter().collect();

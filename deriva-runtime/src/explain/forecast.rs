@@ -7,7 +7,8 @@ use deriva_api::{CAddr, FunctionId, Result, Weight};
 use futures::StreamExt;
 use serde::Serialize;
 
-use crate::explain::{ExplainedNode, Places};
+use crate::explain::ExplainedNode;
+use crate::explain::node::Met;
 use crate::schedule::{Graph, Order, critical_path, lower_bound, priorities, simulate};
 use crate::shared::Inner;
 use crate::shared::costs::{Basis, Calls, CutoffDecision, Estimate};
@@ -80,7 +81,7 @@ pub struct FunctionForecast {
 pub(crate) async fn forecast(
     inner: &Inner,
     nodes: &mut [ExplainedNode],
-    places: &Places,
+    met: &Met,
 ) -> Result<Forecast> {
     let mut functions = functions(inner, nodes).await?;
     let mut forecast = Forecast {
@@ -112,7 +113,7 @@ pub(crate) async fn forecast(
         costs.push(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
     forecast.computed = computed.len() as u64;
-    let (dependents_at, dependents) = turned_round(nodes, places, &computed);
+    let (dependents_at, dependents) = turned_round(nodes, met, &computed);
     if let Some(graph) = Graph::new(&dependents_at, &dependents) {
         let longest = priorities(graph, &costs);
         let path = critical_path(graph, &longest);
@@ -206,11 +207,7 @@ async fn sample(inner: &Inner) -> Result<HashMap<FunctionId, Calls>> {
 }
 
 /// The edges among what is computed, from input to dependent.
-fn turned_round(
-    nodes: &[ExplainedNode],
-    places: &Places,
-    computed: &[u32],
-) -> (Vec<u32>, Vec<u32>) {
+fn turned_round(nodes: &[ExplainedNode], met: &Met, computed: &[u32]) -> (Vec<u32>, Vec<u32>) {
     const NOT: u32 = u32::MAX;
     let mut dense = vec![NOT; nodes.len()];
     for (node, place) in computed.iter().enumerate() {
@@ -218,9 +215,9 @@ fn turned_round(
     }
     let inputs = |place: u32| {
         let inputs = nodes[place as usize].inputs.iter();
-        let inputs = inputs.filter_map(|input| places.get(input));
+        let inputs = inputs.filter_map(|input| met.get_index_of(input));
         inputs
-            .map(|input| dense[*input as usize])
+            .map(|input| dense[input])
             .filter(|input| *input != NOT)
     };
     let mut at = vec![0u32; computed.len() + 1];

@@ -5,8 +5,8 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use crate::explain::diff::Diff;
+use crate::explain::node::{NodeState, look_up_nodes};
 use crate::shared::Deriva;
-use crate::shared::lookup::{Distrusted, Found, look_up};
 
 /// Dependents that are asked for a sign that there once was an output.
 const DEPENDENTS: usize = 256;
@@ -17,41 +17,12 @@ const DEPENDENTS: usize = 256;
 pub struct Why {
     /// The address.
     pub addr: CAddr,
-    /// What a request would do with it, and why.
-    pub standing: Standing,
+    /// What is known of it, and so what a request would do with it.
+    pub state: NodeState,
+    /// Whether it is a recipe whose output is not recorded any more: that of a recipe over it is, so it once had one.
+    pub forgotten: bool,
     /// What differs from the other address that was given.
     pub diff: Option<Diff>,
-}
-
-/// What a request would do with an address, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Standing {
-    /// Nothing: it is a stored blob.
-    Blob,
-    /// Nothing: its output is there.
-    Present,
-    /// Compute it: no output is recorded, and nothing shows that one ever was.
-    NeverComputed,
-    /// Compute it again: no output is recorded, but that of a recipe over it is, so it once had one, and it
-    /// was forgotten.
-    OutputForgotten,
-    /// Compute it again and compare: its output is recorded, but the blob is gone.
-    BlobLost,
-    /// Fail: it is neither a blob nor a recipe here.
-    Missing,
-}
-
-impl Standing {
-    /// Whether a request would compute it.
-    #[must_use]
-    pub fn is_computed(self) -> bool {
-        matches!(
-            self,
-            Self::NeverComputed | Self::OutputForgotten | Self::BlobLost
-        )
-    }
 }
 
 impl Deriva {
@@ -65,24 +36,19 @@ impl Deriva {
     /// What the stores say.
     pub async fn why(&self, addr: CAddr, previous: Option<CAddr>) -> Result<Why> {
         let inner = &self.inner;
-        let found = look_up(&*inner.dag, &*inner.blobs, &[addr], &Distrusted::default()).await?;
-        let standing = match found.found().next() {
-            Some(Found::Leaf(_)) => Standing::Blob,
-            Some(Found::Present(..)) => Standing::Present,
-            Some(Found::Lost(..)) => Standing::BlobLost,
-            Some(Found::Absent(_)) if has_computed_dependent(&*inner.dag, addr).await? => {
-                Standing::OutputForgotten
-            }
-            Some(Found::Absent(_)) => Standing::NeverComputed,
-            Some(Found::Missing) | None => Standing::Missing,
-        };
+        let node = look_up_nodes(inner, &[addr]).await?.next();
+        let (state, unrecorded) = node.map_or((NodeState::Missing, false), |node| {
+            (node.state, node.recipe.is_some() && node.output.is_none())
+        });
+        let forgotten = unrecorded && has_computed_dependent(&*inner.dag, addr).await?;
         let diff = match previous {
             Some(previous) => Some(self.diff(previous, addr).await?),
             None => None,
         };
         Ok(Why {
             addr,
-            standing,
+            state,
+            forgotten,
             diff,
         })
     }

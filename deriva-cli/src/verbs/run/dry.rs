@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use deriva::admin::NodeState;
 use deriva::{CAddr, Deriva, Result};
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -11,19 +12,6 @@ use super::lists::Stale;
 use super::report::stale_lines;
 use crate::pipeline::Pipeline;
 use crate::term::{Answer, Style, counted, lines, table};
-
-const BATCH: usize = 4096;
-
-/// What the stores know of a node.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// Output recorded and stored, or a source.
-    There,
-    /// Output recorded, but the bytes are gone.
-    Lost,
-    /// No output recorded.
-    Never,
-}
 
 /// What would run in one step.
 #[derive(Clone, Default)]
@@ -50,23 +38,22 @@ pub(crate) async fn explain<'a>(
     expansion: &Expansion,
     output: &Path,
 ) -> Result<Foretold<'a>> {
-    let found = look_up(deriva, expansion).await?;
     let wanted = super::outputs::wanted(pipeline, expansion);
-    let would_run = needed(expansion, &found, &wanted);
+    let would_run = would_run(deriva, expansion, &wanted).await?;
     let mut rows = vec![Row::default(); pipeline.steps.len()];
-    for (node, runs) in would_run.iter().enumerate() {
+    for (node, found) in would_run.iter().enumerate() {
         let Some(step) = (expansion.owner[node] as usize).checked_sub(expansion.sources) else {
             continue;
         };
         let row = &mut rows[step];
         row.nodes += 1;
-        if !runs {
-            row.rest += 1;
-            continue;
-        }
-        match found[node] {
-            Found::Lost => row.lost += 1,
-            _ => row.never += 1,
+        match found {
+            None => {
+                row.rest += 1;
+                continue;
+            }
+            Some(NodeState::Lost) => row.lost += 1,
+            Some(_) => row.never += 1,
         }
         if row.example.is_none() {
             row.example = expansion.item_name(node as u32).map(str::to_owned);
@@ -79,41 +66,39 @@ pub(crate) async fn explain<'a>(
     })
 }
 
-async fn look_up(deriva: &Deriva, expansion: &Expansion) -> Result<Vec<Found>> {
-    let mut found = Vec::with_capacity(expansion.len());
-    for batch in expansion.addrs.chunks(BATCH) {
-        let start = found.len();
-        let outputs = deriva.dag().outputs(batch).await?;
-        let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
-        let mut stats = deriva.blobs().stat(&contents).await?.into_iter();
-        for (i, output) in outputs.iter().enumerate() {
-            found.push(match output {
-                _ if expansion.is_source((start + i) as u32) => Found::There,
-                None => Found::Never,
-                Some(_) if stats.next().flatten().is_some() => Found::There,
-                Some(_) => Found::Lost,
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// Which nodes a request for `wanted` would compute: those without output that it reaches without
-/// crossing one that has.
-fn needed(expansion: &Expansion, found: &[Found], wanted: &[CAddr]) -> Vec<bool> {
-    let mut runs = vec![false; expansion.len()];
-    let mut open: Vec<u32> = wanted
+/// Which nodes a request for `wanted` would compute, as a request finds them: those without output that it reaches without
+/// crossing one that has. Each with what the stores know of it: nothing, where its recipe is new.
+async fn would_run(
+    deriva: &Deriva,
+    expansion: &Expansion,
+    wanted: &[CAddr],
+) -> Result<Vec<Option<NodeState>>> {
+    let mut would_run = vec![None; expansion.len()];
+    let mut met = vec![false; expansion.len()];
+    let mut meet = |node: &u32| {
+        !expansion.is_source(*node) && !std::mem::replace(&mut met[*node as usize], true)
+    };
+    let mut frontier: Vec<u32> = wanted
         .iter()
         .filter_map(|addr| expansion.node(addr))
+        .filter(&mut meet)
         .collect();
-    while let Some(node) = open.pop() {
-        let at = node as usize;
-        if found[at] == Found::There || std::mem::replace(&mut runs[at], true) {
-            continue;
+    while !frontier.is_empty() {
+        let addrs: Vec<CAddr> = frontier
+            .iter()
+            .map(|node| expansion.addrs[*node as usize])
+            .collect();
+        let states = deriva.states(&addrs).await?;
+        let mut next = Vec::new();
+        for (node, state) in frontier.into_iter().zip(states) {
+            if state != NodeState::Present {
+                would_run[node as usize] = Some(state);
+                next.extend(expansion.inputs(node).iter().copied().filter(&mut meet));
+            }
         }
-        open.extend(expansion.inputs(node));
+        frontier = next;
     }
-    runs
+    Ok(would_run)
 }
 
 /// What a run would do.
