@@ -84,7 +84,7 @@ pub mod executors {
 
 /// What is told while something runs, and what was done.
 pub mod events {
-    pub use deriva_api::{Event, Reason, Reuse, Summary};
+    pub use deriva_api::{Event, Observer, Reason, Reuse, Summary};
     pub use deriva_runtime::{CollectEvent, ScrubEvent, Timeline};
 }
 
@@ -98,8 +98,8 @@ pub mod admin {
     pub use deriva_runtime::{
         Basis, Collect, CollectPolicy, Collected, CutoffDecision, Diff, Difference, DifferenceKind,
         Estimate, ExplainedNode, Explanation, Finding, FindingKind, Forecast, ForecastBytes,
-        FunctionForecast, Invalidate, Invalidated, Lease, NeededBy, NodeState, Passed, Scrub,
-        ScrubCursor, Scrubbed, Standing, Status, Why,
+        FunctionForecast, Graph, GraphEdge, GraphNode, GraphWalk, Invalidate, Invalidated, Lease, NeededBy, NodeState, Passed, Scrub,
+        ScrubCursor, Scrubbed, Snapshot, Status, Why,
     };
 }
 

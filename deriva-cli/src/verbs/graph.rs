@@ -124,3 +124,75 @@ fn node(node: GraphNode) -> Node {
         within: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use deriva::Deriva;
+    use deriva::DerivaBuilder;
+    use deriva::api::{
+        Blob, BlobStore, DagStore, FunctionRegistry, Output, Params, Recipe, Record,
+    };
+    use deriva::backends::memory::MemoryStore;
+
+    use super::*;
+
+    /// A handle that knows no function, on a store with a recipe that another one computed.
+    async fn computed_elsewhere() -> (Deriva, CAddr, Blob) {
+        let store = Arc::new(MemoryStore::new());
+        let (blobs, dag): (Arc<dyn BlobStore>, Arc<dyn DagStore>) = (store.clone(), store);
+        let recipe = Recipe::new(&"my.own/1".parse().unwrap(), &[], &Params::new()).unwrap();
+        let (addr, made) = (recipe.addr(), Blob::new("made"));
+        let output = Output {
+            addr: made.addr(),
+            len: 4,
+            cost: Duration::from_millis(5),
+        };
+        dag.insert(&[recipe]).await.unwrap();
+        let record = Record {
+            addr,
+            resolved: None,
+            output,
+        };
+        dag.record(&[record]).await.unwrap();
+        let builder = DerivaBuilder::new().blobs(blobs).dag(dag);
+        let builder = builder.functions(FunctionRegistry::new());
+        (builder.build().await.unwrap(), addr, made)
+    }
+
+    #[tokio::test]
+    async fn whoever_could_compute_it_a_node_is_drawn_as_what_is_stored() {
+        let (deriva, addr, made) = computed_elsewhere().await;
+        let drawn = async || {
+            let mut drawn = drawing(deriva.graph(addr).await.unwrap()).unwrap();
+            let node = drawn.nodes.remove(0);
+            (node.state, node.cost, node.group)
+        };
+        let cost = Some(Duration::from_millis(5));
+        assert_eq!(drawn().await, (State::Lost, cost, "my.own/1".to_owned()));
+        deriva.put_many(&[made]).await.unwrap();
+        assert_eq!(drawn().await, (State::Present, cost, "my.own/1".to_owned()));
+        deriva.dag().forget(&[addr]).await.unwrap();
+        assert_eq!(drawn().await, (State::Absent, None, "my.own/1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_complete_is_not_drawn() {
+        let (deriva, addr, _) = computed_elsewhere().await;
+        let above = Recipe::new(&"my.own/1".parse().unwrap(), &[addr], &Params::new()).unwrap();
+        let above = deriva.dag().insert(&[above]).await.unwrap()[0];
+        let part = deriva.graph(above).limit(1).await.unwrap();
+        let error = drawing(part).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message(), error.context("limit")),
+            (
+                ErrorKind::Full,
+                "the graph is too large to be drawn",
+                Some("5000000")
+            )
+        );
+        assert!(drawing(deriva.graph(above).await.unwrap()).is_ok());
+    }
+}

@@ -5,6 +5,7 @@ mod choosing;
 mod collect;
 mod common;
 mod errors;
+mod graph;
 mod guides;
 mod interrupted;
 mod little_machine;

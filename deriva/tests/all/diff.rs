@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deriva::admin::{Diff, DifferenceKind, Standing};
+use deriva::admin::{Diff, DifferenceKind, NodeState};
 use deriva::events::{Event, Reason};
 use deriva::layers::DagLayer;
 use deriva::prelude::*;
@@ -262,14 +262,17 @@ async fn why_tells_what_became_of_an_output() {
     let leaf = deriva.put("x").await.unwrap();
     let below = join(&deriva, &[leaf, leaf]).await;
     let top = join(&deriva, &[below, leaf]).await;
-    let standing = async |addr| deriva.why(addr, None).await.unwrap().standing;
-    assert_eq!(standing(leaf).await, Standing::Blob);
-    assert_eq!(standing(blob("nowhere")).await, Standing::Missing);
-    assert_eq!(standing(below).await, Standing::NeverComputed);
+    let told = async |addr| {
+        let why = deriva.why(addr, None).await.unwrap();
+        (why.state, why.forgotten)
+    };
+    assert_eq!(told(leaf).await, (NodeState::Leaf, false));
+    assert_eq!(told(blob("nowhere")).await, (NodeState::Missing, false));
+    assert_eq!(told(below).await, (NodeState::Absent, false));
     deriva.get(top).await.unwrap();
-    assert_eq!(standing(below).await, Standing::Present);
+    assert_eq!(told(below).await, (NodeState::Present, false));
     deriva.dag().forget(&[below]).await.unwrap();
-    assert_eq!(standing(below).await, Standing::OutputForgotten);
+    assert_eq!(told(below).await, (NodeState::Absent, true));
     let output = deriva
         .dag()
         .get_one(top)
@@ -279,11 +282,11 @@ async fn why_tells_what_became_of_an_output() {
         .output
         .unwrap();
     deriva.blobs().remove(&[output.addr]).await.unwrap();
-    assert_eq!(standing(top).await, Standing::BlobLost);
+    assert_eq!(told(top).await, (NodeState::Lost, false));
 
     let other = join(&deriva, &[below, below]).await;
     let why = deriva.why(other, Some(top)).await.unwrap();
-    assert_eq!(why.standing, Standing::NeverComputed);
+    assert_eq!((why.state, why.forgotten), (NodeState::Absent, false));
     assert_eq!(
         kinds(&why.diff.unwrap()),
         [DifferenceKind::BlobBecameRecipe]

@@ -12,6 +12,7 @@ mod diff;
 mod embedding;
 mod explain;
 mod functions;
+mod graph;
 mod invalidate;
 mod invalidate_beside;
 mod light;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deriva::prelude::*;
-use deriva::{Executed, Observer, Operand, Operands, Reason, Step, Summary, async_trait};
+use deriva::authors::async_trait;
+use deriva::events::{Observer, Reason, Summary};
 use tokio::sync::Notify;
 
 /// Longer than anything here takes.

@@ -381,7 +381,7 @@ fn of_upkeep() {
             |$deriva| Box::pin(async move { $work.await.map(drop) })
         };
     }
-    let cases: [(&str, Work, Then); 20] = [
+    let cases: [(&str, Work, Then); 25] = [
         (
             "rate 0",
             work!(it => it.scrub().bytes_per_second(0)),
@@ -468,6 +468,31 @@ fn of_upkeep() {
         (
             "differences most",
             work!(it => it.diff_up_to(CAddr::MIN, CAddr::of_blob(b"x"), usize::MAX)),
+            Works,
+        ),
+        (
+            "graph depth 0",
+            work!(it => it.graph(CAddr::MIN).depth(0)),
+            Works,
+        ),
+        (
+            "graph depth most",
+            work!(it => it.graph(CAddr::MIN).depth(u32::MAX)),
+            Works,
+        ),
+        (
+            "graph limit 0",
+            work!(it => it.graph(CAddr::MIN).limit(0)),
+            Invalid("1 to 4294967295"),
+        ),
+        (
+            "graph limit 1",
+            work!(it => it.graph(CAddr::MIN).limit(1)),
+            Works,
+        ),
+        (
+            "graph limit most",
+            work!(it => it.graph(CAddr::MIN).limit(u32::MAX)),
             Works,
         ),
         (
