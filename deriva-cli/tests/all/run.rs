@@ -144,6 +144,43 @@ fn a_dry_run_writes_nothing_and_tells_why() {
 }
 
 #[test]
+fn a_dry_run_tells_of_lost_bytes_that_a_run_would_need() {
+    let bench = demo();
+    let json = |args: &[&str]| {
+        let store = "split(blobs=files:media, dag=redb:graph)";
+        bench.json(&[&["--store", store, "--json"], args].concat())
+    };
+    // Of all steps: never computed, lost, reused.
+    let foretold = || {
+        let dry = json(&["run", "p.toml", "--explain"]);
+        let sum = |key: &str| {
+            let steps = dry["steps"].as_array().unwrap().iter();
+            steps.map(|step| step[key].as_u64().unwrap()).sum::<u64>()
+        };
+        [sum("never_computed"), sum("lost"), sum("reused")]
+    };
+    let lose = |recipe: &str| {
+        let shown = json(&["show", recipe]);
+        let content = shown["output"]["addr"].as_str().unwrap();
+        std::fs::remove_file(bench.path("media").join(&content[..2]).join(content)).unwrap();
+    };
+    json(&["run", "p.toml"]);
+    assert_eq!(foretold(), [0, 0, 7]);
+    let roots = json(&["root", "ls"]);
+    let mut roots = roots.as_array().unwrap().iter();
+    let merged = roots.find(|root| root["name"] == "pipeline/demo/counts.txt");
+    let merged = merged.unwrap()["addr"].as_str().unwrap();
+
+    let counts = json(&["show", merged])["inputs"][0].take();
+    lose(counts.as_str().unwrap());
+    assert_eq!(foretold(), [0, 0, 7], "what was made from them is there");
+    lose(merged);
+    assert_eq!(foretold(), [0, 2, 5]);
+    let run = json(&["run", "p.toml"]);
+    assert_eq!((&run["healed"], &run["reused"]), (&2.into(), &5.into()));
+}
+
+#[test]
 fn input_and_output_can_be_given() {
     let bench = demo();
     bench.file("other/x.txt", "only one");
