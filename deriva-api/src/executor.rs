@@ -14,12 +14,17 @@ use crate::{Blob, BlobStat, CAddr, CallContext, FunctionId, Recipe, Result};
 /// - `execute` returns what the function returned for these inputs and params, or an error whose kind
 ///   says whether trying again is worthwhile. A panic in the function is an error of kind
 ///   [`crate::ErrorKind::Function`], never a crash.
-/// - Dropping the returned future gives the step up; it may still run to its end, unseen, where the function does not
-///   look at the step's context.
+/// - Dropping the returned future gives the step up. One that still waits for its turn is not run; one that runs may
+///   run to its end, unseen, where the function does not look at the step's context.
+/// - A step that has no time left is `Timeout`, and is not run. While a function runs, who executes it may end the
+///   step at its deadline, and the function may look at the context.
 /// - Any number of calls at once is accepted; beyond `width` they wait.
+/// - `supports`, `operands` and `width` answer the same every time, whatever ran or failed.
 ///
 /// # What callers may assume
 /// - The scheduler keeps at most `width` steps in flight and gives operands in the wanted form.
+///
+/// What goes around an executor is an [`ExecutorLayer`](crate::ExecutorLayer).
 #[async_trait]
 pub trait Executor: Debug + Display + Send + Sync + 'static {
     /// Whether this executor can run the function. It is asked for each function before any work, also for those that
@@ -75,9 +80,10 @@ pub struct Step {
     pub recipe: Arc<Recipe>,
     /// The inputs, in the recipe's order.
     pub inputs: Vec<Operand>,
-    /// Take no cached result: a determinism check wants the computation itself.
+    /// Take no cached result: the function is to run, for this step alone. A determinism check compares what comes out;
+    /// and where a lost output is computed again, what an executor remembers may point at what was lost.
     pub fresh: bool,
-    /// Give up after this time.
+    /// Give up after this time, counted from the call of [`Executor::execute`]. The context ends then, too.
     pub deadline: Option<Duration>,
     /// What the function may ask and tell while it runs. The scheduler gives the call up when the future of
     /// [`Executor::execute`] is dropped or has ended.
@@ -109,7 +115,8 @@ pub struct Executed {
     pub output: Operand,
     /// How long the function ran.
     pub cost: Duration,
-    /// Whether a result that was there already was taken.
+    /// Whether a result that was there already was taken, so that the function did not run for this step. Never for
+    /// one that is [fresh](Step::fresh).
     pub reused: bool,
 }
 

@@ -1,9 +1,9 @@
-//! Layers: stores that wrap a store.
+//! Layers: stores that wrap a store, and executors that wrap an executor.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use crate::{BlobStore, DagStore, OpenedStore};
+use crate::{BlobStore, DagStore, Executor, OpenedStore};
 
 /// Wraps a blob store in another one that adds a single concern.
 ///
@@ -20,11 +20,113 @@ pub trait DagLayer: Send + Sync {
     fn wrap(&self, inner: Arc<dyn DagStore>) -> Arc<dyn DagStore>;
 }
 
-/// A stack of layers; the first added is the outermost. It is a layer itself.
+/// Wraps an executor in another one that adds a single concern: it answers from a cache, runs a step twice and
+/// compares, runs some functions on another machine.
+///
+/// # What implementers promise
+/// What `wrap` returns is an executor and keeps the whole contract of [`Executor`]. Where it hands a step on:
+/// - `operands` is that of `inner`, unless the layer brings inputs and outputs from one form into the other.
+/// - `width` is that of `inner`, or what the layer keeps busy itself; at least 1.
+/// - `supports` is that of `inner`, but for what the layer refuses, or runs itself, by intent. It answers the same every
+///   time: a layer that meets a failure reports the failure and goes on supporting the function.
+/// - The step goes on whole. [`Step::deadline`](crate::Step::deadline) is the time that is left then, and
+///   [`Step::context`](crate::Step::context) is the same one, since the scheduler gives the call up through it.
+/// - A layer that remembers or shares outputs computes a [fresh](crate::Step::fresh) step anew, each one for itself, and
+///   says of all others truly whether they were [reused](crate::Executed::reused). It knows a step by its function, its
+///   params and its inputs, and remembers no failure.
+/// - When its future is dropped, it drops that of `inner`: nothing goes on in a task of its own that the layer does not
+///   end.
+/// - It prints as `name(inner)`.
+///
+/// # What callers may assume
+/// - The executor that comes out can stand wherever `inner` could, also inside another layer.
+/// - `wrap` may be called any number of times, for one executor each.
+///
+/// Functions and closures from executor to executor are layers:
+///
+/// ```
+/// use std::fmt;
+/// use std::sync::Arc;
+///
+/// use deriva_api::{Executed, Executor, FunctionId, Layers, Operands, Result, Step, async_trait};
+///
+/// /// Tells what is run.
+/// #[derive(Debug)]
+/// struct Told(Arc<dyn Executor>);
+///
+/// impl Told {
+///     fn around(inner: Arc<dyn Executor>) -> Arc<dyn Executor> {
+///         Arc::new(Self(inner))
+///     }
+/// }
+///
+/// impl fmt::Display for Told {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         write!(f, "told({})", self.0)
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl Executor for Told {
+///     fn supports(&self, function: &FunctionId) -> bool {
+///         self.0.supports(function)
+///     }
+///
+///     fn operands(&self) -> Operands {
+///         self.0.operands()
+///     }
+///
+///     fn width(&self) -> usize {
+///         self.0.width()
+///     }
+///
+///     async fn execute(&self, step: Step) -> Result<Executed> {
+///         eprintln!("{} by {}", step.addr, step.recipe.function());
+///         self.0.execute(step).await
+///     }
+/// }
+///
+/// let layers = Layers::new().executor_layer(Told::around);
+/// # drop(layers);
+/// ```
+pub trait ExecutorLayer: Send + Sync {
+    /// Wraps `inner`.
+    fn wrap(&self, inner: Arc<dyn Executor>) -> Arc<dyn Executor>;
+}
+
+impl<F> BlobLayer for F
+where
+    F: Fn(Arc<dyn BlobStore>) -> Arc<dyn BlobStore> + Send + Sync,
+{
+    fn wrap(&self, inner: Arc<dyn BlobStore>) -> Arc<dyn BlobStore> {
+        self(inner)
+    }
+}
+
+impl<F> DagLayer for F
+where
+    F: Fn(Arc<dyn DagStore>) -> Arc<dyn DagStore> + Send + Sync,
+{
+    fn wrap(&self, inner: Arc<dyn DagStore>) -> Arc<dyn DagStore> {
+        self(inner)
+    }
+}
+
+impl<F> ExecutorLayer for F
+where
+    F: Fn(Arc<dyn Executor>) -> Arc<dyn Executor> + Send + Sync,
+{
+    fn wrap(&self, inner: Arc<dyn Executor>) -> Arc<dyn Executor> {
+        self(inner)
+    }
+}
+
+/// A stack of layers for both kinds of store and for executors; the first added is the outermost. It is a layer itself.
 #[derive(Clone, Default)]
 pub struct Layers {
     blobs: Vec<Arc<dyn BlobLayer>>,
     dag: Vec<Arc<dyn DagLayer>>,
+    executors: Vec<Arc<dyn ExecutorLayer>>,
 }
 
 impl Layers {
@@ -58,6 +160,13 @@ impl Layers {
         self
     }
 
+    /// Adds a layer for executors, inside those added before.
+    #[must_use]
+    pub fn executor_layer(mut self, layer: impl ExecutorLayer + 'static) -> Self {
+        self.executors.push(Arc::new(layer));
+        self
+    }
+
     /// Wraps what was opened.
     #[must_use]
     pub fn wrap(&self, store: OpenedStore) -> OpenedStore {
@@ -82,13 +191,21 @@ impl DagLayer for Layers {
     }
 }
 
+impl ExecutorLayer for Layers {
+    fn wrap(&self, inner: Arc<dyn Executor>) -> Arc<dyn Executor> {
+        let outward = self.executors.iter().rev();
+        outward.fold(inner, |inner, layer| layer.wrap(inner))
+    }
+}
+
 impl Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Layers({} for blobs, {} for the graph)",
+            "Layers({} for blobs, {} for the graph, {} for the executor)",
             self.blobs.len(),
-            self.dag.len()
+            self.dag.len(),
+            self.executors.len()
         )
     }
 }

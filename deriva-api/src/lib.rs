@@ -11,6 +11,7 @@
 //! | what a store promises | [`BlobStore`], [`DagStore`], [`Capabilities`] |
 //! | whether stored bytes are right | [`BlobStore::verify`], [`BlobCheck`] |
 //! | how a step runs | [`Executor`] |
+//! | what goes around a store or an executor | [`BlobLayer`], [`DagLayer`], [`ExecutorLayer`], [`Layers`] |
 //! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
 //! | what authors of stores need beside the traits | [`authors`] |
 //! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |
@@ -64,7 +65,7 @@ pub use executor::{Executed, Executor, Operand, Operands, Step};
 pub use fn_function::{Body, FnFunction, Within};
 pub use function::{ComputeFunction, FunctionId, ParamDoc, Weight};
 pub use function_registry::FunctionRegistry;
-pub use layer::{BlobLayer, DagLayer, Layers};
+pub use layer::{BlobLayer, DagLayer, ExecutorLayer, Layers};
 pub use nearest::nearest;
 pub use node::{Divergence, Node, Output, Record};
 pub use observer::Observer;

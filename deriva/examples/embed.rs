@@ -108,9 +108,10 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    pub(crate) fn around(pool: Arc<dyn Executor>, clock: Arc<dyn Clock>) -> Self {
+    /// The layer, but for its clock.
+    pub(crate) fn around(pool: Arc<dyn Executor>, clock: Arc<dyn Clock>) -> Arc<dyn Executor> {
         let asked = AtomicU64::new(0);
-        Self { pool, clock, asked }
+        Arc::new(Self { pool, clock, asked })
     }
 }
 
@@ -203,7 +204,7 @@ impl Service {
             })
             .compute(Terms::new("1", &["store"])?)
             .compute(Terms::new("2", &["store", "recipe"])?)
-            .wrap_executor(move |pool| Arc::new(Elsewhere::around(pool, time)))
+            .executor_layer(move |pool: Arc<_>| Elsewhere::around(pool, time.clone()))
             .clock(clock)
             .jobs(4)
             .memory(256 << 20)

@@ -15,9 +15,13 @@ const TOOLS: [&str; 2] = ["sort", "uniq"];
 
 /// Runs [`TOOLS`] as programs, and all else inside.
 #[derive(Debug)]
-struct Tools(Arc<dyn Executor>);
+pub(crate) struct Tools(Arc<dyn Executor>);
 
 impl Tools {
+    pub(crate) fn around(inner: Arc<dyn Executor>) -> Arc<dyn Executor> {
+        Arc::new(Self(inner))
+    }
+
     fn tool(function: &FunctionId) -> Option<&'static str> {
         let named = |tool: &&str| format!("tool.{tool}/1") == function.to_string();
         TOOLS.into_iter().find(named)
@@ -81,7 +85,7 @@ impl Executor for Tools {
 #[tokio::main]
 async fn main() -> Result<()> {
     let builder = Deriva::builder().store("memory:");
-    let builder = builder.wrap_executor(|pool| Arc::new(Tools(pool)));
+    let builder = builder.executor_layer(Tools::around);
     let deriva = builder.build().await?;
 
     let words = deriva.put("the\nship\nand\nthe\nsea\n").await?;

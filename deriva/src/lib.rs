@@ -60,7 +60,7 @@ pub mod stores {
 
 /// Layers: stores around stores, those that come with deriva and what others are made from.
 pub mod layers {
-    pub use deriva_api::{BlobLayer, DagLayer, Layers};
+    pub use deriva_api::{BlobLayer, DagLayer, ExecutorLayer, Layers};
     pub use deriva_layers::{
         LimitLayer, NAMES, ReadOnlyLayer, Retries, RetryLayer, TieredLayer, TimeoutLayer, Traffic,
         intercept, intercept_layer, named, register,
@@ -98,8 +98,8 @@ pub mod admin {
     pub use deriva_runtime::{
         Basis, Collect, CollectPolicy, Collected, CutoffDecision, Diff, Difference, DifferenceKind,
         Estimate, ExplainedNode, Explanation, Finding, FindingKind, Forecast, ForecastBytes,
-        FunctionForecast, Graph, GraphEdge, GraphNode, GraphWalk, Invalidate, Invalidated, Lease, NeededBy, NodeState, Passed, Scrub,
-        ScrubCursor, Scrubbed, Snapshot, Status, Why,
+        FunctionForecast, Graph, GraphEdge, GraphNode, GraphWalk, Invalidate, Invalidated, Lease,
+        NeededBy, NodeState, Passed, Scrub, ScrubCursor, Scrubbed, Snapshot, Status, Why,
     };
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use deriva_api::{
     BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Error, ErrorKind,
-    Executor, FunctionId, FunctionRegistry, Layers, Observer, OpenedStore, Params, Result,
-    StoreRegistry, StoreUri, SystemClock, Weight,
+    Executor, ExecutorLayer, FunctionId, FunctionRegistry, Layers, Observer, OpenedStore, Params,
+    Result, StoreRegistry, StoreUri, SystemClock, Weight,
 };
 
 use crate::cache::BlobCache;
@@ -50,18 +50,6 @@ impl<S: ?Sized> From<Arc<S>> for StoreSource<S> {
     }
 }
 
-/// What is put around the executor, in order.
-#[derive(Default)]
-struct Wraps(Vec<Box<Wrap>>);
-
-type Wrap = dyn FnOnce(Arc<dyn Executor>) -> Arc<dyn Executor> + Send;
-
-impl std::fmt::Debug for Wraps {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} wraps", self.0.len())
-    }
-}
-
 /// Builds a [`Deriva`]. One [`DerivaBuilder::store`] is enough; everything else has a default.
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `build` is awaited"]
@@ -75,7 +63,6 @@ pub struct DerivaBuilder {
     /// Those registered one by one.
     own: FunctionRegistry,
     executor: Option<Arc<dyn Executor>>,
-    wraps: Wraps,
     clock: Option<Arc<dyn Clock>>,
     jobs: Option<usize>,
     cache_bytes: Option<u64>,
@@ -180,13 +167,10 @@ impl DerivaBuilder {
         self
     }
 
-    /// Puts something around the executor, the default pool included: what `wrap` returns is used in its place. Of
-    /// several, the first one added is the innermost. Default: nothing.
-    pub fn wrap_executor(
-        mut self,
-        wrap: impl FnOnce(Arc<dyn Executor>) -> Arc<dyn Executor> + Send + 'static,
-    ) -> Self {
-        self.wraps.0.push(Box::new(wrap));
+    /// Wraps the executor, the default pool included, in a layer; see [`ExecutorLayer`]. The first one added is the
+    /// outermost. Steps of light functions that the scheduler runs itself pass no executor, and so no layer.
+    pub fn executor_layer(mut self, layer: impl ExecutorLayer + 'static) -> Self {
+        self.layers = self.layers.executor_layer(layer);
         self
     }
 
@@ -330,8 +314,7 @@ impl DerivaBuilder {
                 jobs,
             )?),
         };
-        let wrap = |executor, wrap: Box<Wrap>| wrap(executor);
-        let executor = self.wraps.0.into_iter().fold(executor, wrap);
+        let executor = ExecutorLayer::wrap(&self.layers, executor);
         let no_blobs = || missing("blob", ".store(\"sled:./data\") or .blobs(..)");
         let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
         let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");

@@ -18,6 +18,12 @@ const LONG: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 struct Partial(Arc<dyn Executor>);
 
+impl Partial {
+    fn around(inner: Arc<dyn Executor>) -> Arc<dyn Executor> {
+        Arc::new(Self(inner))
+    }
+}
+
 impl fmt::Display for Partial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "partial({})", self.0)
@@ -57,7 +63,7 @@ impl Executor for Partial {
 
 async fn partial() -> Deriva {
     let builder = Deriva::builder().store("memory:");
-    let builder = builder.wrap_executor(|pool| Arc::new(Partial(pool)));
+    let builder = builder.executor_layer(Partial::around);
     let slow = |_: &[Bytes], _: &Params| Ok(Bytes::from("slow"));
     builder.function("slow", "1", slow).build().await.unwrap()
 }
@@ -136,7 +142,7 @@ async fn what_the_executor_lacks_is_told_before_any_work() {
     };
     let deriva = Deriva::builder()
         .store("memory:")
-        .wrap_executor(|pool| Arc::new(Partial(pool)))
+        .executor_layer(Partial::around)
         .function("first", "1", first)
         .function("slow", "1", |_, _| Ok(Bytes::from("slow")))
         .build()

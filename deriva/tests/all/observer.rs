@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deriva::prelude::*;
 use deriva::authors::async_trait;
 use deriva::events::{Observer, Reason, Summary};
+use deriva::prelude::*;
 use tokio::sync::Notify;
 
 /// Longer than anything here takes.
