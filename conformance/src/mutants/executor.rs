@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -106,9 +107,10 @@ impl Shared {
             params = Params::new();
         }
         let began = self.clock.now();
+        let call = || function.call_within(&inputs, &params, &step.context);
         let called = match self.broken(Break::dies_of_a_panic) {
-            true => Ok(function.call(&inputs, &params)),
-            false => catch_unwind(AssertUnwindSafe(|| function.call(&inputs, &params))),
+            true => Ok(call()),
+            false => catch_unwind(AssertUnwindSafe(call)),
         };
         let mut output = match called {
             Ok(returned) => returned?,
@@ -201,6 +203,9 @@ impl Executor for Threads {
         let mut free = Some(free.map_err(|_| gone())?);
         if self.0.broken(Break::runs_any_number_at_once) {
             free = None;
+        }
+        if step.deadline == Some(Duration::ZERO) {
+            return Err(Error::new(ErrorKind::Timeout, "there is no time left"));
         }
         let (sender, receiver) = oneshot::channel();
         let shared = Arc::clone(&self.0);

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use deriva_api::{BlobStore, ComputeFunction, Error, Executor, OpenedStore, Result};
+use deriva_api::{BlobStore, ComputeFunction, Error, Executor, ExecutorLayer, OpenedStore, Result};
 use deriva_testkit::{ExecutorFixture, Fixture};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::disk::Disk;
 use super::executor::Threads;
+use super::executor_layer::Remember;
 use super::layer;
 use super::list::Break;
 use super::store::Store;
@@ -105,5 +106,21 @@ impl ExecutorFixture for ThreadsFixture {
         _: Arc<dyn BlobStore>,
     ) -> Result<Arc<dyn Executor>> {
         Ok(Arc::new(Threads::new(functions, self.0)))
+    }
+}
+
+/// The layer, with or without a break, around an executor that is whole.
+#[derive(Debug)]
+pub(super) struct RememberingFixture(pub(super) Option<Break>);
+
+#[async_trait]
+impl ExecutorFixture for RememberingFixture {
+    async fn open(
+        &self,
+        functions: Vec<Arc<dyn ComputeFunction>>,
+        _: Arc<dyn BlobStore>,
+    ) -> Result<Arc<dyn Executor>> {
+        let whole = Arc::new(Threads::new(functions, None));
+        Ok(Remember(self.0).wrap(whole))
     }
 }

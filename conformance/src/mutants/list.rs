@@ -451,6 +451,27 @@ mutants! { $
         gathers_inputs_in_one_place => steps_do_not_mix,
     }
 
+    executor_layer as ExecutorLayer {
+        /// A step that must be fresh is answered with what is remembered.
+        answers_fresh_steps_from_memory => fresh_steps_run_again,
+        /// A step that must be fresh takes what another gives that runs at the same time.
+        joins_fresh_steps => fresh_steps_at_once_each_run,
+        /// A result is said to be reused though the function ran.
+        claims_that_all_is_reused => reuse_is_told_truly,
+        /// Steps of the same inputs in another order are taken for one.
+        remembers_without_regard_to_order => reuse_is_told_truly,
+        /// A function that failed is supported no more.
+        supports_no_more_what_failed => what_an_executor_says_of_itself_stays,
+        /// A step loses its deadline.
+        hands_no_deadline_on => a_step_without_time_is_not_run,
+        /// A step loses its context.
+        hands_no_context_on => the_context_reaches_the_function,
+        /// A step gets a context of its own, through which nobody gives it up.
+        hands_a_copy_of_the_context_on => the_context_reaches_the_function,
+        /// A step that is dropped goes on in a task of its own.
+        goes_on_with_what_is_dropped => a_step_given_up_before_its_turn_does_not_run,
+    }
+
     materializer as Materializer {
         /// What has an output is computed all the same.
         computes_what_is_known => what_is_known_runs_nothing,

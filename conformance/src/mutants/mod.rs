@@ -1,13 +1,14 @@
 //! Stores, layers, executors and materializers that are broken in one way each, so that the suite is tested, too.
 //!
 //! A mutant that no case catches shows a hole in the suite. `list.rs` declares the mutants and the case that
-//! must catch each. `store.rs` with its parts, `layer.rs`, `executor.rs` and `materializer/` keep every promise
-//! until a break is switched on.
+//! must catch each. `store.rs` with its parts, `layer.rs`, `executor.rs`, `executor_layer.rs` and `materializer/` keep
+//! every promise until a break is switched on.
 
 mod blobs;
 mod dag;
 mod disk;
 mod executor;
+mod executor_layer;
 mod fixture;
 mod layer;
 mod list;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use deriva_testkit::{Fixture, Level, Report, Suite};
 
-use fixture::{LayerFixture, StoreFixture, ThreadsFixture};
+use fixture::{LayerFixture, RememberingFixture, StoreFixture, ThreadsFixture};
 use list::{Break, MUTANTS};
 use materializer::SmallFixture;
 
@@ -49,6 +50,8 @@ pub enum Kind {
     Layer,
     /// An executor.
     Executor,
+    /// A layer around an executor that is whole.
+    ExecutorLayer,
     /// A materializer over a store that is whole.
     Materializer,
 }
@@ -105,7 +108,7 @@ impl Mutant {
                 store: store(None),
                 broken: Some(self.how),
             }),
-            Kind::Executor | Kind::Materializer => Arc::new(store(None)),
+            Kind::Executor | Kind::ExecutorLayer | Kind::Materializer => Arc::new(store(None)),
         }
     }
 }
@@ -143,6 +146,7 @@ fn run(suite: &Suite, kind: Kind, how: Option<Break>) -> Report {
             broken: how,
         }),
         Kind::Executor => suite.run_executor(move || ThreadsFixture(how)),
+        Kind::ExecutorLayer => suite.run_executor(move || RememberingFixture(how)),
         Kind::Materializer => suite.run_materializer(move || SmallFixture::new(store(None), how)),
     }
 }

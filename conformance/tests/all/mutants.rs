@@ -47,6 +47,11 @@ fn the_executor_without_a_break_holds() {
 }
 
 #[test]
+fn the_executor_layer_without_a_break_holds() {
+    holds(Kind::ExecutorLayer);
+}
+
+#[test]
 fn the_materializer_without_a_break_holds() {
     holds(Kind::Materializer);
 }

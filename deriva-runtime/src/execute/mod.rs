@@ -6,6 +6,8 @@ mod pool;
 pub use inline::InlineExecutor;
 pub use pool::PoolExecutor;
 
+use std::time::Duration;
+
 use deriva_api::{
     Blob, Bytes, Clock, Error, ErrorKind, Executed, FunctionRegistry, Operand, Result, Step,
 };
@@ -20,6 +22,9 @@ fn run(
     step: &Step,
     nesting: &Nesting,
 ) -> Result<Executed> {
+    if step.deadline == Some(Duration::ZERO) {
+        return Err(late());
+    }
     let recipe = &step.recipe;
     let Some(function) = functions.lookup(recipe.name(), recipe.version()) else {
         return Err(Error::new(
@@ -36,6 +41,10 @@ fn run(
     })?;
     let cost = clock.now().saturating_sub(began);
     Ok(Executed::new(Operand::Held(Blob::new(output)), cost))
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "the step was not done by its deadline")
 }
 
 fn held(operand: &Operand) -> Result<Bytes> {

@@ -116,10 +116,7 @@ impl Executor for PoolExecutor {
                     "the compute pool was shut down",
                 ))
             }),
-            () = late => Err(Error::new(
-                ErrorKind::Timeout,
-                "the step was not done by its deadline",
-            )),
+            () = late => Err(super::late()),
         }
     }
 }

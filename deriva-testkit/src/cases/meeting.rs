@@ -26,6 +26,14 @@ impl Meeting {
         there.1 >= wanted
     }
 
+    /// Waits until `wanted` have been there at once, without coming; at most as long as the patience.
+    pub(super) fn await_others(&self, wanted: usize, patience: Duration) -> bool {
+        let mut there = self.there.lock();
+        self.changed
+            .wait_while_for(&mut there, |there| there.1 < wanted, patience);
+        there.1 >= wanted
+    }
+
     /// How many were there at the most.
     pub(super) fn most(&self) -> usize {
         self.there.lock().1

@@ -30,6 +30,7 @@ mod dag_shapes;
 mod dag_sizes;
 mod disk;
 mod executor_concurrency;
+mod executor_handing;
 mod executor_steps;
 mod executor_support;
 mod materializer_cancellation;
@@ -73,7 +74,7 @@ files! { $
         dag_concurrency as each_dag_concurrency_case, dag_durability as each_dag_durability_case,
         dag_damage as each_dag_damage_case, dag_faults as each_dag_faults_case,
         dag_performance as each_dag_performance_case;
-    each_executor_case: executor_steps as each_executor_steps_case,
+    each_executor_case: executor_steps as each_executor_steps_case, executor_handing as each_executor_handing_case,
         executor_concurrency as each_executor_concurrency_case;
     each_materializer_case: materializer_requests as each_materializer_requests_case,
         materializer_outputs as each_materializer_outputs_case, materializer_failures as each_materializer_failures_case,
