@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deriva::ExecutorLayer;
+use deriva::layers::ExecutorLayer;
 use deriva::prelude::*;
 use parking_lot::Mutex;
 

@@ -86,13 +86,10 @@ impl Remembering {
             }
         };
         match executed {
-            Ok(executed) if matches!(executed.output, Operand::Held(_)) => {
+            Ok(mut executed) if matches!(executed.output, Operand::Held(_)) => {
                 self.memory.lock().insert(name, executed.clone());
-                let lies = self.broken(Break::claims_that_all_is_reused);
-                Ok(Executed {
-                    reused: lies,
-                    ..executed
-                })
+                executed.reused = self.broken(Break::claims_that_all_is_reused);
+                Ok(executed)
             }
             Ok(executed) => Ok(executed),
             Err(error) => {
@@ -136,10 +133,10 @@ impl Executor for Remembering {
             let Ok(_turn) = self.turn.try_lock() else {
                 let _turn = self.turn.lock().await;
                 return match self.remembered(name) {
-                    Some(known) => Ok(Executed {
-                        reused: false,
-                        ..known
-                    }),
+                    Some(mut known) => {
+                        known.reused = false;
+                        Ok(known)
+                    }
                     None => self.run(name, step).await,
                 };
             };

@@ -82,7 +82,7 @@ impl Answer for Drawn {
 }
 
 /// The graph as it is drawn.
-fn drawing(graph: deriva::Graph) -> Result<Drawing> {
+fn drawing(graph: deriva::admin::Graph) -> Result<Drawing> {
     if !graph.is_complete() {
         return Err(
             Error::new(ErrorKind::Full, "the graph is too large to be drawn")
@@ -130,12 +130,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use deriva::Deriva;
-    use deriva::DerivaBuilder;
-    use deriva::api::{
-        Blob, BlobStore, DagStore, FunctionRegistry, Output, Params, Recipe, Record,
-    };
-    use deriva::backends::memory::MemoryStore;
+    use deriva::functions::FunctionRegistry;
+    use deriva::stores::memory::MemoryStore;
+    use deriva::stores::{BlobStore, DagStore, Record};
+    use deriva::{Blob, Deriva, DerivaBuilder, Output, Params, Recipe};
 
     use super::*;
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
-use deriva::backends::memory::MemoryStore;
+use deriva::admin::{DifferenceKind, Graph, GraphNode, NodeState};
+use deriva::layers::{BlobLayer, DagLayer};
 use deriva::prelude::*;
-use deriva::{BlobLayer, DagLayer, Deriva, DifferenceKind, Graph, GraphNode, NodeState};
+use deriva::stores::memory::MemoryStore;
 use deriva_testkit::{
     CountingLayer, FaultLayer, ModelStore, Operation, SplitMix64, Workload, functions, random,
 };
@@ -416,7 +417,7 @@ async fn check_shape(store: &ModelStore, graph: &Graph) {
 fn check_part(whole: &Graph, part: &Graph, nodes: usize) {
     assert_eq!(part.nodes, whole.nodes[..nodes]);
     let listed = |at: u32| (at as usize) < nodes;
-    let within = |edge: &&deriva::GraphEdge| listed(edge.from) && listed(edge.to);
+    let within = |edge: &&deriva::admin::GraphEdge| listed(edge.from) && listed(edge.to);
     let edges: Vec<_> = whole.edges.iter().filter(within).copied().collect();
     assert_eq!(part.edges, edges);
     let all = whole.edges.iter().filter(|edge| listed(edge.to)).count();
