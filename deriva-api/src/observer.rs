@@ -1,6 +1,6 @@
 //! The contract of observers.
 
-use crate::{Error, Event, Summary};
+use crate::{Collected, Error, Event, Invalidated, Scrubbed, Summary};
 
 /// Is told what a deriva does. One value for each instance hears of all its requests; each request may have one more.
 ///
@@ -34,8 +34,8 @@ use crate::{Error, Event, Summary};
 ///
 /// # What callers may assume
 /// - The events of one request come in order, one at a time, after it began and before it ended.
-/// - Whatever begins ends, once: with an error of the kind [`Cancelled`](crate::ErrorKind::Cancelled) where it was
-///   dropped.
+/// - Whatever begins ends, and is told to have ended once: with an error of the kind
+///   [`Cancelled`](crate::ErrorKind::Cancelled) where it was dropped.
 pub trait Observer: Send + Sync + 'static {
     /// Whether [`Observer::event`] is to be called. Asked once for each request; default: yes. Where nobody wants
     /// events, none is made.
@@ -55,6 +55,22 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A request ended. With `keep_going` it may have failed in part: see [`Summary::failed`].
     fn request_ended(&self, ended: Result<&Summary, &Error>) {
+        let _ = ended;
+    }
+
+    /// A collection ended, or a dry run of one ([`Collected::dry_run`]). What one took that failed is in the store's
+    /// numbers alone.
+    fn collected(&self, ended: Result<&Collected, &Error>) {
+        let _ = ended;
+    }
+
+    /// A scrub ended.
+    fn scrubbed(&self, ended: Result<&Scrubbed, &Error>) {
+        let _ = ended;
+    }
+
+    /// An invalidation ended, or a dry run of one ([`Invalidated::dry_run`]).
+    fn invalidated(&self, ended: Result<&Invalidated, &Error>) {
         let _ = ended;
     }
 }

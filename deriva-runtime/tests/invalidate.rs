@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deriva_api::{BlobLayer, BlobStore, Bytes, CAddr, DagLayer, DagStore, ErrorKind, Result};
-use deriva_runtime::{CollectEvent, CollectPolicy, Deriva, DerivaBuilder, StoreResults};
+use deriva_api::{
+    BlobLayer, BlobStore, Bytes, CAddr, CollectEvent, DagLayer, DagStore, ErrorKind, Result,
+};
+use deriva_runtime::{CollectPolicy, Deriva, DerivaBuilder, StoreResults};
 use deriva_testkit::{FaultLayer, ModelStore, Operation};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, yield_now};

@@ -84,8 +84,8 @@ pub mod executors {
 
 /// What is told while something runs, and what was done.
 pub mod events {
-    pub use deriva_api::{Event, Observer, Reason, Reuse, Summary};
-    pub use deriva_runtime::{CollectEvent, ScrubEvent, Timeline};
+    pub use deriva_api::{CollectEvent, Event, Observer, Reason, Reuse, ScrubEvent, Summary};
+    pub use deriva_runtime::Timeline;
 }
 
 /// The memory cache.
@@ -95,11 +95,13 @@ pub mod cache {
 
 /// Upkeep and questions: collect, scrub, invalidate, lease; explain, why, diff, status.
 pub mod admin {
+    pub use deriva_api::{
+        Collected, Finding, FindingKind, Invalidated, NeededBy, ScrubCursor, Scrubbed,
+    };
     pub use deriva_runtime::{
-        Basis, Collect, CollectPolicy, Collected, CutoffDecision, Diff, Difference, DifferenceKind,
-        Estimate, ExplainedNode, Explanation, Finding, FindingKind, Forecast, ForecastBytes,
-        FunctionForecast, Graph, GraphEdge, GraphNode, GraphWalk, Invalidate, Invalidated, Lease,
-        NeededBy, NodeState, Passed, Scrub, ScrubCursor, Scrubbed, Snapshot, Status, Why,
+        Basis, Collect, CollectPolicy, CutoffDecision, Diff, Difference, DifferenceKind, Estimate,
+        ExplainedNode, Explanation, Forecast, ForecastBytes, FunctionForecast, Graph, GraphEdge,
+        GraphNode, GraphWalk, Invalidate, Lease, NodeState, Passed, Scrub, Snapshot, Status, Why,
     };
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use deriva_api::{CAddr, Node, Result};
+use deriva_api::{CAddr, CollectEvent, Collected, Node, Result};
 use futures::StreamExt;
 
+use super::Options;
 use super::bits::Bits;
 use super::log::Log;
 use super::mark_stack::MarkStack;
-use super::{CollectEvent, Collected, Options};
 use crate::shared::Inner;
 use crate::shared::address_index::{Index, Position, SharedIndex};
 use crate::shared::leases::Journal;
@@ -119,13 +119,10 @@ impl Collector {
         }
         let recipe_count = recipes.with(|index| Ok(index.len())).await?;
         let blob_count = blobs.with(|index| Ok(index.len())).await?;
-        let report = Collected {
-            dry_run: options.dry_run,
-            kept_recipes: recipe_count,
-            kept_blobs: blob_count,
-            kept_bytes: bytes,
-            ..Collected::default()
-        };
+        let mut report = Collected::default();
+        report.dry_run = options.dry_run;
+        (report.kept_recipes, report.kept_blobs) = (recipe_count, blob_count);
+        report.kept_bytes = bytes;
         let mut collector = Self {
             inner: Arc::clone(inner),
             options,

@@ -36,7 +36,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Capabilities, Error, ErrorKind, Result};
+use deriva_api::{Capabilities, CollectEvent, Collected, Error, ErrorKind, Observer, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::planted::{Fault, planted};
@@ -93,54 +93,6 @@ impl CollectPolicy {
         self.older_than = Some(age);
         self
     }
-}
-
-/// What a collection took, or would take in a dry run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Collected {
-    /// Whether nothing was really taken.
-    pub dry_run: bool,
-    /// Recipes taken.
-    pub recipes: u64,
-    /// Outputs taken, of these recipes and of live ones under a quota.
-    pub outputs: u64,
-    /// Blobs taken.
-    pub blobs: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Seconds of computation that would have to be repeated to have the outputs again.
-    pub rebuild_seconds: f64,
-    /// Recipes that were there when the collection began and stay.
-    pub kept_recipes: u64,
-    /// Blobs that were there when the collection began and stay.
-    pub kept_blobs: u64,
-    /// Their bytes.
-    pub kept_bytes: u64,
-    /// Bytes of outputs that are left, where a quota was set.
-    pub derived_bytes: Option<u64>,
-    /// Time from the request to its end, in seconds.
-    pub seconds: f64,
-}
-
-/// Something that happened during a collection. Handlers should be quick.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum CollectEvent {
-    /// All addresses were listed.
-    Listed {
-        /// Number of recipes.
-        recipes: u64,
-        /// Number of blobs.
-        blobs: u64,
-    },
-    /// Some recipes were found live; comes often.
-    Living {
-        /// Recipes found so far.
-        recipes: u64,
-    },
-    /// A batch was taken.
-    Taken(Collected),
 }
 
 type Progress = Arc<dyn Fn(&CollectEvent) + Send + Sync>;
@@ -214,6 +166,7 @@ impl IntoFuture for Collect {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let tokio = self.inner.tokio.clone();
+            let watched = self.inner.watcher.watch(Observer::collected);
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
             let collecting = tokio.spawn(perform(self.inner, self.options));
             let collecting = AbortOnDrop(collecting).await;
@@ -221,7 +174,9 @@ impl IntoFuture for Collect {
                 let what = "the collection's task ended early";
                 Err(Error::new(ErrorKind::Internal, what).caused_by(source))
             });
-            collected.map_err(|error| error.during("collect"))
+            let collected = collected.map_err(|error| error.during("collect"));
+            watched.ended(collected.as_ref());
+            collected
         })
     }
 }

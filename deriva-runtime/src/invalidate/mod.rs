@@ -12,9 +12,11 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use deriva_api::{BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, FunctionId, Result, Walk};
+use deriva_api::{
+    BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, FunctionId, Invalidated, Observer, Result,
+    Walk,
+};
 use futures::TryStreamExt;
-use serde::Serialize;
 
 use crate::invalidate::forget::{Forgotten, forget_barred, resolve};
 use crate::planted::{Fault, planted};
@@ -67,24 +69,6 @@ pub struct Invalidate {
     walk: Walk,
 }
 
-/// What was forgotten, or would be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Invalidated {
-    /// Recipes that were reached, with or without an output.
-    pub recipes: u64,
-    /// Their outputs that were forgotten.
-    pub outputs: u64,
-    /// Bytes of these outputs.
-    pub bytes: u64,
-    /// The longest way from what was asked for to what was reached, in recipes; 0 without `cascade`.
-    pub depth: u64,
-    /// Whether nothing was forgotten, as only the numbers were asked for.
-    pub dry_run: bool,
-    /// Time that it took, in seconds.
-    pub seconds: f64,
-}
-
 impl Invalidate {
     fn new(inner: Arc<Inner>, what: What) -> Self {
         Self {
@@ -122,6 +106,7 @@ impl IntoFuture for Invalidate {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            let watched = self.inner.watcher.watch(Observer::invalidated);
             // A task of its own: what it bars must not depend on who polls.
             let tokio = self.inner.tokio.clone();
             let task = AbortOnDrop(tokio.spawn(perform(self)));
@@ -132,7 +117,9 @@ impl IntoFuture for Invalidate {
                 };
                 Err(Error::new(kind, "the request's task ended early").caused_by(source))
             });
-            ended.map_err(|error| error.during("invalidate"))
+            let ended = ended.map_err(|error| error.during("invalidate"));
+            watched.ended(ended.as_ref());
+            ended
         })
     }
 }
@@ -172,14 +159,12 @@ async fn perform(request: Invalidate) -> Result<Invalidated> {
             total += forget_barred(inner, &addrs, &barred).await?;
         }
     }
-    Ok(Invalidated {
-        recipes: recipes + reached as u64 - given,
-        outputs: total.outputs,
-        bytes: total.bytes,
-        depth,
-        dry_run: request.dry_run,
-        seconds: inner.clock.now().saturating_sub(began).as_secs_f64(),
-    })
+    let mut done = Invalidated::default();
+    done.recipes = recipes + reached as u64 - given;
+    (done.outputs, done.bytes, done.depth) = (total.outputs, total.bytes, depth);
+    done.dry_run = request.dry_run;
+    done.seconds = inner.clock.now().saturating_sub(began).as_secs_f64();
+    Ok(done)
 }
 
 /// Bars what was asked for, and counts the recipes among it.

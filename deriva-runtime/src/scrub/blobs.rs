@@ -1,9 +1,11 @@
 //! The second half of a scrub: blobs.
 
-use deriva_api::{BlobCheck, BlobStat, CAddr, Evidence, Result};
+use deriva_api::{
+    BlobCheck, BlobStat, CAddr, Evidence, FindingKind, Result, ScrubCursor, ScrubEvent,
+};
 
+use super::Work;
 use super::pages::{Page, Pages};
-use super::{FindingKind, ScrubCursor, ScrubEvent, Work};
 use crate::planted::{Fault, planted};
 
 /// Bytes that are read at a time, if one blob is not larger.

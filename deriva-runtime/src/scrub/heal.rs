@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Event, Result};
+use deriva_api::{
+    BuildAddrHasher, CAddr, Error, ErrorKind, Event, Finding, FindingKind, Result, ScrubEvent,
+};
 
+use super::Work;
 use super::pages::{Page, Pages};
-use super::{Finding, FindingKind, ScrubEvent, Work};
 use crate::planted::{Fault, planted};
 use crate::shared::needed_by::{MANY, needed_by};
 use crate::shared::policy::StoreResults;
@@ -126,12 +128,8 @@ impl Work<'_> {
         if self.done.findings.len() < LISTED {
             let through = [&[addr], makers].concat();
             let needed_by = needed_by(&*self.request.deriva.inner.dag, &through, MANY).await?;
-            self.done.findings.push(Finding {
-                addr,
-                kind,
-                reason: error.to_string(),
-                needed_by,
-            });
+            let finding = Finding::new(addr, kind, error.to_string(), needed_by);
+            self.done.findings.push(finding);
         }
         Ok(())
     }

@@ -6,24 +6,19 @@
 //! is made again and compared with the recorded output, that is an ordinary request.
 
 mod blobs;
-mod cursor;
 mod heal;
 mod pages;
 mod recipes;
-mod report;
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Error, ErrorKind, Result};
+use deriva_api::{Error, ErrorKind, Observer, Result, ScrubCursor, ScrubEvent, Scrubbed};
 
 use crate::shared::Deriva;
 use crate::shared::settings::in_range;
-
-pub use cursor::ScrubCursor;
-pub use report::{Finding, FindingKind, ScrubEvent, Scrubbed};
 
 type Progress = Arc<dyn Fn(&ScrubEvent) + Send + Sync>;
 
@@ -113,25 +108,33 @@ impl IntoFuture for Scrub {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let inner = &self.deriva.inner;
-            in_range("bytes_per_second", self.rate, 1..=u64::MAX)
-                .map_err(|error| error.during("scrub"))?;
-            if !(inner.blobs.capabilities().list && inner.dag.capabilities().list) {
-                let what = "a store that cannot list what it holds cannot be scrubbed";
-                return Err(Error::new(ErrorKind::Unsupported, what).during("scrub"));
-            }
-            let mut work = Work {
-                began: inner.clock.now(),
-                cursor: self.after,
-                done: Scrubbed::default(),
-                request: &self,
-            };
-            let ended = work.perform().await;
-            let cursor = work.cursor;
-            ended.map_err(|error| error.during("scrub").with("cursor", cursor))?;
-            work.done.seconds = inner.clock.now().saturating_sub(work.began).as_secs_f64();
-            Ok(work.done)
+            let watched = self.deriva.inner.watcher.watch(Observer::scrubbed);
+            let scrubbed = self.perform().await.map_err(|error| error.during("scrub"));
+            watched.ended(scrubbed.as_ref());
+            scrubbed
         })
+    }
+}
+
+impl Scrub {
+    async fn perform(&self) -> Result<Scrubbed> {
+        let inner = &self.deriva.inner;
+        in_range("bytes_per_second", self.rate, 1..=u64::MAX)?;
+        if !(inner.blobs.capabilities().list && inner.dag.capabilities().list) {
+            let what = "a store that cannot list what it holds cannot be scrubbed";
+            return Err(Error::new(ErrorKind::Unsupported, what));
+        }
+        let mut work = Work {
+            began: inner.clock.now(),
+            cursor: self.after,
+            done: Scrubbed::default(),
+            request: self,
+        };
+        let ended = work.perform().await;
+        let cursor = work.cursor;
+        ended.map_err(|error| error.with("cursor", cursor))?;
+        work.done.seconds = inner.clock.now().saturating_sub(work.began).as_secs_f64();
+        Ok(work.done)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The first half of a scrub: recipes, and whether the blobs of their outputs are there.
 
-use deriva_api::{CAddr, ErrorKind, Node, Result};
+use deriva_api::{CAddr, ErrorKind, FindingKind, Node, Result, ScrubCursor, ScrubEvent};
 
+use super::Work;
 use super::pages::{Page, Pages};
-use super::{FindingKind, ScrubCursor, ScrubEvent, Work};
 
 impl Work<'_> {
     /// Reads all recipes after `after`. Answers whether it came to the end.

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use deriva_api::{BuildAddrHasher, CAddr, DagStore, Error, Result};
+use deriva_api::{BuildAddrHasher, CAddr, DagStore, Error, NeededBy, Result};
 use futures::TryStreamExt;
 use indexmap::IndexSet;
-use serde::Serialize;
 
 /// How many recipes, and how many roots, are named; the rest is counted.
 const LISTED: usize = 20;
@@ -17,33 +16,14 @@ const FEW: usize = 1 << 12;
 /// Leaves of one request whose needs are named.
 const LEAVES: usize = 16;
 
-/// Who needs an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct NeededBy {
-    /// Recipes that have it among their inputs: the first 20 by address.
-    pub recipes: Vec<CAddr>,
-    /// Number of these recipes.
-    pub recipe_count: u64,
-    /// Roots that name it or something made from it: the first 20 by name.
-    pub roots: Vec<String>,
-    /// Number of these roots.
-    pub root_count: u64,
-    /// Whether everything made from it was looked at. Otherwise there are too many, and the numbers count
-    /// only some.
-    pub complete: bool,
-}
-
 /// Finds who needs any of these addresses, looking at `limit` descendants at the most.
 pub(crate) async fn needed_by(
     dag: &dyn DagStore,
     addrs: &[CAddr],
     limit: usize,
 ) -> Result<NeededBy> {
-    let mut needs = NeededBy {
-        complete: true,
-        ..NeededBy::default()
-    };
+    let mut needs = NeededBy::default();
+    needs.complete = true;
     let mut met: IndexSet<CAddr, BuildAddrHasher> = addrs.iter().copied().collect();
     let given = met.len();
     let mut next = 0;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use deriva_api::{Error, ErrorKind, Event, Observer, Summary};
+use deriva_api::{Collected, Error, ErrorKind, Event, Invalidated, Observer, Scrubbed, Summary};
 use tracing::error;
 
 /// Those who want the events of a request. Nothing is made for them where there are none.
@@ -61,10 +61,18 @@ impl Watcher {
         observers
     }
 
-    /// Tells that a request for so many addresses begins; it is told once how that ends.
-    pub(crate) fn request(&self, addresses: usize) -> Watched {
+    /// Tells that a request for so many addresses begins; its end is to be told.
+    pub(crate) fn request(&self, addresses: usize) -> Watched<Summary> {
         self.request_began(addresses);
-        Watched(self.clone())
+        self.watch(Self::request_ended)
+    }
+
+    /// Something begins whose end is to be told.
+    pub(crate) fn watch<T>(&self, tell: fn(&Self, Result<&T, &Error>)) -> Watched<T> {
+        Watched {
+            watcher: self.clone(),
+            tell,
+        }
     }
 
     fn tell<T: Default>(&self, call: impl FnOnce(&dyn Observer) -> T) -> T {
@@ -104,22 +112,37 @@ impl Observer for Watcher {
     fn request_ended(&self, ended: Result<&Summary, &Error>) {
         self.tell(|observer| observer.request_ended(ended));
     }
-}
 
-/// A request whose end is to be told. One that is dropped was cancelled.
-pub(crate) struct Watched(Watcher);
+    fn collected(&self, ended: Result<&Collected, &Error>) {
+        self.tell(|observer| observer.collected(ended));
+    }
 
-impl Watched {
-    pub(crate) fn ended(mut self, ended: Result<&Summary, &Error>) {
-        std::mem::take(&mut self.0).request_ended(ended);
+    fn scrubbed(&self, ended: Result<&Scrubbed, &Error>) {
+        self.tell(|observer| observer.scrubbed(ended));
+    }
+
+    fn invalidated(&self, ended: Result<&Invalidated, &Error>) {
+        self.tell(|observer| observer.invalidated(ended));
     }
 }
 
-impl Drop for Watched {
+/// Something whose end is told once. Where it is dropped it was cancelled.
+pub(crate) struct Watched<T> {
+    watcher: Watcher,
+    tell: fn(&Watcher, Result<&T, &Error>),
+}
+
+impl<T> Watched<T> {
+    pub(crate) fn ended(mut self, ended: Result<&T, &Error>) {
+        (self.tell)(&std::mem::take(&mut self.watcher), ended);
+    }
+}
+
+impl<T> Drop for Watched<T> {
     fn drop(&mut self) {
-        if self.0.0.is_some() {
-            let error = Error::new(ErrorKind::Cancelled, "the request was dropped");
-            self.0.request_ended(Err(&error));
+        if self.watcher.0.is_some() {
+            let error = Error::new(ErrorKind::Cancelled, "it was dropped before its end");
+            (self.tell)(&self.watcher, Err(&error));
         }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use deriva::admin::{Collected, Invalidated, Scrubbed};
 use deriva::authors::async_trait;
 use deriva::events::{Observer, Reason, Summary};
 use deriva::prelude::*;
+use futures::FutureExt;
 use tokio::sync::Notify;
 
 /// Longer than anything here takes.
@@ -52,6 +54,27 @@ impl Observer for Diary {
             Err(error) => format!("ended {:?}", error.kind()),
         });
         self.ended.notify_one();
+    }
+
+    fn collected(&self, ended: Result<&Collected, &Error>) {
+        self.write(match ended {
+            Ok(collected) => format!("collected {}", collected.blobs),
+            Err(error) => format!("not collected: {:?}", error.kind()),
+        });
+    }
+
+    fn scrubbed(&self, ended: Result<&Scrubbed, &Error>) {
+        self.write(match ended {
+            Ok(scrubbed) => format!("scrubbed {}", scrubbed.blobs),
+            Err(error) => format!("not scrubbed: {:?}", error.kind()),
+        });
+    }
+
+    fn invalidated(&self, ended: Result<&Invalidated, &Error>) {
+        self.write(match ended {
+            Ok(invalidated) => format!("invalidated {}", invalidated.outputs),
+            Err(error) => format!("not invalidated: {:?}", error.kind()),
+        });
     }
 }
 
@@ -155,6 +178,49 @@ async fn a_request_that_is_dropped_ends_too_and_nothing_is_left_of_it() {
     );
 }
 
+#[tokio::test]
+async fn upkeep_is_told_when_it_ends_however_it_ends() {
+    let diary = Arc::new(Diary::default());
+    let deriva = observed(diary.clone()).await;
+    let (good, other) = (
+        recipe(&deriva, "good").await,
+        recipe(&deriva, "other").await,
+    );
+    for addr in [good, other] {
+        deriva.get(addr).await.unwrap();
+    }
+    deriva.set_root("good", good).await.unwrap();
+    diary.read();
+    deriva.scrub().await.unwrap();
+    deriva.invalidate(good).dry_run().await.unwrap();
+    deriva.invalidate(good).await.unwrap();
+    deriva.collect().await.unwrap();
+    let told = [
+        "scrubbed 4",
+        "invalidated 1",
+        "invalidated 1",
+        "collected 3",
+    ];
+    assert_eq!(
+        diary.read(),
+        told,
+        "`other`, what it made, and what `good` made"
+    );
+    deriva.scrub().bytes_per_second(0).await.unwrap_err();
+    deriva
+        .invalidate(CAddr::of_blob(b"nowhere"))
+        .await
+        .unwrap_err();
+    let told = ["not scrubbed: Invalid", "not invalidated: NotFound"];
+    assert_eq!(diary.read(), told);
+    drop(deriva.collect());
+    assert!(diary.read().is_empty(), "what never began is not told");
+    let mut collect = Box::pin(deriva.collect().into_future());
+    assert!((&mut collect).now_or_never().is_none());
+    drop(collect);
+    assert_eq!(diary.read(), ["not collected: Cancelled"]);
+}
+
 /// Panics whatever it is told.
 struct Broken(AtomicUsize);
 
@@ -177,6 +243,10 @@ impl Observer for Broken {
     fn request_ended(&self, _: Result<&Summary, &Error>) {
         self.panic()
     }
+
+    fn collected(&self, _: Result<&Collected, &Error>) {
+        self.panic()
+    }
 }
 
 #[tokio::test]
@@ -185,7 +255,11 @@ async fn an_observer_that_panics_harms_nobody() {
     let deriva = observed(broken.clone()).await;
     let addr = recipe(&deriva, "good").await;
     assert_eq!(deriva.get(addr).await.unwrap(), "GOOD");
-    assert!(broken.0.load(SeqCst) > 3);
+    let told = broken.0.load(SeqCst);
+    assert!(told > 3, "{told}");
+    deriva.collect().await.unwrap();
+    assert_eq!(broken.0.load(SeqCst), told + 1);
+    let addr = recipe(&deriva, "good").await;
     // That of a request alone is the request's own fault.
     let request = deriva.materialize(addr);
     let request = request.progress(|_| panic!("a handler that is broken"));
@@ -301,6 +375,7 @@ async fn what_an_executor_remembers_is_told_as_such_and_a_lost_output_is_compute
     diary.read();
 
     deriva.invalidate(addr).await.unwrap();
+    assert_eq!(diary.read(), ["invalidated 1"]);
     let again = deriva.materialize(addr).await.unwrap().summary;
     assert_eq!((again.computed, again.executor_hits), (0, 1));
     assert_eq!(diary.read(), ["began 1", "reused Executor", "ended 0"]);

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use deriva_api::{CAddr, Error, ErrorKind, Result};
 use serde::{Serialize, Serializer};
+
+use crate::{CAddr, Error, ErrorKind, Result};
 
 /// Where a scrub continues: after a recipe, or, once all recipes are done, after a blob. As text
 /// `recipes:ADDR` or `blobs:ADDR`; without an address it is where these begin.

@@ -1,10 +1,8 @@
 //! What a scrub tells.
 
-use deriva_api::CAddr;
 use serde::Serialize;
 
-use super::ScrubCursor;
-use crate::shared::needed_by::NeededBy;
+use crate::{CAddr, NeededBy, ScrubCursor};
 
 /// Something that happened during a scrub.
 #[derive(Clone, Debug)]
@@ -67,6 +65,19 @@ pub struct Finding {
     pub reason: String,
     /// Who needs it.
     pub needed_by: NeededBy,
+}
+
+impl Finding {
+    /// Something that could not be healed.
+    #[must_use]
+    pub fn new(addr: CAddr, kind: FindingKind, reason: String, needed_by: NeededBy) -> Self {
+        Self {
+            addr,
+            kind,
+            reason,
+            needed_by,
+        }
+    }
 }
 
 /// What a scrub read, found and healed.
