@@ -1,7 +1,7 @@
 //! The graph below an address: what there is, whether or not a request would touch it.
 //!
 //! Breadth-first, a batch of addresses at a time with one bulk look-up each; nothing recurses. The walk holds what it
-//! answers with and, while it goes on, an index of the listed addresses: about 250 bytes a node, and 12 an edge. Of what
+//! answers with and, while it goes on, an index of the listed addresses: about 250 bytes a node, 12 an edge. Of what
 //! it leaves out it holds nothing, so a limit bounds the memory however large the graph is.
 
 use std::future::{Future, IntoFuture};

@@ -66,8 +66,8 @@ pub(crate) async fn explain<'a>(
     })
 }
 
-/// Which nodes a request for `wanted` would compute, as a request finds them: those without output that it reaches without
-/// crossing one that has. Each with what the stores know of it: nothing, where its recipe is new.
+/// The state of each node that a request for `wanted` would compute: one without output that it reaches without
+/// crossing one that has. A recipe that is new is missing from the stores. Looked up as a request does, level by level.
 async fn would_run(
     deriva: &Deriva,
     expansion: &Expansion,
