@@ -43,7 +43,7 @@ pub trait Observer: Send + Sync + 'static {
         true
     }
 
-    /// A request for so many addresses began.
+    /// A request for N addresses began.
     fn request_began(&self, addresses: usize) {
         let _ = addresses;
     }

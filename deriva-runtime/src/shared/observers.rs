@@ -61,7 +61,7 @@ impl Watcher {
         observers
     }
 
-    /// Tells that a request for so many addresses begins; its end is to be told.
+    /// Tells that a request for N addresses begins; its end is to be told.
     pub(crate) fn request(&self, addresses: usize) -> Watched<Summary> {
         self.request_began(addresses);
         self.watch(Self::request_ended)

@@ -59,7 +59,7 @@ pub(crate) fn content(node: NodeId) -> Blob {
     Blob::new(vec![node as u8; 100])
 }
 
-/// An account in a budget of so many bytes, with a cache that holds nothing.
+/// An account in a budget of N bytes, with a cache that holds nothing.
 pub(crate) fn account(limit: u64) -> (Arc<Memory>, Account) {
     let memory = Memory::new(limit, Arc::new(BlobCache::new(0)));
     let account = memory.account();

@@ -112,7 +112,7 @@ impl Graph {
         }
     }
 
-    /// A node is done, and its output has so many bytes: those that wait for it wait for one input less. Tells of
+    /// A node is done, and its output has N bytes: those that wait for it wait for one input less. Tells of
     /// those that wait for nothing now.
     pub(super) fn settle(&mut self, node: NodeId, bytes: u64, mut ready: impl FnMut(NodeId, Way)) {
         let Self {

@@ -65,7 +65,7 @@ impl Pace {
         usize::try_from(fitting).unwrap_or(CHUNK).clamp(1, CHUNK)
     }
 
-    /// Whether a chunk is worth to be brought to another core, when so many nodes are ready.
+    /// Whether a chunk is worth to be brought to another core, when N nodes are ready.
     pub(super) fn is_worth_a_worker(&self, ready: usize) -> bool {
         self.cost >= WORTH_A_WORKER && ready >= 2 * self.size()
     }

@@ -347,7 +347,7 @@ impl Run {
         self.steps.executing.let_go();
     }
 
-    /// Hands a node to the executor. So many bytes are set aside for its output.
+    /// Hands a node to the executor. N bytes are set aside for its output.
     fn start(&mut self, node: NodeId, slot: Option<Slot>, ahead: u64) {
         let Self {
             context,

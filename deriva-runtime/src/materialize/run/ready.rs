@@ -74,7 +74,7 @@ impl Ready {
         self.light.len()
     }
 
-    /// Takes the next light nodes, `most` of them where there are so many.
+    /// Takes the next light nodes, at the most `most` of them.
     pub(super) fn take_light(&mut self, most: usize) -> Vec<NodeId> {
         self.light.drain(..self.light.len().min(most)).collect()
     }

@@ -144,7 +144,7 @@ impl Reporter {
         }
     }
 
-    /// So many records begin to be written.
+    /// N records begin to be written.
     pub(super) fn commit_begins(&mut self, records: usize) {
         if let Some(slices) = &mut self.slices {
             slices.commit_begins(&self.clock, records);

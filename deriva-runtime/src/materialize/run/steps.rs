@@ -39,7 +39,7 @@ impl Steps {
         join
     }
 
-    /// Whether a chunk should be brought to a worker, when so many light nodes are ready.
+    /// Whether a chunk should be brought to a worker, when N light nodes are ready.
     pub(super) fn wants_a_worker(&self, ready: usize) -> bool {
         self.pace.is_worth_a_worker(ready) && self.workers.have_room()
     }

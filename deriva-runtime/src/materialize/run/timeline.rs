@@ -71,7 +71,7 @@ impl Slices {
         }
     }
 
-    /// A commit of so many records begins.
+    /// A commit of N records begins.
     pub(super) fn commit_begins(&mut self, clock: &Arc<dyn Clock>, records: usize) {
         self.commit = self.timeline.open(clock, Work::Commit { records }, None);
         self.commit.iter().for_each(Open::begin);
