@@ -85,6 +85,7 @@ pub enum Event {
 
 /// How an output was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reuse {
     /// It was recorded under the recipe's own address.
     Recorded,
@@ -132,6 +133,18 @@ pub struct Summary {
 )]
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+impl Summary {
+    /// Counts an output that was known.
+    pub fn count(&mut self, how: Reuse) {
+        match how {
+            Reuse::Recorded => self.reused += 1,
+            Reuse::Cutoff => self.cutoff += 1,
+            Reuse::Joined => self.joined += 1,
+            Reuse::Executor => self.executor_hits += 1,
+        }
+    }
 }
 
 /// Why a recipe is computed, as events and traces tell it.

@@ -110,12 +110,7 @@ impl Reporter {
     /// A node was not computed, as its output was found.
     pub(super) fn reused(&mut self, graph: &Graph, node: NodeId, output: Output, how: Reuse) {
         let addr = graph.plan.addr(node);
-        match how {
-            Reuse::Recorded => self.summary.reused += 1,
-            Reuse::Cutoff => self.summary.cutoff += 1,
-            Reuse::Joined => self.summary.joined += 1,
-            Reuse::Executor => self.summary.executor_hits += 1,
-        }
+        self.summary.count(how);
         self.observers.tell(|| Event::Reused { addr, output, how });
         if how == Reuse::Executor && graph.reason(node) == Reason::Lost {
             self.healed(addr);
