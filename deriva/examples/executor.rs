@@ -4,8 +4,8 @@
 #![allow(clippy::print_stdout, reason = "an example prints what it found")]
 
 use std::fmt;
-use std::io::{Seek, Write};
-use std::process::Command;
+use std::io::{self, Seek, Write};
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use deriva::prelude::*;
@@ -29,22 +29,14 @@ impl Tools {
 }
 
 /// Blocks until the program has ended.
-fn run(tool: &str, input: &[u8]) -> Result<Vec<u8>> {
-    let mut stdin = tempfile::tempfile().map_err(Error::io)?;
-    stdin.write_all(input).map_err(Error::io)?;
-    stdin.rewind().map_err(Error::io)?;
+fn run(tool: &str, input: &[u8]) -> io::Result<Output> {
+    let mut stdin = tempfile::tempfile()?;
+    stdin.write_all(input)?;
+    stdin.rewind()?;
     // What a function gives depends on its inputs alone, and `sort` would look at the locale.
     let mut command = Command::new(tool);
-    command
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("LC_ALL", "C");
-    let done = command.stdin(stdin).output().map_err(Error::io)?;
-    if !done.status.success() {
-        let stderr = String::from_utf8_lossy(&done.stderr);
-        return Err(Error::new(ErrorKind::Function, "the tool failed").with("stderr", stderr));
-    }
-    Ok(done.stdout)
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command.env("LC_ALL", "C").stdin(stdin).output()
 }
 
 impl fmt::Display for Tools {
@@ -75,42 +67,31 @@ impl Executor for Tools {
             return Err(Error::new(ErrorKind::Invalid, "a tool takes one input"));
         };
         let (input, clock) = (input.bytes().clone(), SystemClock::new());
-        let ran = tokio::task::spawn_blocking(move || run(tool, &input));
-        let lost = |source| Error::new(ErrorKind::Internal, "no end").caused_by(source);
-        let output = Operand::Held(Blob::new(ran.await.map_err(lost)??));
+        let ran = tokio::task::spawn_blocking(move || run(tool, &input)).await;
+        let done = ran.map_err(io::Error::other).flatten().map_err(Error::io)?;
+        if !done.status.success() {
+            let stderr = String::from_utf8_lossy(&done.stderr);
+            return Err(Error::new(ErrorKind::Function, "the tool failed").with("stderr", stderr));
+        }
+        let output = Operand::Held(Blob::new(done.stdout));
         Ok(Executed::new(output, clock.now()))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let builder = Deriva::builder().store("memory:");
-    let builder = builder.executor_layer(Tools::around);
-    let deriva = builder.build().await?;
-
-    let words = deriva.put("the\nship\nand\nthe\nsea\n").await?;
-    let sorted = deriva
-        .recipe("tool.sort", "1")
-        .input(words)
-        .insert()
-        .await?;
-    let single = deriva
-        .recipe("tool.uniq", "1")
-        .input(sorted)
-        .insert()
-        .await?;
-    let loud = deriva
-        .recipe("text.upper", "1")
-        .input(single)
-        .insert()
-        .await?;
+    let builder = Deriva::builder().executor_layer(Tools::around);
+    let deriva = builder.store("memory:").build().await?;
+    let mut loud = deriva.put("the\nship\nand\nthe\nsea\n").await?;
+    for function in ["tool.sort", "tool.uniq", "text.upper"] {
+        loud = deriva.recipe(function, "1").input(loud).insert().await?;
+    }
     let made = deriva.materialize(loud).await?;
     assert_eq!(made.summary.computed, 3, "two tools, and what is built in");
     assert_eq!(deriva.get(loud).await?, "AND\nSEA\nSHIP\nTHE\n");
-    print!("{}", String::from_utf8_lossy(&deriva.get(loud).await?));
 
     // Who is not on the list is refused before anything runs.
-    let unknown = deriva.recipe("tool.rm", "1").input(words).insert().await?;
+    let unknown = deriva.recipe("tool.rm", "1").input(loud).insert().await?;
     let refused = deriva.get(unknown).await.map_err(|error| error.kind());
     assert_eq!(refused, Err(ErrorKind::Unsupported));
     println!("run by {}", deriva.status().await?.executor);

@@ -82,20 +82,14 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     let path = format!("/{document}/4");
     let eight = futures::future::try_join_all((0..8).map(|_| ask(at, &path, ""))).await?;
-    assert!(
-        eight
-            .iter()
-            .all(|got| got.ends_with("\r\n\r\nShips A ship is"))
-    );
+    for got in &eight {
+        assert!(got.ends_with("\r\n\r\nShips A ship is"), "{got}");
+    }
     assert_eq!(COMPUTED.load(Ordering::Relaxed), 1);
-    println!(
-        "eight clients asked, and it was computed once:\n{}",
-        eight[0]
-    );
+    let got = &eight[0];
+    println!("eight clients asked, and it was computed once:\n{got}");
 
-    let tag = eight[0]
-        .lines()
-        .find_map(|line| line.strip_prefix("etag: "));
+    let tag = got.lines().find_map(|line| line.strip_prefix("etag: "));
     let header = format!("if-none-match: {}\r\n", tag.unwrap_or_default());
     assert!(ask(at, &path, &header).await?.starts_with("HTTP/1.1 304"));
     let lost = format!("/{}/4", Blob::new("lost").addr());

@@ -25,16 +25,13 @@ fn title(inputs: &[Bytes], _: &Params) -> Result<Bytes> {
 
 fn menu(inputs: &[Bytes], _: &Params) -> Result<Bytes> {
     let titles = inputs.iter().map(|title| String::from_utf8_lossy(title));
-    Ok(titles
-        .map(|title| format!("<nav>{title}</nav>\n"))
-        .collect::<String>()
-        .into())
+    let entries = titles.map(|title| format!("<nav>{title}</nav>\n"));
+    Ok(entries.collect::<String>().into())
 }
 
 fn page(inputs: &[Bytes], _: &Params) -> Result<Bytes> {
-    Ok([b"<!doctype html>\n", &inputs[0][..], &inputs[1]]
-        .concat()
-        .into())
+    let parts = [b"<!doctype html>\n", &inputs[0][..], &inputs[1]];
+    Ok(parts.concat().into())
 }
 
 /// Makes a page of each file of a folder, and says what that took.
@@ -71,14 +68,11 @@ async fn main() -> Outcome<()> {
     fs::write(from.join("wrecks.md"), "# Wrecks\n\nThey do not.")?;
 
     let store = format!("sled:{}", folder.path().join("store").display());
-    let builder = Deriva::builder().store(&store).cutoff(Cutoff::Always);
-    let builder = builder
-        .function("body", "1", body)
-        .function("title", "1", title);
-    let builder = builder
-        .function("menu", "1", menu)
-        .function("page", "1", page);
-    let deriva = builder.build().await?;
+    let mut builder = Deriva::builder().store(&store).cutoff(Cutoff::Always);
+    builder = builder.function("body", "1", body);
+    builder = builder.function("title", "1", title);
+    builder = builder.function("menu", "1", menu);
+    let deriva = builder.function("page", "1", page).build().await?;
 
     // A body and a title of each, the menu, the pages.
     let first = build(&deriva, &from, &to).await?;

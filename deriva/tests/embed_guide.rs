@@ -11,8 +11,7 @@ use embed::Elsewhere;
 use executor::Tools;
 use executor_layer::Memory;
 
-#[path = "../examples/embed.rs"]
-#[allow(dead_code, reason = "of the example, only the executor is used here")]
+#[path = "../examples/embed/elsewhere.rs"]
 mod embed;
 #[path = "../examples/executor.rs"]
 #[allow(dead_code, reason = "of the example, only the executor is used here")]

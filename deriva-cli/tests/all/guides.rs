@@ -10,7 +10,11 @@ const QUOTED: [(&str, &[&str]); 2] = [
     (
         "docs/guide/embed.md",
         &[
-            "deriva/examples/embed.rs",
+            "deriva/examples/embed/elsewhere.rs",
+            "deriva/examples/embed/main.rs",
+            "deriva/examples/embed/service.rs",
+            "deriva/examples/embed/terms.rs",
+            "deriva/examples/embed/told.rs",
             "deriva/examples/embed_time.rs",
             "deriva/tests/embed_guide.rs",
         ],
@@ -235,4 +239,26 @@ fn every_example_is_listed_where_readers_begin() {
         let link = format!("(../deriva/examples/{name})");
         assert!(index.contains(&link), "{name} is not in docs/README.md");
     }
+}
+
+#[test]
+fn every_file_of_an_example_fits_on_two_screens() {
+    let examples = repository().join("deriva/examples");
+    let files = files_in(&examples);
+    assert!(files.len() >= 12, "{files:?}");
+    for file in files {
+        let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines < 100, "{} has {lines} lines", file.display());
+    }
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files_in(&path),
+            false => vec![path],
+        })
+        .collect()
 }
