@@ -138,21 +138,6 @@ impl Graph {
         self.nodes[node as usize].state = State::Failed;
     }
 
-    /// Fails all that needs a node which failed; answers what was open of it.
-    pub(super) fn fail_above(&mut self, node: NodeId) -> Vec<NodeId> {
-        let mut failed = Vec::new();
-        let mut above = self.plan.dependents(node).to_vec();
-        while let Some(node) = above.pop() {
-            let state = &mut self.nodes[node as usize].state;
-            if *state == State::Open {
-                *state = State::Failed;
-                above.extend_from_slice(self.plan.dependents(node));
-                failed.push(node);
-            }
-        }
-        failed
-    }
-
     pub(super) fn is_open(&self, node: NodeId) -> bool {
         self.nodes[node as usize].state == State::Open
     }
@@ -335,14 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_takes_what_is_above_it_and_nothing_else() {
+    fn what_failed_does_not_become_ready() {
         let mut graph = diamond(mode(true));
         begin(&mut graph);
         settle(&mut graph, 3, 1);
         graph.fail(1);
-        assert_eq!(graph.fail_above(1), [0]);
-        assert!(graph.is_open(2));
-        // What was given up does not become ready.
+        graph.fail(0);
+        assert!(graph.is_open(2) && !graph.is_open(0));
         assert_eq!(settle(&mut graph, 2, 1), []);
         assert_eq!((graph.unfinished().count(), graph.open_target()), (0, None));
         let error = graph.located(3, Error::new(ErrorKind::Function, "broken"));

@@ -174,9 +174,14 @@ impl Run {
 
     /// Gives up all that needs a node that failed.
     pub(super) fn skip_above(&mut self, node: NodeId, error: &Error) {
-        for above in self.graph.fail_above(node) {
-            self.reporter.skipped(self.graph.plan.addr(above));
-            self.give_up(above, error);
+        let mut above = self.graph.plan.dependents(node).to_vec();
+        while let Some(node) = above.pop() {
+            if self.graph.is_open(node) {
+                // Told one at a time: where a handler panics, what is still open is abandoned.
+                self.reporter.skipped(self.graph.plan.addr(node));
+                self.give_up(node, error);
+                above.extend_from_slice(self.graph.plan.dependents(node));
+            }
         }
     }
 
