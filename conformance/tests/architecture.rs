@@ -145,7 +145,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("scrub", &["shared"]),
     (
         "handle",
-        &["cache", "execute", "explain", "materialize", "shared"],
+        &[
+            "cache",
+            "collect",
+            "execute",
+            "explain",
+            "materialize",
+            "shared",
+        ],
     ),
 ];
 

@@ -1,7 +1,7 @@
 //! The contracts of deriva: what an address, a blob, a recipe, a store and an executor are.
 //!
 //! This crate does no I/O. Store authors implement [`BlobStore`] and [`DagStore`]; those who run
-//! steps somewhere implement [`Executor`]; callers use the traits together with their sugar,
+//! steps somewhere implement [`Executor`]; who offers a whole runtime, near or far, implements [`Materializer`]; callers use the traits together with their sugar,
 //! [`BlobStoreExt`] and [`DagStoreExt`]. Each trait opens with its contract for both sides.
 //!
 //! | to learn about | read |
@@ -11,6 +11,7 @@
 //! | what a store promises | [`BlobStore`], [`DagStore`], [`Capabilities`] |
 //! | whether stored bytes are right | [`BlobStore::verify`], [`BlobCheck`] |
 //! | how a step runs | [`Executor`] |
+//! | what is asked of a runtime, here or elsewhere | [`Materializer`], [`Request`] |
 //! | what goes around a store or an executor | [`BlobLayer`], [`DagLayer`], [`ExecutorLayer`], [`Layers`] |
 //! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
 //! | what authors of stores need beside the traits | [`authors`] |
@@ -40,10 +41,12 @@ mod function;
 mod function_registry;
 mod invalidated;
 mod layer;
+mod materializer;
 mod nearest;
 mod needed_by;
 mod node;
 mod observer;
+mod policy;
 mod range;
 mod recipe;
 mod registry;
@@ -73,10 +76,12 @@ pub use function::{ComputeFunction, FunctionId, ParamDoc, Weight};
 pub use function_registry::FunctionRegistry;
 pub use invalidated::Invalidated;
 pub use layer::{BlobLayer, DagLayer, ExecutorLayer, Layers};
+pub use materializer::{Materialized, Materializer, Request};
 pub use nearest::nearest;
 pub use needed_by::NeededBy;
 pub use node::{Divergence, Node, Output, Record};
 pub use observer::Observer;
+pub use policy::{Cutoff, StoreResults};
 pub use range::ByteRange;
 pub use recipe::Recipe;
 pub use registry::{OpenedStore, PutTogether, StackFactory, StoreFactory, StoreRegistry};

@@ -4,7 +4,7 @@ use crate::{Collected, Error, Event, Invalidated, Scrubbed, Summary};
 
 /// Is told what a deriva does. One value for each instance hears of all its requests; each request may have one more.
 ///
-/// Every call has a default that does nothing.
+/// Every call has a default that does nothing. A closure over events is an observer that hears these alone.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -72,5 +72,11 @@ pub trait Observer: Send + Sync + 'static {
     /// An invalidation ended, or a dry run of one ([`Invalidated::dry_run`]).
     fn invalidated(&self, ended: Result<&Invalidated, &Error>) {
         let _ = ended;
+    }
+}
+
+impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
+    fn event(&self, event: &Event) {
+        self(event);
     }
 }

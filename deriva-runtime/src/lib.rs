@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the handle and its calls | [`Deriva`], [`DerivaBuilder`] |
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`deriva_api::Event`] |
+//! | the same without knowing this crate | [`deriva_api::Materializer`], which [`Deriva`] is |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
 //! | what stays in memory | [`cache`] |
 //! | where functions run | [`PoolExecutor`], [`InlineExecutor`] |
@@ -32,6 +33,8 @@ mod scrub;
 mod shared;
 mod timeline;
 
+pub use deriva_api::{Cutoff, Materialized, StoreResults};
+
 pub use collect::{Collect, CollectPolicy};
 pub use execute::{InlineExecutor, PoolExecutor};
 pub use explain::diff::{Diff, Difference, DifferenceKind, Passed};
@@ -49,10 +52,9 @@ pub use handle::recipe_builder::RecipeBuilder;
 pub use handle::snapshot::Snapshot;
 pub use handle::status::Status;
 pub use invalidate::Invalidate;
-pub use materialize::{Materialize, Materialized};
+pub use materialize::Materialize;
 pub use scrub::Scrub;
 pub use shared::Deriva;
 pub use shared::costs::{Basis, CutoffDecision, Estimate};
 pub use shared::leases::Lease;
-pub use shared::policy::{Cutoff, StoreResults};
 pub use timeline::Timeline;

@@ -76,13 +76,15 @@ mod trial;
 mod workload;
 mod yielding;
 
+pub use deriva_api::{Materialized, Materializer, Request};
+
 pub use case::{Case, Level, Subject};
 pub use clock::ManualClock;
 pub use counting::{CountingLayer, Counts};
 pub use faults::{Damage, FaultLayer, Faults};
 pub use fixture::{ExecutorFixture, Fixture};
 pub use hook::Operation;
-pub use materializer::{Materialized, Materializer, MaterializerFixture, Request, Setup};
+pub use materializer::{MaterializerFixture, Setup};
 pub use model::{ModelFixture, ModelStore};
 pub use report::{CaseReport, Outcome, Report};
 pub use splitmix::SplitMix64;

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub use deriva_api::{
-    AddrPrefix, Blob, BlobStat, ByteRange, Bytes, CAddr, Clock, Error, ErrorKind, FunctionId, Node,
-    Output, Params, Recipe, Result, SystemClock, Value,
+    AddrPrefix, Blob, BlobStat, ByteRange, Bytes, CAddr, Clock, Error, ErrorKind, FunctionId,
+    Materializer, Node, Output, Params, Recipe, Request, Result, SystemClock, Value,
 };
 pub use deriva_runtime::{
     BlobReader, Cutoff, Deriva, DerivaBuilder, Materialize, Materialized, RecipeBuilder, Shown,

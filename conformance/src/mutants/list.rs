@@ -603,6 +603,22 @@ mutants! { $
         hands_its_deadline_on => a_deadline_is_nobody_elses,
         /// A request is answered while its last outputs are written.
         answers_before_the_last_write => an_answer_comes_after_the_last_write,
+        /// Everything is stored, whatever a request asks for.
+        stores_what_it_should_not => nothing_is_stored_where_that_is_asked_for,
+        /// The bytes of what is not stored are nowhere.
+        hands_nothing_over => nothing_is_stored_where_that_is_asked_for,
+        /// What is joined is stored if who began it stores it, and else not.
+        stores_nothing_that_it_joins => what_another_does_not_store_is_stored,
+        /// A request for no steps at once runs nothing, and is answered.
+        runs_requests_for_no_steps => a_request_for_no_steps_is_invalid,
+        /// Steps begin in the order in which they were asked for.
+        takes_no_notice_of_priorities => a_lower_priority_waits,
+        /// That all is done is not told.
+        leaves_the_last_progress_out => events_are_told_in_order,
+        /// That a step began is told when it has ended.
+        tells_that_a_step_began_when_it_ended => events_are_told_in_order,
+        /// Of recipes whose output is known nothing is told.
+        tells_nothing_of_what_is_known => events_are_told_in_order,
         /// A failed look-up counts as absence.
         takes_store_failures_for_absence => every_call_of_a_request_can_fail,
         /// That an output could not be recorded is no failure.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, BlobCheck, BlobStat, ByteRange, Bytes, CAddr, DagStoreExt, ErrorKind, Result,
+    Blob, BlobCheck, BlobStat, ByteRange, Bytes, CAddr, DagStoreExt, ErrorKind, Materialized,
+    Result,
 };
 
 use crate::handle::reader::BlobReader;
-use crate::materialize::{Materialized, only};
+use crate::materialize::only;
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
 use crate::shared::needed_by::name_needs;

@@ -6,6 +6,7 @@ pub(crate) mod find;
 mod get;
 pub(crate) mod in_use;
 mod insert;
+mod materializer;
 mod put;
 pub(crate) mod reader;
 pub(crate) mod recipe_builder;
@@ -16,7 +17,7 @@ pub(crate) mod status;
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, CAddr, DagStore, FunctionRegistry, Result};
+use deriva_api::{BlobStore, CAddr, DagStore, FunctionRegistry, Request, Result};
 
 use crate::explain::{Explanation, explain};
 use crate::handle::state_digest::state_digest;
@@ -58,7 +59,8 @@ impl Deriva {
 
     /// Requests several addresses at once; see [`Deriva::materialize`].
     pub fn materialize_many(&self, addrs: impl IntoIterator<Item = CAddr>) -> Materialize {
-        Materialize::new(Arc::clone(&self.inner), addrs.into_iter().collect())
+        let addrs: Vec<CAddr> = addrs.into_iter().collect();
+        Materialize::new(Arc::clone(&self.inner), Request::new(addrs))
     }
 
     /// Tells what a request for the address would find and do, without doing it.

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, CAddr, Clock, Error, ErrorKind, Event, FunctionId, Result, Summary,
+    Blob, CAddr, Clock, Cutoff, Error, ErrorKind, Event, FunctionId, Materialized, Request, Result,
+    StoreResults,
 };
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -24,11 +25,11 @@ use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::claimant::Urgency;
 use crate::shared::needed_by::name_needs;
 use crate::shared::nesting::Nesting;
-use crate::shared::observers::{Handler, Observers};
-use crate::shared::policy::{Cutoff, StoreResults};
+use crate::shared::observers::Observers;
 use crate::shared::settings::{MAX_JOBS, in_range};
 use crate::timeline::Timeline;
 
+/// How a request is run: as it asks, else as the builder says.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) keep_going: bool,
@@ -80,51 +81,54 @@ impl Options {
     }
 }
 
-/// What came of a request.
-#[derive(Debug)]
-pub struct Materialized {
-    /// Address and length of the bytes of each requested address, in order. With `keep_going` a
-    /// failed one is an error here.
-    pub results: Vec<Result<BlobStat>>,
-    /// What was done.
-    pub summary: Summary,
-    /// The bytes of the requested addresses that were in hand at the end, in order.
-    pub(crate) held: Vec<Option<Blob>>,
-}
-
 /// A request for the bytes of one or more addresses. `.await` it; dropping it cancels what nobody
 /// else waits for, and what was computed so far stays recorded.
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Materialize {
     inner: Arc<Inner>,
-    targets: Vec<CAddr>,
-    options: Options,
+    request: Request,
+    /// When and inside of which function it was made, wherever it is awaited.
+    began: Duration,
+    nesting: Nesting,
+    timeline: Option<Timeline>,
 }
 
 impl Materialize {
-    pub(crate) fn new(inner: Arc<Inner>, targets: Vec<CAddr>) -> Self {
-        let options = Options {
-            keep_going: false,
-            deadline: None,
-            jobs: inner.jobs,
-            priority: 0,
-            results: None,
-            cutoff: None,
-            observers: inner.watcher.observers(),
+    pub(crate) fn new(inner: Arc<Inner>, request: Request) -> Self {
+        Self {
+            request,
             began: inner.clock.now(),
             nesting: Nesting::here(),
             timeline: None,
-        };
-        Self {
             inner,
-            targets,
-            options,
         }
+    }
+
+    /// Where it is made, for what, and how.
+    fn into_parts(self) -> (Arc<Inner>, Vec<CAddr>, Options) {
+        let request = self.request;
+        let mut observers = self.inner.watcher.observers();
+        for observer in request.observers {
+            observers.add(observer);
+        }
+        let options = Options {
+            keep_going: request.keep_going,
+            deadline: request.deadline,
+            jobs: request.jobs.unwrap_or(self.inner.jobs),
+            priority: request.priority,
+            results: request.store_results,
+            cutoff: request.cutoff,
+            observers,
+            began: self.began,
+            nesting: self.nesting,
+            timeline: self.timeline,
+        };
+        (self.inner, request.targets, options)
     }
 
     /// Finishes what does not depend on a failure. Default: the first failure ends the request.
     pub fn keep_going(mut self) -> Self {
-        self.options.keep_going = true;
+        self.request = self.request.keep_going();
         self
     }
 
@@ -133,14 +137,14 @@ impl Materialize {
     ///
     /// Steps that other requests wait for go on, for as long as the latest of them has time.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.options.deadline = Some(deadline);
+        self.request = self.request.deadline(deadline);
         self
     }
 
     /// Heavy steps in flight at once: 1 to [`DerivaBuilder::MAX_JOBS`](crate::DerivaBuilder::MAX_JOBS), else the
     /// request is `Invalid`. Default: the builder's `jobs`.
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.options.jobs = jobs;
+        self.request = self.request.jobs(jobs);
         self
     }
 
@@ -152,21 +156,21 @@ impl Materialize {
     /// needs; and so has what a function asks for while it runs for a request. Light functions take no slot:
     /// each request runs its own.
     pub fn priority(mut self, priority: i32) -> Self {
-        self.options.priority = priority;
+        self.request = self.request.priority(priority);
         self
     }
 
     /// Which results are written to the store. Default: what the builder says of the function, or of
     /// all.
     pub fn store_results(mut self, store_results: StoreResults) -> Self {
-        self.options.results = Some(store_results);
+        self.request = self.request.store_results(store_results);
         self
     }
 
     /// When to look for the same work under another name. Default: what the builder says of the
     /// function, or of all.
     pub fn cutoff(mut self, cutoff: Cutoff) -> Self {
-        self.options.cutoff = Some(cutoff);
+        self.request = self.request.cutoff(cutoff);
         self
     }
 
@@ -174,13 +178,13 @@ impl Materialize {
     /// [`Observer`](deriva_api::Observer) of this request's events. Default: only that of the
     /// [builder](crate::DerivaBuilder::observer) is told.
     pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.options.observers.add(Arc::new(Handler(handler)));
+        self.request = self.request.progress(handler);
         self
     }
 
     /// Records what ran when, and what waited for what. Default: nothing is recorded.
     pub fn timeline(mut self, timeline: Timeline) -> Self {
-        self.options.timeline = Some(timeline);
+        self.timeline = Some(timeline);
         self
     }
 
@@ -203,10 +207,10 @@ impl Materialize {
     /// Those of the request, what the store says when it is read, and `Invalid` where the request is for no
     /// address or for several.
     pub async fn bytes(self) -> Result<Bytes> {
-        if self.targets.len() != 1 {
+        if self.request.targets.len() != 1 {
             let what = "a request for one address was expected";
             return Err(Error::new(ErrorKind::Invalid, what)
-                .with("addresses", self.targets.len())
+                .with("addresses", self.request.targets.len())
                 .hint("ask for `all_bytes`"));
         }
         only(self.all_bytes().await?)
@@ -223,40 +227,41 @@ impl Materialize {
     }
 
     pub(crate) async fn blobs(self) -> Result<Vec<Result<Blob>>> {
+        let (inner, targets, options) = self.into_parts();
         let leased = match planted(Fault::get_leases_nothing) {
             true => Vec::new(),
-            false => self.targets.clone(),
+            false => targets.clone(),
         };
-        let _lease = self.inner.grant(leased);
+        let _lease = inner.grant(leased);
         // What is damaged shows when it is read; then it is removed, and made again.
-        let again = Self {
-            inner: Arc::clone(&self.inner),
-            targets: self.targets.clone(),
-            options: self.options.clone(),
-        };
-        match self.read().await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => again.read().await,
+        match read(&inner, &targets, &options).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                read(&inner, &targets, &options).await
+            }
             done => done,
         }
     }
+}
 
-    async fn read(self) -> Result<Vec<Result<Blob>>> {
-        let (inner, options) = (Arc::clone(&self.inner), self.options.clone());
-        let targets = self.targets.clone();
-        let done = self.await?;
-        in_time(&inner, &options, async {
-            let mut blobs = Vec::with_capacity(targets.len());
-            for ((addr, result), held) in targets.into_iter().zip(done.results).zip(done.held) {
-                blobs.push(match (result, held) {
-                    (Ok(_), Some(blob)) => Ok(blob),
-                    (Ok(stat), None) => Ok(stored(&inner, addr, stat.addr).await?),
-                    (Err(error), _) => Err(error),
-                });
-            }
-            Ok(blobs)
-        })
-        .await
-    }
+/// The blobs of what a request makes available.
+async fn read(
+    inner: &Arc<Inner>,
+    targets: &[CAddr],
+    options: &Options,
+) -> Result<Vec<Result<Blob>>> {
+    let done = fulfil(Arc::clone(inner), targets.to_vec(), options.clone()).await?;
+    in_time(inner, options, async {
+        let mut blobs = Vec::with_capacity(targets.len());
+        for ((addr, result), held) in targets.iter().zip(done.results).zip(done.held) {
+            blobs.push(match (result, held) {
+                (Ok(_), Some(blob)) => Ok(blob),
+                (Ok(stat), None) => Ok(stored(inner, *addr, stat.addr).await?),
+                (Err(error), _) => Err(error),
+            });
+        }
+        Ok(blobs)
+    })
+    .await
 }
 
 /// The blob that was made available for an address. A damaged one is removed where a recipe can make it again.
@@ -279,7 +284,7 @@ async fn stored(inner: &Inner, addr: CAddr, content: CAddr) -> Result<Blob> {
 impl std::fmt::Debug for Materialize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Materialize")
-            .field("targets", &self.targets)
+            .field("request", &self.request)
             .finish_non_exhaustive()
     }
 }
@@ -289,29 +294,27 @@ impl IntoFuture for Materialize {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let Self {
-                inner,
-                targets,
-                options,
-            } = self;
-            in_range("jobs", options.jobs, 1..=MAX_JOBS)
-                .map_err(|error| error.during("materialize"))?;
-            let tokio = inner.tokio.clone();
-            // A task of its own, so that who asks and then forgets to poll holds up nobody else.
-            let span = span(&targets);
-            let work = perform(inner, targets, options, span.clone()).instrument(span);
-            let task = AbortOnDrop(tokio.spawn(work));
-            task.await.unwrap_or_else(|source| {
-                let kind = if source.is_cancelled() {
-                    ErrorKind::Cancelled
-                } else {
-                    ErrorKind::Internal
-                };
-                Err(Error::new(kind, "the request's task ended early").caused_by(source))
-            })
-        })
+        let (inner, targets, options) = self.into_parts();
+        Box::pin(fulfil(inner, targets, options))
     }
+}
+
+/// Makes a request.
+async fn fulfil(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
+    in_range("jobs", options.jobs, 1..=MAX_JOBS).map_err(|error| error.during("materialize"))?;
+    let tokio = inner.tokio.clone();
+    // A task of its own, so that who asks and then forgets to poll holds up nobody else.
+    let span = span(&targets);
+    let work = perform(inner, targets, options, span.clone()).instrument(span);
+    let task = AbortOnDrop(tokio.spawn(work));
+    task.await.unwrap_or_else(|source| {
+        let kind = if source.is_cancelled() {
+            ErrorKind::Cancelled
+        } else {
+            ErrorKind::Internal
+        };
+        Err(Error::new(kind, "the request's task ended early").caused_by(source))
+    })
 }
 
 /// The result of a request for one address.

@@ -10,10 +10,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, Event, Result, Reuse, Summary};
+use deriva_api::{
+    BuildAddrHasher, CAddr, Error, ErrorKind, Event, Materialized, Result, Reuse, Summary,
+};
 use futures::TryStreamExt;
 
-use crate::materialize::Materialized;
 use crate::materialize::Options;
 use crate::materialize::carried::Carried;
 use crate::materialize::plan::{BATCH, NodeId, Plan, Planned, Planning, Room, plan};
@@ -160,12 +161,7 @@ impl Stages {
                 let now = self.inner.clock.now();
                 self.summary.seconds = now.saturating_sub(self.options.began).as_secs_f64();
                 let (results, held) = results.into_iter().unzip();
-                let summary = self.summary;
-                return Ok(Some(Materialized {
-                    results,
-                    summary,
-                    held,
-                }));
+                return Ok(Some(Materialized::new(results, held, self.summary)));
             }
             End::Finished(_) => {
                 let done = self.stages.pop().map(|stage| stage.targets);

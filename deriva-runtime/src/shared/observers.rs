@@ -34,15 +34,6 @@ impl Observers {
     }
 }
 
-/// A closure that is told events.
-pub(crate) struct Handler<F>(pub(crate) F);
-
-impl<F: Fn(&Event) + Send + Sync + 'static> Observer for Handler<F> {
-    fn event(&self, event: &Event) {
-        (self.0)(event);
-    }
-}
-
 /// The observer of an instance. What it does wrong is not the fault of those whom it watches: a panic ends here.
 #[derive(Clone, Default)]
 pub(crate) struct Watcher(Option<Arc<dyn Observer>>);

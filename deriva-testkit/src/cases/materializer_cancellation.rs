@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use deriva_api::{Blob, BlobStoreExt, DagStoreExt, ErrorKind, Result};
 
-use super::materializer_support::{Calls, Gate, Works, begin, concat, ended, in_time, pause};
+use super::materializer_support::{
+    Calls, Gate, Works, ask_for, begin, concat, ended, in_time, pause,
+};
 use super::support::{kind, recipe};
 use super::support_faults::polled;
-use crate::{ManualClock, Materializer, Request, SplitMix64};
+use crate::{ManualClock, Materializer, SplitMix64};
 
 /// Puts a leaf and recipes over it under a lease, asks for them, and lets go of them. Few leaves, so that
 /// what one has done with goes while another begins with it.
@@ -25,7 +27,7 @@ async fn work(materializer: &Arc<dyn Materializer>, random: &mut SplitMix64) -> 
     materializer.insert(&[top, below]).await?;
     if random.below(2) == 0 {
         let polls = random.below(20);
-        polled(materializer.materialize(Request::new(&[addr])), polls).await;
+        polled(materializer.materialize(ask_for(&[addr])), polls).await;
     }
     assert_eq!(materializer.get(addr).await?, text.repeat(2));
     drop(lease);
@@ -41,9 +43,9 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let leaf = works.leaf("leaf").await?;
         let below = works.recipe("wait/1", &[leaf]).await?;
         let top = works.recipe("concat/1", &[below]).await?;
-        let leader = begin(&works.materializer, Request::new(&[top]));
+        let leader = begin(&works.materializer, ask_for(&[top]));
         calls.reach(1).await?;
-        let waiters = [top, top, below].map(|addr| begin(&works.materializer, Request::new(&[addr])));
+        let waiters = [top, top, below].map(|addr| begin(&works.materializer, ask_for(&[addr])));
         // They come to wait.
         pause(50).await;
         leader.abort();
@@ -66,9 +68,9 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let held = works.recipe("wait/1", &[leaf]).await?;
         let after = works.recipe("concat/1", &[held, leaf]).await?;
         let top = works.recipe("concat/1", &[after]).await?;
-        let leader = begin(&works.materializer, Request::new(&[top]));
+        let leader = begin(&works.materializer, ask_for(&[top]));
         calls.reach(1).await?;
-        let waiters = [after, top].map(|addr| begin(&works.materializer, Request::new(&[addr])));
+        let waiters = [after, top].map(|addr| begin(&works.materializer, ask_for(&[addr])));
         pause(30).await;
         leader.abort();
         pause(5).await;
@@ -105,7 +107,7 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         for _ in 0..4 {
             addr = works.recipe("wait/1", &[addr]).await?;
         }
-        let request = begin(&works.materializer, Request::new(&[addr]));
+        let request = begin(&works.materializer, ask_for(&[addr]));
         calls.reach(1).await?;
         request.abort();
         pause(20).await;
@@ -124,7 +126,7 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let own: Arc<ManualClock> = Arc::new(clock.clone());
         let works = Works::open_with(trial, [gate.concat("wait/1", &calls)?], |setup| setup.clock = own).await?;
         let top = works.recipe("wait/1", &[]).await?;
-        let request = begin(&works.materializer, Request::new(&[top]).deadline(Duration::from_secs(60)));
+        let request = begin(&works.materializer, ask_for(&[top]).deadline(Duration::from_secs(60)));
         calls.reach(1).await?;
         clock.advance(Duration::from_secs(59));
         pause(5).await;
@@ -146,7 +148,7 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let held = works.recipe("wait/1", &[leaf]).await?;
         let top = works.recipe("concat/1", &[held, known]).await?;
         let dead = works.recipe("concat/1", &[top, leaf]).await?;
-        let request = begin(&works.materializer, Request::new(&[top]));
+        let request = begin(&works.materializer, ask_for(&[top]));
         calls.reach(1).await?;
         in_time(works.materializer.collect()).await?;
         assert!(!works.dag.has_recipe(dead).await?, "nobody needs {dead}");
@@ -166,7 +168,7 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         let lease = works.materializer.lease(&[leased]).await?;
         let held = works.recipe("wait/1", &[leaf]).await?;
         let top = works.recipe("concat/1", &[held, late]).await?;
-        let request = begin(&works.materializer, Request::new(&[top]));
+        let request = begin(&works.materializer, ask_for(&[top]));
         calls.reach(1).await?;
         in_time(other.collect()).await?;
         for blob in [leaf, late, leased] {
@@ -207,7 +209,7 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         for task in tasks {
             ended(task).await?;
         }
-        assert_eq!(works.materialize(&[root]).await?.computed, 0);
+        assert_eq!(works.materialize(&[root]).await?.summary.computed, 0);
         assert_eq!(works.recorded(&[root]).await?, 1);
         Ok(())
     }

@@ -25,7 +25,7 @@ crate::case::cases! { $ each_materializer_collection_case, Materializer, Core:
             assert!(works.blobs.has_blob(leaf).await?, "{leaf} is needed");
         }
         assert_eq!(works.recorded(&all).await?, 3);
-        assert_eq!(works.materialize(&[rooted, leased, shared]).await?.computed, 0);
+        assert_eq!(works.materialize(&[rooted, leased, shared]).await?.summary.computed, 0);
         drop(lease);
         works.materializer.collect().await?;
         assert_eq!(listed(&*works.dag).await?, sorted(vec![shared, rooted]));
@@ -38,7 +38,7 @@ crate::case::cases! { $ each_materializer_collection_case, Materializer, Core:
         let leaf = works.leaf("a").await?;
         let shared = works.recipe("concat/1", &[leaf, leaf]).await?;
         assert_eq!(works.get(shared).await?, "aa");
-        assert_eq!(works.materialize(&[shared]).await?.computed, 0);
+        assert_eq!(works.materialize(&[shared]).await?.summary.computed, 0);
         Ok(())
     }
 }

@@ -1,17 +1,20 @@
 //! Cases for many requests at once, and steps at once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use deriva_api::{Blob, ComputeFunction, Error, ErrorKind, Params, Recipe, Result};
+use deriva_api::{Blob, ComputeFunction, Error, ErrorKind, Params, Recipe, Result, StoreResults};
 use futures::future::try_join_all;
 use parking_lot::Mutex;
 
-use super::materializer_support::{Calls, Gate, Works, begin, concat, ended, in_time, pause};
+use super::materializer_support::{
+    Calls, Gate, Works, ask_for, begin, concat, ended, in_time, pause, until,
+};
 use super::meeting::Meeting;
 use super::support::{kind, on_threads, random_blob, recipe};
 use crate::functions::function;
-use crate::{Materializer, Request, SplitMix64};
+use crate::{Materializer, SplitMix64};
 
 /// A function that stays a moment, and notes in `meeting` how many of it stay at once.
 fn stay(meeting: &Arc<Meeting>, millis: u64) -> Result<Arc<dyn ComputeFunction>> {
@@ -45,7 +48,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let leaf = works.leaf("once").await?;
         let below = works.recipe("wait/1", &[leaf]).await?;
         let tops = [works.recipe("wait/1", &[below]).await?, works.recipe("wait/1", &[below, below]).await?];
-        let requests: Vec<_> = (0..12).map(|i| begin(&works.materializer, Request::new(&[tops[i % 2]]))).collect();
+        let requests: Vec<_> = (0..12).map(|i| begin(&works.materializer, ask_for(&[tops[i % 2]]))).collect();
         calls.reach(1).await?;
         // Others would come to it now.
         pause(30).await;
@@ -54,7 +57,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let mut computed = 0;
         for (i, request) in requests.into_iter().enumerate() {
             let done = ended(request).await?;
-            computed += done.computed;
+            computed += done.summary.computed;
             assert_eq!(done.results[0].clone()?, Blob::new("once".repeat(1 + i % 2)).stat());
         }
         assert_eq!((calls.count(), computed), (3, 3));
@@ -79,7 +82,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
             let bad = works.recipe_with("bad/1", &[], &Params::new().with("n", n)).await?;
             let top = works.recipe("concat/1", &[bad]).await?;
             let before = calls.count();
-            let requests: Vec<_> = (0..8).map(|_| begin(&works.materializer, Request::new(&[top]))).collect();
+            let requests: Vec<_> = (0..8).map(|_| begin(&works.materializer, ask_for(&[top]))).collect();
             calls.reach(before + 1).await?;
             pause(10).await;
             gate.open();
@@ -123,9 +126,9 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
             recipes.push(works.recipe("stay/1", &[leaf]).await?);
         }
         let (alone, together) = recipes.split_at(12);
-        works.materializer.materialize(Request::new(alone).jobs(2)).await?;
+        works.materializer.materialize(ask_for(alone).jobs(2)).await?;
         assert!(meeting.most() <= 2, "{} steps where 2 were allowed", meeting.most());
-        let requests = together.chunks(12).map(|recipes| works.materializer.materialize(Request::new(recipes).jobs(2)));
+        let requests = together.chunks(12).map(|recipes| works.materializer.materialize(ask_for(recipes).jobs(2)));
         try_join_all(requests).await?;
         assert!(meeting.most() <= 3, "{} steps where 3 were allowed to all", meeting.most());
         Ok(())
@@ -190,10 +193,10 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let works = Works::open(trial, [count]).await?;
         let top = works.recipe("count/1", &[]).await?;
         // The first call goes on while its output is forgotten and asked for again.
-        let before = begin(&works.materializer, Request::new(&[top]));
+        let before = begin(&works.materializer, ask_for(&[top]));
         calls.reach(1).await?;
         in_time(works.materializer.forget(top)).await?;
-        let after = begin(&works.materializer, Request::new(&[top]));
+        let after = begin(&works.materializer, ask_for(&[top]));
         pause(10).await;
         gate.open();
         let first = Blob::new("0").stat();
@@ -254,9 +257,9 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let other = works.again().await?;
         let leaf = works.leaf("once").await?;
         let top = works.recipe("wait/1", &[leaf, leaf]).await?;
-        let leader = begin(&works.materializer, Request::new(&[top]));
+        let leader = begin(&works.materializer, ask_for(&[top]));
         calls.reach(1).await?;
-        let joiner = begin(&other, Request::new(&[top]));
+        let joiner = begin(&other, ask_for(&[top]));
         // It would come to it now.
         pause(30).await;
         gate.open();
@@ -284,7 +287,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let works = Works::open_with(trial, functions, |setup| setup.jobs = 1).await?;
         let begin = |targets: &[deriva_api::CAddr], priority| {
             // More than there is room for: a step of each always waits.
-            begin(&works.materializer, Request::new(targets).jobs(4).priority(priority))
+            begin(&works.materializer, ask_for(targets).jobs(4).priority(priority))
         };
         for (name, gate) in &gates {
             let blocker = works.recipe(name, &[works.leaf("blocker").await?]).await?;
@@ -314,6 +317,66 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         Ok(())
     }
 
+    /// E20: a request of a lower priority begins a step only where those of higher ones have none to begin.
+    async fn a_lower_priority_waits(trial) {
+        let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let logged = log.clone();
+        let note = function("note/1", move |inputs, _| {
+            logged.lock().push(inputs[0].clone());
+            Ok(inputs.concat().into())
+        })?;
+        let functions = [note, gate.concat("wait/1", &calls)?];
+        let works = Works::open_with(trial, functions, |setup| setup.jobs = 1).await?;
+        let blocker = works.recipe("wait/1", &[works.leaf("blocker").await?]).await?;
+        let low = works.recipe("note/1", &[works.leaf("low").await?]).await?;
+        let mut crowd = Vec::new();
+        for i in 0..CROWD {
+            let leaf = works.leaf(&format!("crowd {i}")).await?;
+            crowd.push(works.recipe("note/1", &[leaf]).await?);
+        }
+        let mut requests = vec![begin(&works.materializer, ask_for(&[blocker]).priority(1000))];
+        calls.reach(1).await?;
+        // Each waits for the one slot when the next one comes, all of the crowd at once.
+        for (targets, priority) in [(&[low][..], -10), (&crowd, 0)] {
+            let planned = Arc::new(AtomicBool::new(false));
+            let is_planned = planned.clone();
+            let request = ask_for(targets).jobs(CROWD).priority(priority);
+            let request = request.progress(move |_| planned.store(true, Ordering::SeqCst));
+            requests.push(begin(&works.materializer, request));
+            until(|| is_planned.load(Ordering::SeqCst)).await?;
+            pause(30).await;
+        }
+        gate.open();
+        for request in requests {
+            ended(request).await?;
+        }
+        let before = log.lock().iter().position(|ran| ran == "low").unwrap_or_default();
+        assert!(before > CROWD / 2, "it ran after {before} of {CROWD} of a higher priority");
+        Ok(())
+    }
+
+    /// E18: what is to be stored is a matter of each request: what one computes and does not store is stored for another
+    /// that waits for it, where that one is to.
+    async fn what_another_does_not_store_is_stored(trial) {
+        let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
+        let works = Works::open(trial, [gate.concat("wait/1", &calls)?]).await?;
+        let below = works.recipe("wait/1", &[works.leaf("leaf").await?]).await?;
+        let top = works.recipe("wait/1", &[below, below]).await?;
+        let leader = begin(&works.materializer, ask_for(&[top]).store_results(StoreResults::None));
+        calls.reach(1).await?;
+        let joiner = begin(&works.materializer, ask_for(&[top, below]));
+        // It comes to wait now.
+        pause(30).await;
+        gate.open();
+        for request in [leader, joiner] {
+            assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("leafleaf").stat());
+        }
+        assert_eq!(works.recorded(&[top, below]).await?, 2);
+        assert_eq!(works.again().await?.get(top).await?, "leafleaf");
+        Ok(())
+    }
+
     /// C6: a function may ask the materializer for other addresses, also where there is room for one step
     /// alone.
     async fn a_function_may_call_back(trial) {
@@ -329,7 +392,7 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
             tops.push(works.recipe("ask/1", &[leaf]).await?);
         }
         let done = in_time(works.materialize(&tops)).await?;
-        assert_eq!(done.failed, 0);
+        assert_eq!(done.summary.failed, 0);
         assert_eq!(works.get(tops[2]).await?, "deepdeep");
         Ok(())
     }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, ErrorKind, Result, SystemClock};
+use deriva_api::{Blob, Cutoff, ErrorKind, Result, SystemClock};
 
 use super::materializer_support::{
-    Calls, Gate, Works, begin, concat, ended, failing, in_time, pause, until,
+    Calls, Gate, Works, ask_for, begin, concat, ended, failing, in_time, pause, until,
 };
 use super::support::kind;
 use super::support_faults::polled;
-use crate::{ManualClock, Operation, Request};
+use crate::{ManualClock, Operation};
 
 /// Waits until nothing is in use, and fails where that takes much too long.
 async fn all_is_given_back(works: &Works, after: &str) -> Result<()> {
@@ -43,8 +43,8 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
         let missing = works.recipe("concat/1", &[good, Blob::new("missing").addr()]).await?;
         let unknown = works.recipe("unknown/1", &[good]).await?;
         all_is_given_back(&works, "inserting").await?;
-        for (cutoff, name) in [(false, "wait/0"), (true, "wait/1")] {
-            let ask = |addr| Request { cutoff, ..Request::new(&[addr]) };
+        for (gate, (cutoff, wait)) in gates.iter().zip([(Cutoff::Never, "wait/0"), (Cutoff::Always, "wait/1")]) {
+            let ask = |addr| ask_for(&[addr]).cutoff(cutoff);
             let endings = [
                 ("NotFound", missing, Some(ErrorKind::NotFound)),
                 ("Unsupported", unknown, Some(ErrorKind::Unsupported)),
@@ -66,7 +66,7 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
                 all_is_given_back(&works, "keep_going").await?;
             }
             // Two at once, of which one has a deadline.
-            let wait = works.recipe(name, &[good]).await?;
+            let wait = works.recipe(wait, &[good]).await?;
             let top = works.recipe("concat/1", &[wait]).await?;
             let before = calls.count();
             let late = begin(&works.materializer, ask(top).deadline(Duration::from_secs(60)));
@@ -75,7 +75,7 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
             pause(10).await;
             clock.advance(Duration::from_secs(60));
             assert_eq!(kind(ended(late).await), Some(ErrorKind::Timeout));
-            gates[usize::from(cutoff)].open();
+            gate.open();
             ended(other).await?;
             all_is_given_back(&works, "a deadline").await?;
             works.materializer.forget(good).await?;
@@ -96,10 +96,10 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
             let middle = works.recipe("concat/1", &[below]).await?;
             let top = works.recipe("concat/1", &[middle, below]).await?;
             let request = match polls % 2 {
-                0 => Request::new(&[top]),
-                _ => Request::new(&[top]).cutoff(),
+                0 => ask_for(&[top]),
+                _ => ask_for(&[top]).cutoff(Cutoff::Always),
             };
-            let other = begin(&works.materializer, Request::new(&[middle]));
+            let other = begin(&works.materializer, ask_for(&[middle]));
             polled(works.materializer.materialize(request), polls).await;
             if polls % 3 == 0 {
                 other.abort();
@@ -125,7 +125,7 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
             let faults = works.faults.faults();
             let injected = faults.injected();
             faults.fail_call(nth, ErrorKind::Full);
-            let requests = [above, top].map(|addr| begin(&works.materializer, Request::new(&[addr]).cutoff()));
+            let requests = [above, top].map(|addr| begin(&works.materializer, ask_for(&[addr]).cutoff(Cutoff::Always)));
             for request in requests {
                 ended(request).await.ok();
             }
@@ -149,9 +149,9 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
         let works = Works::open_with(trial, functions, |setup| setup.clock = own).await?;
         let below = works.recipe("wait/1", &[works.leaf("leaf").await?]).await?;
         let top = works.recipe("concat/1", &[below]).await?;
-        let late = begin(&works.materializer, Request::new(&[top]).deadline(Duration::from_secs(60)));
+        let late = begin(&works.materializer, ask_for(&[top]).deadline(Duration::from_secs(60)));
         calls.reach(1).await?;
-        let others = [top, below].map(|addr| begin(&works.materializer, Request::new(&[addr])));
+        let others = [top, below].map(|addr| begin(&works.materializer, ask_for(&[addr])));
         // They come to wait.
         pause(30).await;
         clock.advance(Duration::from_secs(60));

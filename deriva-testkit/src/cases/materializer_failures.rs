@@ -2,10 +2,10 @@
 
 use deriva_api::{Blob, Error, ErrorKind, Result};
 
-use super::materializer_support::{Calls, Works, concat, failing};
+use super::materializer_support::{Calls, Works, ask_for, concat, failing};
 use super::support::kind;
+use crate::Materialized;
 use crate::functions::function;
-use crate::{Materialized, Request};
 
 /// Whether a context of an error lists all of these.
 fn lists(error: &Error, context: &str, all: &[String]) -> bool {
@@ -67,7 +67,8 @@ crate::case::cases! { $ each_materializer_failures_case, Materializer, Core:
         let lacking = works.recipe("count/1", &[gone[0], ready]).await?;
         let top = works.recipe("count/1", &[ready, lacking, gone[1]]).await?;
         for keep_going in [false, true] {
-            let request = Request { keep_going, ..Request::new(&[ready, top, gone[2]]) };
+            let mut request = ask_for(&[ready, top, gone[2]]);
+            request.keep_going = keep_going;
             let error = failed(works.materializer.materialize(request).await);
             assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
             assert!(lists(&error, "missing", &gone.map(|addr| addr.to_string())), "{error:?}");
@@ -109,8 +110,8 @@ crate::case::cases! { $ each_materializer_failures_case, Materializer, Core:
                     chain.push(works.recipe(good, &[below]).await?);
                 }
                 let targets = [upper, chain[5], fails, chain[1], above];
-                let done = works.materializer.materialize(Request::new(&targets).keep_going()).await?;
-                assert_eq!((done.computed, done.failed, done.skipped), (5, 2, 2), "{done:?}");
+                let done = works.materializer.materialize(ask_for(&targets).keep_going()).await?;
+                assert_eq!((done.summary.computed, done.summary.failed, done.summary.skipped), (5, 2, 2), "{done:?}");
                 let ends: Vec<_> = done.results.iter().map(|result| result.clone().map_err(|error| error.path().last().copied())).collect();
                 let stat = Blob::new(format!("{bad} and {good}")).stat();
                 assert!(ends[0] == Err(Some(fails)) || ends[0] == Err(Some(again)), "{ends:?}");

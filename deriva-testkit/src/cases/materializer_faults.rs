@@ -1,10 +1,10 @@
 //! Cases for stores that fail under a materializer.
 
-use deriva_api::ErrorKind;
+use deriva_api::{Cutoff, ErrorKind};
 
-use super::materializer_support::{Works, begin, concat, pause};
+use super::materializer_support::{Works, ask_for, begin, concat, pause};
 use super::support::kind;
-use crate::{Operation, Request};
+use crate::Operation;
 
 crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
     /// F4: whatever call to a store fails during a request, the request fails with the same kind, or has done
@@ -27,7 +27,7 @@ crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
                     false => works.faults.faults().fail_call(nth, fault),
                     true => works.faults.faults().lose_call(nth, fault),
                 }
-                let done = works.materializer.materialize(Request::new(&[top]).cutoff()).await;
+                let done = works.materializer.materialize(ask_for(&[top]).cutoff(Cutoff::Always)).await;
                 works.faults.faults().clear();
                 let recorded = works.recorded(&all).await?;
                 match kind(done).kind {
@@ -55,7 +55,7 @@ crate::case::cases! { $ each_materializer_faults_case, Materializer, Faults:
             let top = works.recipe(name, &[below, leaf]).await?;
             let writes = [Operation::BlobPut, Operation::BlobWriter, Operation::BlobWrite, Operation::BlobFinish];
             writes.iter().for_each(|write| works.faults.faults().hang(*write));
-            let request = begin(&works.materializer, Request::new(&[top]));
+            let request = begin(&works.materializer, ask_for(&[top]));
             for _ in 0..10 {
                 pause(2).await;
                 assert_eq!(works.recorded(&[below, top]).await?, 0, "before the blob is stored");

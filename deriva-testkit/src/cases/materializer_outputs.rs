@@ -1,11 +1,11 @@
 //! Cases for what is recorded: lost, forgotten, found under another name.
 
-use deriva_api::{Blob, ErrorKind, Params};
+use deriva_api::{Blob, Cutoff, ErrorKind, Params};
 
-use super::materializer_support::{Calls, Works, concat, stats};
+use super::materializer_support::{Calls, Works, ask_for, concat, stats};
 use super::support::kind;
+use crate::Materialized;
 use crate::functions::function;
-use crate::{Materialized, Request};
 
 crate::case::cases! { $ each_materializer_outputs_case, Materializer, Core:
     /// E9: a blob that was lost is made again with all of the lost that it needs, counted and stored; a leaf
@@ -19,8 +19,8 @@ crate::case::cases! { $ each_materializer_outputs_case, Materializer, Core:
         works.materialize(&[top]).await?;
         works.lose(&[lost, top]).await?;
         let again = works.again().await?;
-        let done = again.materialize(Request::new(&[top])).await?;
-        assert_eq!((done.computed, done.healed, done.failed), (2, 2, 0));
+        let done = again.materialize(ask_for(&[top])).await?;
+        assert_eq!((done.summary.computed, done.summary.healed, done.summary.failed), (2, 2, 0));
         assert_eq!(stats(done)?, [Blob::new("aabb").stat()]);
         assert_eq!(works.recorded(&[lost, kept, top]).await?, 3);
         works.lose(&[top]).await?;
@@ -68,8 +68,8 @@ crate::case::cases! { $ each_materializer_outputs_case, Materializer, Core:
             assert_eq!(works.get(leaf).await?, "bytes");
         }
         for time in 4..6 {
-            let done = works.materializer.materialize(Request::new(&[top]).cutoff()).await?;
-            assert_eq!((done.computed, done.cutoff, calls.count()), (1, 0, time));
+            let done = works.materializer.materialize(ask_for(&[top]).cutoff(Cutoff::Always)).await?;
+            assert_eq!((done.summary.computed, done.summary.cutoff, calls.count()), (1, 0, time));
             works.materializer.forget(top).await?;
         }
         let unknown = Blob::new("unknown").addr();
@@ -90,8 +90,8 @@ crate::case::cases! { $ each_materializer_outputs_case, Materializer, Core:
             let middle = works.recipe("count/1", &[short, short]).await?;
             tops.push(works.recipe("count/1", &[middle, short]).await?);
         }
-        let cutoff = async |top| works.materializer.materialize(Request::new(&[top]).cutoff()).await;
-        let counts = |done: &Materialized| (done.computed, done.cutoff);
+        let cutoff = async |top| works.materializer.materialize(ask_for(&[top]).cutoff(Cutoff::Always)).await;
+        let counts = |done: &Materialized| (done.summary.computed, done.summary.cutoff);
         assert_eq!(counts(&cutoff(tops[0]).await?), (3, 0));
         let done = cutoff(tops[1]).await?;
         assert_eq!(counts(&done), (1, 2));
@@ -101,7 +101,7 @@ crate::case::cases! { $ each_materializer_outputs_case, Materializer, Core:
         assert_eq!(counts(&cutoff(tops[3]).await?), (3, 0), "another output");
         // What was cut off is recorded under its own name.
         let done = works.materialize(&[tops[1]]).await?;
-        assert_eq!((done.computed, done.reused), (0, 1));
+        assert_eq!((done.summary.computed, done.summary.reused), (0, 1));
         for (top, expected) in tops.iter().zip(["xxx", "xxx", "xxx", "zzz"]) {
             assert_eq!(works.get(*top).await?, expected);
         }
@@ -127,8 +127,8 @@ crate::case::cases! { $ each_materializer_outputs_case, Materializer, Core:
         let mut seen = std::collections::BTreeSet::new();
         for (name, inputs, params) in all {
             let top = works.recipe_with(name, &inputs, params).await?;
-            let done = works.materializer.materialize(Request::new(&[top]).cutoff()).await?;
-            assert_eq!(done.cutoff, 0, "{name} {inputs:?} {params:?}");
+            let done = works.materializer.materialize(ask_for(&[top]).cutoff(Cutoff::Always)).await?;
+            assert_eq!(done.summary.cutoff, 0, "{name} {inputs:?} {params:?}");
             assert!(seen.insert(works.get(top).await?), "{name} {inputs:?} {params:?}");
         }
         Ok(())

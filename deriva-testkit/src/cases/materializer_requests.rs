@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use deriva_api::{Blob, ComputeFunction, FunctionId, Recipe};
+use deriva_api::{Blob, ComputeFunction, Cutoff, FunctionId, Recipe};
 
-use super::materializer_support::{Calls, Works, concat, stats};
+use super::materializer_support::{Calls, Works, ask_for, concat, stats};
 use super::support::{in_every_runtime, recipe};
 use crate::functions::light;
-use crate::{Request, Workload, functions, random, reference};
+use crate::{Workload, functions, random, reference};
 
 /// The functions of graphs, light.
 fn light_graph() -> impl Iterator<Item = Arc<dyn ComputeFunction>> {
@@ -24,15 +24,15 @@ crate::case::cases! { $ each_materializer_requests_case, Materializer, Core:
         let below = works.recipe("count/1", &[leaf, leaf]).await?;
         let top = works.recipe("count/1", &[below, leaf]).await?;
         let done = works.materialize(&[leaf]).await?;
-        assert_eq!((done.computed, stats(done)?), (0, vec![Blob::new("leaf").stat()]));
+        assert_eq!((done.summary.computed, stats(done)?), (0, vec![Blob::new("leaf").stat()]));
         let done = works.materialize(&[top]).await?;
-        assert_eq!((done.computed, done.reused, done.healed), (2, 0, 0));
+        assert_eq!((done.summary.computed, done.summary.reused, done.summary.healed), (2, 0, 0));
         let done = works.materialize(&[top]).await?;
-        assert_eq!((done.computed, done.reused), (0, 1), "the second time");
+        assert_eq!((done.summary.computed, done.summary.reused), (0, 1), "the second time");
         assert_eq!(works.get(top).await?, "leafleafleaf");
         let again = works.again().await?;
-        let done = again.materialize(Request::new(&[top, below])).await?;
-        assert_eq!((done.computed, done.reused), (0, 2), "opened anew");
+        let done = again.materialize(ask_for(&[top, below])).await?;
+        assert_eq!((done.summary.computed, done.summary.reused), (0, 2), "opened anew");
         assert_eq!(again.get(top).await?, "leafleafleaf");
         assert_eq!(calls.count(), 2);
         Ok(())
@@ -48,7 +48,7 @@ crate::case::cases! { $ each_materializer_requests_case, Materializer, Core:
         let right = works.recipe("light/1", &[leaf, shared]).await?;
         let top = works.recipe("concat/1", &[left, right, shared]).await?;
         let done = works.materialize(&[top, shared, right]).await?;
-        assert_eq!((done.computed, calls.count()), (4, 1));
+        assert_eq!((done.summary.computed, calls.count()), (4, 1));
         assert_eq!(works.get(top).await?, "ab".repeat(6));
         Ok(())
     }
@@ -95,7 +95,7 @@ crate::case::cases! { $ each_materializer_requests_case, Materializer, Core:
                 recipes.push(next);
             }
             works.materializer.insert(&recipes).await?;
-            assert_eq!(works.materialize(&[below]).await?.computed, 2000);
+            assert_eq!(works.materialize(&[below]).await?.summary.computed, 2000);
             assert_eq!(works.get(below).await?, "deep");
         }
         Ok(())
@@ -107,7 +107,7 @@ crate::case::cases! { $ each_materializer_requests_case, Materializer, Core:
         let workload = Workload::FanIn { width: 600 };
         let root = workload.load(&*works.blobs, &*works.dag).await?;
         let done = works.materialize(&[root]).await?;
-        assert_eq!(done.computed, 601);
+        assert_eq!(done.summary.computed, 601);
         let expected = reference::materialize(&*works.dag, &*works.blobs, graph_function, root).await?;
         assert_eq!(works.get(root).await?, expected);
         Ok(())
@@ -125,8 +125,8 @@ crate::case::cases! { $ each_materializer_requests_case, Materializer, Core:
             let (first, rest) = all.split_at(all.len() / 2);
             works.materialize(&first[first.len() / 2..]).await?;
             let request = match seed % 2 {
-                0 => Request::new(rest),
-                _ => Request::new(rest).cutoff(),
+                0 => ask_for(rest),
+                _ => ask_for(rest).cutoff(Cutoff::Always),
             };
             let found = stats(works.materializer.materialize(request).await?)?;
             for (addr, found) in rest.iter().zip(found) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use deriva_api::{
     Blob, BlobLayer, BlobStat, BlobStore, BlobStoreExt, Bytes, CAddr, Clock, ComputeFunction,
-    DagLayer, DagStore, Error, ErrorKind, OpenedStore, Params, Result, SystemClock,
+    Cutoff, DagLayer, DagStore, Error, ErrorKind, OpenedStore, Params, Result, SystemClock,
 };
 use parking_lot::{Condvar, Mutex};
 use tokio::task::JoinHandle;
@@ -106,7 +106,7 @@ impl Works {
     }
 
     pub(super) async fn materialize(&self, targets: &[CAddr]) -> Result<Materialized> {
-        self.materializer.materialize(Request::new(targets)).await
+        self.materializer.materialize(ask_for(targets)).await
     }
 
     pub(super) async fn get(&self, addr: CAddr) -> Result<Bytes> {
@@ -132,6 +132,11 @@ impl Works {
         }
         Ok(outputs.iter().flatten().count())
     }
+}
+
+/// A request that looks for nothing under resolved addresses, so that it can be told what runs.
+pub(super) fn ask_for(targets: &[CAddr]) -> Request {
+    Request::new(targets).cutoff(Cutoff::Never)
 }
 
 fn stores(blobs: &Arc<dyn BlobStore>, dag: &Arc<dyn DagStore>) -> OpenedStore {

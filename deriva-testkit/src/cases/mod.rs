@@ -39,6 +39,7 @@ mod materializer_concurrency;
 mod materializer_ends;
 mod materializer_failures;
 mod materializer_faults;
+mod materializer_options;
 mod materializer_outputs;
 mod materializer_requests;
 mod materializer_support;
@@ -77,6 +78,7 @@ files! { $
     each_executor_case: executor_steps as each_executor_steps_case, executor_handing as each_executor_handing_case,
         executor_concurrency as each_executor_concurrency_case;
     each_materializer_case: materializer_requests as each_materializer_requests_case,
+        materializer_options as each_materializer_options_case,
         materializer_outputs as each_materializer_outputs_case, materializer_failures as each_materializer_failures_case,
         materializer_collection as each_materializer_collection_case, materializer_concurrency as each_materializer_concurrency_case,
         materializer_cancellation as each_materializer_cancellation_case, materializer_ends as each_materializer_ends_case,

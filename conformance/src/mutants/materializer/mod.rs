@@ -1,14 +1,15 @@
 //! The mutants' materializer: as little of a runtime as keeps every promise, and beside it what breaks it.
 //!
 //! A request plans the whole graph in maps (`plan.rs`) and runs it (`run.rs`). Each step is a task of its own
-//! that ends whatever becomes of the request, and others join it (`step.rs`). What adds passes the gate
-//! together, what takes away passes it alone (`collect.rs`).
+//! that ends whatever becomes of the request, and others join it (`step.rs`). Who asked hears of it (`tell.rs`). What adds
+//! passes the gate together, what takes away passes it alone (`collect.rs`).
 
 mod collect;
 mod plan;
 mod run;
 mod slots;
 mod step;
+mod tell;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,9 +20,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
     Blob, BlobStore, BlobStoreExt, CAddr, Clock, ComputeFunction, DagStore, Error, ErrorKind,
-    FunctionId, OpenedStore, Recipe, Result,
+    FunctionId, Materialized, Materializer, OpenedStore, Recipe, Request, Result,
 };
-use deriva_testkit::{Materialized, Materializer, MaterializerFixture, Request, Setup};
+use deriva_testkit::{MaterializerFixture, Setup};
 use futures::TryFutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -114,6 +115,10 @@ impl Small {
         if self.broken(Break::wants_many_threads) && one_thread {
             return Err(Error::new(ErrorKind::Unsupported, "there is one thread"));
         }
+        if request.jobs == Some(0) && !self.broken(Break::runs_requests_for_no_steps) {
+            let what = "a request for one step at once or more was expected";
+            return Err(Error::new(ErrorKind::Invalid, what).with("jobs", 0));
+        }
         let _lease = match self.broken(Break::leases_nothing_while_it_runs) {
             true => self.hold(&[]).await,
             false => self.hold(&request.targets).await,
@@ -173,7 +178,7 @@ impl Materializer for Small {
             return Ok(answer.clone());
         }
         let _lease = self.hold(&[addr]).await;
-        let done = self.materialize(Request::new(&[addr])).await?;
+        let done = self.materialize(Request::new([addr])).await?;
         let none = || {
             Err(Error::new(
                 ErrorKind::Internal,

@@ -16,7 +16,8 @@ pub(super) struct Plan {
     pub(super) dependents: HashMap<CAddr, Vec<CAddr>>,
     /// Through whom an address was met first.
     above: HashMap<CAddr, Option<CAddr>>,
-    pub(super) reused: u64,
+    /// The recipes that are done, with their outputs.
+    pub(super) reused: Vec<(CAddr, Output)>,
 }
 
 #[derive(Clone)]
@@ -66,7 +67,7 @@ impl Small {
             };
             if let (Some(output), true) = (node.output, done) {
                 plan.content.insert(addr, output.stat());
-                plan.reused += 1;
+                plan.reused.push((addr, output));
                 continue;
             }
             let id = node.recipe.function();

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
-use deriva_api::{Blob, BlobStat, CAddr, Error, ErrorKind, Result};
-use deriva_testkit::{Materialized, Request};
+use deriva_api::{
+    Blob, BlobStat, CAddr, Cutoff, Error, ErrorKind, Materialized, Reason, Request, Result, Reuse,
+    StoreResults, Summary, Weight,
+};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::plan::Plan;
 use super::step::{How, Landed, Work, around};
+use super::tell::Teller;
 use super::{Break, Small};
 
 /// What a request knows of its progress.
@@ -20,7 +23,10 @@ struct Run {
     waiting: HashMap<CAddr, usize>,
     ready: VecDeque<CAddr>,
     failures: HashMap<CAddr, Error>,
-    done: Materialized,
+    /// What was computed and not stored, by content.
+    held: HashMap<CAddr, Blob>,
+    summary: Summary,
+    teller: Teller,
 }
 
 impl Small {
@@ -30,7 +36,8 @@ impl Small {
             Some(Break::runs_one_step_at_a_time) => 1,
             _ => request.jobs.unwrap_or(self.0.jobs),
         };
-        let (mut run, around) = (Run::new(plan), around());
+        let teller = Teller::new(request, self.0.broken);
+        let (mut run, around) = (Run::new(plan, teller), around());
         let number = self.number();
         if self.broken(Break::claims_all_that_it_plans) {
             let mut claims = self.0.claims.lock();
@@ -44,6 +51,13 @@ impl Small {
                 && let Some(addr) = run.ready.pop_front()
             {
                 let mut work = run.work(addr, request)?;
+                work.stores |= self.broken(Break::stores_what_it_should_not);
+                if self.broken(Break::takes_no_notice_of_priorities) {
+                    work.priority = Arc::default();
+                }
+                let function = self.function(&work.todo.recipe.function());
+                let is_heavy = function.is_some_and(|function| function.weight() == Weight::Heavy);
+                let (teller, reason) = (run.teller.clone(), work.reason());
                 work.around.clone_from(&around);
                 if !self.broken(Break::runs_a_node_for_each_dependent) {
                     work.times = 1;
@@ -51,6 +65,9 @@ impl Small {
                 running.push(async move {
                     self.unclaimed(addr, number).await;
                     let (leads, flight) = self.fly(work);
+                    if leads && is_heavy {
+                        teller.started(addr, reason);
+                    }
                     (addr, leads, flight.await)
                 });
             }
@@ -62,7 +79,8 @@ impl Small {
                 Ok(landed) => self.landed(&mut run, addr, leads, landed),
                 Err(error) => {
                     let error = self.along(&run.plan, addr, error);
-                    run.done.failed += 1;
+                    run.summary.failed += 1;
+                    run.teller.failed(addr, &error);
                     run.failures.insert(addr, error.clone());
                     let goes_on = self.broken(Break::keeps_going_unasked);
                     if !request.keep_going && !goes_on {
@@ -74,6 +92,7 @@ impl Small {
                     self.failed(&mut run, addr, &error);
                 }
             }
+            run.teller.progress(&run.summary);
         }
         self.answer(run, &request.targets)
     }
@@ -96,6 +115,7 @@ impl Small {
     }
 
     fn landed(&self, run: &mut Run, addr: CAddr, leads: bool, landed: Landed) {
+        let output = landed.output;
         match landed.how {
             How::Computed if leads => {
                 let lost = run
@@ -103,13 +123,24 @@ impl Small {
                     .todo
                     .get(&addr)
                     .is_some_and(|todo| todo.expected.is_some());
-                run.done.computed += 1;
-                run.done.healed += u64::from(lost && !self.broken(Break::heals_without_counting));
+                run.summary.computed += 1;
+                run.summary.bytes += output.len;
+                run.summary.healed +=
+                    u64::from(lost && !self.broken(Break::heals_without_counting));
+                run.teller
+                    .computed(addr, output, if lost { Reason::Lost } else { Reason::New });
             }
-            How::Cutoff if leads => run.done.cutoff += 1,
-            _ => {}
+            How::Cutoff if leads => {
+                run.summary.cutoff += 1;
+                run.teller.reused(addr, output, Reuse::Cutoff);
+            }
+            _ => {
+                run.summary.joined += 1;
+                run.teller.reused(addr, output, Reuse::Joined);
+            }
         }
-        run.settle(addr, landed.output.stat());
+        run.held.extend(landed.held.map(|blob| (blob.addr(), blob)));
+        run.settle(addr, output.stat());
     }
 
     /// Gives up all that needs a node that failed.
@@ -123,7 +154,8 @@ impl Small {
                 continue;
             }
             run.failures.insert(addr, error.clone());
-            run.done.skipped += u64::from(!self.broken(Break::counts_nothing_as_given_up));
+            run.summary.skipped += u64::from(!self.broken(Break::counts_nothing_as_given_up));
+            run.teller.skipped(addr);
             above.extend(run.plan.dependents.get(&addr).into_iter().flatten());
         }
     }
@@ -156,16 +188,18 @@ impl Small {
             (None, Some(error)) => Err(error.clone()),
             (None, None) => Err(Error::new(ErrorKind::Internal, "a target was not reached")),
         };
-        let results = targets.iter().map(result).collect();
-        Ok(Materialized {
-            results,
-            ..run.done
-        })
+        let results: Vec<Result<BlobStat>> = targets.iter().map(result).collect();
+        let held = |result: &Result<BlobStat>| run.held.get(&result.as_ref().ok()?.addr).cloned();
+        let held = match self.broken(Break::hands_nothing_over) {
+            true => vec![None; results.len()],
+            false => results.iter().map(held).collect(),
+        };
+        Ok(Materialized::new(results, held, run.summary))
     }
 }
 
 impl Run {
-    fn new(plan: Plan) -> Self {
+    fn new(plan: Plan, teller: Teller) -> Self {
         let open = |todo: &super::plan::Todo| {
             let inputs = todo.recipe.inputs();
             inputs.filter(|input| plan.todo.contains_key(input)).count()
@@ -177,16 +211,21 @@ impl Run {
             .collect();
         let ready = waiting.iter().filter(|(_, count)| **count == 0);
         let ready = ready.map(|(addr, _)| *addr).collect();
-        let reused = plan.reused;
+        let mut summary = Summary::default();
+        let counts = (plan.todo.len() as u64, plan.reused.len() as u64);
+        (summary.planned, summary.reused) = counts;
+        teller.planned(summary.planned, &plan.reused);
+        if plan.todo.is_empty() {
+            teller.progress(&summary);
+        }
         Self {
             plan,
             waiting,
             ready,
             failures: HashMap::new(),
-            done: Materialized {
-                reused,
-                ..Materialized::default()
-            },
+            held: HashMap::new(),
+            summary,
+            teller,
         }
     }
 
@@ -194,11 +233,15 @@ impl Run {
         let gone = || Error::new(ErrorKind::NotFound, "an input is missing").with("missing", addr);
         let todo = self.plan.todo.get(&addr).ok_or_else(gone)?;
         let content = |input| self.plan.content.get(&input).copied().ok_or_else(gone);
+        let inputs: Vec<BlobStat> = todo.recipe.inputs().map(content).collect::<Result<_>>()?;
+        let held = inputs.iter().filter_map(|input| self.held.get(&input.addr));
         Ok(Work {
             addr,
             todo: todo.clone(),
-            inputs: todo.recipe.inputs().map(content).collect::<Result<_>>()?,
-            cutoff: request.cutoff,
+            held: held.map(|blob| (blob.addr(), blob.clone())).collect(),
+            inputs,
+            cutoff: request.cutoff == Some(Cutoff::Always),
+            stores: request.store_results != Some(StoreResults::None),
             around: Vec::new(),
             times: self.plan.dependents.get(&addr).map_or(1, Vec::len),
             is_target: request.targets.contains(&addr),

@@ -1,6 +1,7 @@
 //! One step: found, cut off, or run; recorded; and who joins it meanwhile.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStat, CAddr, Error, ErrorKind, FunctionId, Output, Params, Recipe, Record, Result,
+    Blob, BlobStat, CAddr, Error, ErrorKind, FunctionId, Output, Params, Reason, Recipe, Record,
+    Result,
 };
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -32,10 +34,12 @@ pub(super) fn around() -> Vec<CAddr> {
 }
 
 /// What came of a step.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Landed {
     pub(super) output: Output,
     pub(super) how: How,
+    /// The bytes, where they were not to be stored.
+    pub(super) held: Option<Blob>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -50,7 +54,11 @@ pub(super) struct Work {
     pub(super) addr: CAddr,
     pub(super) todo: Todo,
     pub(super) inputs: Vec<BlobStat>,
+    /// Those of the inputs that no store has.
+    pub(super) held: HashMap<CAddr, Blob>,
     pub(super) cutoff: bool,
+    /// Whether what is computed is stored.
+    pub(super) stores: bool,
     pub(super) around: Vec<CAddr>,
     /// How often the function runs: more than once for a break alone.
     pub(super) times: usize,
@@ -58,6 +66,16 @@ pub(super) struct Work {
     pub(super) priority: Priority,
     /// That of the request, which is nobody else's but in a break.
     pub(super) deadline: Option<Duration>,
+}
+
+impl Work {
+    /// Why it is computed.
+    pub(super) fn reason(&self) -> Reason {
+        match self.todo.expected {
+            Some(_) => Reason::Lost,
+            None => Reason::New,
+        }
+    }
 }
 
 impl Small {
@@ -83,7 +101,9 @@ impl Small {
                     async move { own.wait_a_little(flight, work, number).await }.boxed(),
                 );
             }
-            return (false, flight.boxed());
+            let own = self.clone();
+            let joined = async move { own.keep_joined(&work, flight.await?).await };
+            return (false, joined.boxed());
         }
         let (sender, receiver) = oneshot::channel();
         let hangs = self.broken(Break::waiters_of_a_dropped_leader_hang)
@@ -159,18 +179,20 @@ impl Small {
             return Ok(Landed {
                 output,
                 how: How::Found,
+                held: None,
             });
         }
         let resolved = self.resolve(recipe, &work.inputs)?;
         if work.cutoff || self.broken(Break::cuts_off_unasked) {
             let _together = self.0.stores.gate.read().await;
             if let Some(output) = self.found(resolved).await? {
-                if !self.broken(Break::records_nothing_that_it_cuts_off) {
+                if work.stores && !self.broken(Break::records_nothing_that_it_cuts_off) {
                     self.record(addr, resolved, output).await?;
                 }
                 return Ok(Landed {
                     output,
                     how: How::Cutoff,
+                    held: None,
                 });
             }
         }
@@ -193,6 +215,13 @@ impl Small {
             let message = "a lost output came out different";
             return Err(Error::new(ErrorKind::Nondeterministic, message));
         }
+        if !work.stores {
+            return Ok(Landed {
+                output,
+                how: How::Computed,
+                held: Some(blob),
+            });
+        }
         let _together = self.0.stores.gate.read().await;
         if self.broken(Break::records_before_it_stores) {
             self.record(addr, resolved, output).await?;
@@ -213,6 +242,7 @@ impl Small {
                 return Ok(Landed {
                     output,
                     how: How::Computed,
+                    held: None,
                 });
             }
             let recorded = self.record(addr, resolved, output).await;
@@ -223,6 +253,25 @@ impl Small {
         Ok(Landed {
             output,
             how: How::Computed,
+            held: None,
+        })
+    }
+
+    /// Stores what another request computed that did not, where this one is to.
+    async fn keep_joined(&self, work: &Work, landed: Landed) -> Result<Landed> {
+        let Some(blob) = landed.held.clone().filter(|_| work.stores) else {
+            return Ok(landed);
+        };
+        if self.broken(Break::stores_nothing_that_it_joins) {
+            return Ok(landed);
+        }
+        let resolved = self.resolve(&work.todo.recipe, &work.inputs)?;
+        let _together = self.0.stores.gate.read().await;
+        self.0.blobs.put(&[blob]).await?;
+        self.record(work.addr, resolved, landed.output).await?;
+        Ok(Landed {
+            held: None,
+            ..landed
         })
     }
 
@@ -284,7 +333,7 @@ impl Small {
             _ if work.around.is_empty() => Some(self.slot(work).await?),
             _ => None,
         };
-        let mut inputs = self.read(&work.inputs).await?;
+        let mut inputs = self.read(work).await?;
         match self.0.broken {
             Some(Break::sorts_outputs) => inputs.sort_unstable(),
             Some(Break::hands_an_output_over_once) => inputs.dedup(),
@@ -327,10 +376,13 @@ impl Small {
         self.0.slots.ask(&work.priority).await.map_err(closed)
     }
 
-    async fn read(&self, inputs: &[BlobStat]) -> Result<Vec<Bytes>> {
-        let addrs: Vec<CAddr> = inputs.iter().map(|input| input.addr).collect();
+    async fn read(&self, work: &Work) -> Result<Vec<Bytes>> {
+        let addrs: Vec<CAddr> = work.inputs.iter().map(|input| input.addr).collect();
         let blobs = self.0.blobs.get_many(&addrs).await?.into_iter().zip(addrs);
-        let read = blobs.map(|(blob, addr)| match blob {
+        let held = |(blob, addr): (Option<Blob>, CAddr)| {
+            (blob.or_else(|| work.held.get(&addr).cloned()), addr)
+        };
+        let read = blobs.map(held).map(|(blob, addr)| match blob {
             Some(blob) => Ok(blob.into_bytes()),
             None if self.broken(Break::serves_lost_blobs_as_empty) => Ok(Bytes::new()),
             None => Err(Error::new(ErrorKind::NotFound, "an input is gone").with("missing", addr)),
