@@ -111,9 +111,10 @@ pub trait Materializer: Debug + Send + Sync + 'static {
 ///     .deadline(Duration::from_secs(5))
 ///     .store_results(StoreResults::None)
 ///     .cutoff(Cutoff::Never)
+///     .progress(|event| eprintln!("{event:?}"))
 ///     .keep_going();
 /// assert_eq!(request.targets, [addr]);
-/// assert_eq!((request.priority, request.jobs), (0, None));
+/// assert_eq!((request.priority, request.jobs, request.observers.len()), (0, None, 1));
 /// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]

@@ -84,7 +84,8 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
     /// E11: a request may be dropped at any moment: each output that is recorded has its blob, and the same
     /// request can be made again.
     async fn a_dropped_request_can_be_made_again(trial) {
-        let works = Works::open(trial, concat()?).await?;
+        let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
+        let works = Works::open(trial, concat()?.into_iter().chain([gate.concat("wait/1", &calls)?])).await?;
         for polls in 0..24 {
             let text = format!("dropped after {polls}");
             let leaf = works.leaf(&text).await?;
@@ -96,6 +97,14 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
             assert_eq!(in_time(works.get(top)).await?, text.repeat(2));
             assert_eq!(works.recorded(&[top]).await?, 1);
         }
+        // Surely in the middle of a step: the rounds above may all have come too late.
+        let wait = works.recipe("wait/1", &[works.leaf("waits").await?]).await?;
+        let request = begin(&works.materializer, ask_for(&[wait]));
+        calls.reach(1).await?;
+        request.abort();
+        assert!(request.await.is_err(), "it was not dropped");
+        gate.open();
+        assert_eq!(in_time(works.get(wait)).await?, "waits");
         Ok(())
     }
 

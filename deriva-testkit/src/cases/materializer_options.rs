@@ -1,10 +1,11 @@
 //! Cases for what a request says beside its addresses, and hears.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deriva_api::{Blob, CAddr, Cutoff, ErrorKind, Event, Reason, Result, Reuse, StoreResults};
+use deriva_api::{
+    Blob, CAddr, Cutoff, ErrorKind, Event, Reason, Result, Reuse, StoreResults, Summary,
+};
 use parking_lot::Mutex;
 
 use super::materializer_support::{Calls, Works, ask_for, concat, failing, stats};
@@ -92,73 +93,48 @@ fn is_start(event: &Event) -> bool {
 /// with the summary.
 fn check_counts(told: &Told, done: &Materialized) {
     let events = told.events();
-    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let summary = &done.summary;
+    let (mut counted, mut plans) = (Summary::default(), 0);
+    (counted.planned, counted.seconds) = (summary.planned, summary.seconds);
     let (mut last, mut ended_since) = ((0, 0), false);
     for event in &events {
-        let name = match event {
-            Event::Planned { .. } => "planned",
-            Event::Computed { .. } => "computed",
-            Event::Reused {
-                how: Reuse::Recorded,
-                ..
-            } => "reused",
-            Event::Reused {
-                how: Reuse::Cutoff, ..
-            } => "cutoff",
-            Event::Reused {
-                how: Reuse::Joined, ..
-            } => "joined",
-            Event::Healed { .. } => "healed",
-            Event::Failed { .. } => "failed",
-            Event::Skipped { .. } => "skipped",
-            _ => "others",
-        };
-        *counts.entry(name).or_default() += 1;
         ended_since |= is_end(event);
-        if let Event::Progress {
-            done,
-            planned,
-            bytes,
-            ..
-        } = event
-        {
-            assert!(
-                *done >= last.0 && *bytes >= last.1,
-                "it goes back: {events:#?}"
-            );
-            assert!(
-                done <= planned,
-                "more is done than was planned: {events:#?}"
-            );
-            (last, ended_since) = ((*done, *bytes), false);
+        match event {
+            Event::Planned { .. } => plans += 1,
+            Event::Computed { output, .. } => {
+                counted.computed += 1;
+                counted.bytes += output.len;
+            }
+            Event::Reused { how, .. } => counted.count(*how),
+            Event::Healed { .. } => counted.healed += 1,
+            Event::Failed { .. } => counted.failed += 1,
+            Event::Skipped { .. } => counted.skipped += 1,
+            Event::Progress {
+                done,
+                planned,
+                bytes,
+                ..
+            } => {
+                assert!(
+                    *done >= last.0 && *bytes >= last.1,
+                    "it goes back: {events:#?}"
+                );
+                assert!(
+                    done <= planned,
+                    "more is done than was planned: {events:#?}"
+                );
+                (last, ended_since) = ((*done, *bytes), false);
+            }
+            _ => {}
         }
     }
-    let of = |name| counts.get(name).copied().unwrap_or_default();
-    let summary = &done.summary;
-    let told = [
-        "computed", "reused", "cutoff", "joined", "healed", "failed", "skipped",
-    ]
-    .map(of);
-    let done = [
-        summary.computed,
-        summary.reused,
-        summary.cutoff,
-        summary.joined,
-        summary.healed,
-        summary.failed,
-        summary.skipped,
-    ];
-    assert_eq!(
-        told, done,
-        "of computed, reused, cutoff, joined, healed, failed, skipped: {events:#?}"
-    );
-    assert_eq!(of("planned"), 1, "{events:#?}");
-    let planned = matches!(events.first(), Some(Event::Planned { compute, reused }) if (*compute, *reused) == (summary.planned, summary.reused));
-    assert!(planned, "it does not begin with its plan: {events:#?}");
-    assert!(
-        !ended_since && last == (summary.planned, summary.bytes),
-        "it does not end with all that is done: {events:#?}"
-    );
+    assert_eq!(counted, *summary, "{events:#?}");
+    assert_eq!(plans, 1, "{events:#?}");
+    let plan = (summary.planned, summary.reused);
+    let first = matches!(events.first(), Some(Event::Planned { compute, reused }) if (*compute, *reused) == plan);
+    assert!(first, "it does not begin with its plan: {events:#?}");
+    let ends = !ended_since && last == (summary.planned, summary.bytes);
+    assert!(ends, "it does not end with all that is done: {events:#?}");
 }
 
 crate::case::cases! { $ each_materializer_options_case, Materializer, Core:
