@@ -109,7 +109,7 @@ pub struct Summary {
     pub reused: u64,
     /// Recipes whose output was found under another recipe that resolves to the same.
     pub cutoff: u64,
-    /// Computed recipes whose blob had been lost or damaged.
+    /// Recipes whose blob had been lost or damaged and was made again.
     pub healed: u64,
     /// Recipes that another request computed at the same time.
     pub joined: u64,

@@ -35,7 +35,8 @@ use crate::{Collected, Error, Event, Invalidated, Scrubbed, Summary};
 /// # What callers may assume
 /// - The events of one request come in order, one at a time, after it began and before it ended.
 /// - Whatever begins ends, and is told to have ended once: with an error of the kind
-///   [`Cancelled`](crate::ErrorKind::Cancelled) where it was dropped.
+///   [`Cancelled`](crate::ErrorKind::Cancelled) where it was dropped, [`Internal`](crate::ErrorKind::Internal) where a panic
+///   ended it.
 pub trait Observer: Send + Sync + 'static {
     /// Whether [`Observer::event`] is to be called. Asked once for each request; default: yes. Where nobody wants
     /// events, none is made.

@@ -9,6 +9,7 @@ mod surface;
 use std::fs;
 use std::path::Path;
 
+use similar::{ChangeTag, TextDiff};
 use source::{Source, on_disk, written};
 use surface::surface;
 
@@ -34,35 +35,15 @@ fn holds(name: &str) {
     }
 }
 
-/// The lines that two texts do not share, around the longest common beginning and end of each piece.
+/// The lines that two texts do not share.
 fn difference(listed: &str, found: &str) -> Option<String> {
-    if listed == found {
-        return None;
-    }
-    let (old, new): (Vec<&str>, Vec<&str>) = (listed.lines().collect(), found.lines().collect());
-    // How many lines are in common from each place on.
-    let mut common = vec![vec![0u32; new.len() + 1]; old.len() + 1];
-    for i in (0..old.len()).rev() {
-        for j in (0..new.len()).rev() {
-            common[i][j] = match old[i] == new[j] {
-                true => common[i + 1][j + 1] + 1,
-                false => common[i + 1][j].max(common[i][j + 1]),
-            };
-        }
-    }
-    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
-    while i < old.len() || j < new.len() {
-        if i < old.len() && j < new.len() && old[i] == new[j] {
-            (i, j) = (i + 1, j + 1);
-        } else if j == new.len() || i < old.len() && common[i + 1][j] >= common[i][j + 1] {
-            lines.push(format!("- {}", old[i]));
-            i += 1;
-        } else {
-            lines.push(format!("+ {}", new[j]));
-            j += 1;
-        }
-    }
-    Some(lines.join("\n"))
+    let diff = TextDiff::from_lines(listed, found);
+    let changed = diff.iter_all_changes();
+    let changed = changed.filter(|change| change.tag() != ChangeTag::Equal);
+    let lines: Vec<String> = changed
+        .map(|change| format!("{} {}", change.tag(), change.value().trim_end()))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Those who are told what happens.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use deriva_api::{Collected, Error, ErrorKind, Event, Invalidated, Observer, Scrubbed, Summary};
 use tracing::error;
+
+use crate::shared::invoke::guarded;
 
 /// Those who want the events of a request. Nothing is made for them where there are none.
 #[derive(Clone, Default)]
@@ -70,8 +71,11 @@ impl Watcher {
         let Some(observer) = &self.0 else {
             return T::default();
         };
-        catch_unwind(AssertUnwindSafe(|| call(&**observer))).unwrap_or_else(|_| {
-            error!("the observer panicked");
+        let told = guarded(ErrorKind::Internal, "the observer panicked", || {
+            call(&**observer)
+        });
+        told.unwrap_or_else(|error| {
+            error!("{error}");
             T::default()
         })
     }
@@ -117,7 +121,7 @@ impl Observer for Watcher {
     }
 }
 
-/// Something whose end is told once. Where it is dropped it was cancelled.
+/// Something whose end is told once. Where it is dropped it was cancelled, unless a panic ended it.
 pub(crate) struct Watched<T> {
     watcher: Watcher,
     tell: fn(&Watcher, Result<&T, &Error>),
@@ -132,7 +136,10 @@ impl<T> Watched<T> {
 impl<T> Drop for Watched<T> {
     fn drop(&mut self) {
         if self.watcher.0.is_some() {
-            let error = Error::new(ErrorKind::Cancelled, "it was dropped before its end");
+            let error = match std::thread::panicking() {
+                true => Error::new(ErrorKind::Internal, "a panic ended it"),
+                false => Error::new(ErrorKind::Cancelled, "it was dropped before its end"),
+            };
             (self.tell)(&self.watcher, Err(&error));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -220,10 +220,19 @@ async fn upkeep_is_told_when_it_ends_however_it_ends() {
 /// Panics whatever it is told.
 struct Broken(AtomicUsize);
 
+/// The payload of a panic, whose end panics again.
+struct Evil;
+
+impl Drop for Evil {
+    fn drop(&mut self) {
+        panic!("the end of a payload")
+    }
+}
+
 impl Broken {
     fn panic(&self) -> ! {
         self.0.fetch_add(1, SeqCst);
-        panic!("an observer that is broken")
+        std::panic::panic_any(Evil)
     }
 }
 
@@ -263,6 +272,17 @@ async fn an_observer_that_panics_harms_nobody() {
     assert_eq!(deriva.get(addr).await.unwrap(), "GOOD");
 }
 
+#[tokio::test]
+async fn a_request_that_a_panic_ended_is_told_as_its_caller_is() {
+    let diary = Arc::new(Diary::default());
+    let deriva = observed(diary.clone()).await;
+    let addr = recipe(&deriva, "good").await;
+    let request = deriva.materialize(addr);
+    let request = request.progress(|_| panic!("a handler that is broken"));
+    assert_eq!(request.await.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(diary.read(), ["began 1", "ended Internal"]);
+}
+
 /// Wants no events.
 #[derive(Default)]
 struct Ends(AtomicUsize);
@@ -295,6 +315,8 @@ async fn who_wants_no_events_is_told_none() {
 struct Remembering {
     inner: Arc<dyn Executor>,
     known: Mutex<HashMap<CAddr, Executed>>,
+    /// Against its contract it answers fresh steps from memory, too.
+    lies: Arc<AtomicBool>,
     ran: Arc<AtomicUsize>,
     fresh: Arc<AtomicUsize>,
 }
@@ -323,7 +345,7 @@ impl Executor for Remembering {
         let addr = step.addr;
         self.fresh.fetch_add(usize::from(step.fresh), SeqCst);
         let known = self.known.lock().unwrap().get(&addr).cloned();
-        if let Some(mut known) = known.filter(|_| !step.fresh) {
+        if let Some(mut known) = known.filter(|_| !step.fresh || self.lies.load(SeqCst)) {
             known.reused = true;
             return Ok(known);
         }
@@ -341,6 +363,7 @@ async fn what_an_executor_remembers_is_told_as_such_and_a_lost_output_is_compute
         deriva_testkit::ModelStore::new(),
     );
     let (ran, fresh) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let lies = Arc::new(AtomicBool::new(false));
     let mut functions = FunctionRegistry::new();
     functions
         .register_fn("shout", "1", Weight::Heavy, shout)
@@ -350,6 +373,7 @@ async fn what_an_executor_remembers_is_told_as_such_and_a_lost_output_is_compute
     let executor = Remembering {
         inner: Arc::new(pool),
         known: Mutex::default(),
+        lies: Arc::clone(&lies),
         ran: Arc::clone(&ran),
         fresh: Arc::clone(&fresh),
     };
@@ -388,6 +412,15 @@ async fn what_an_executor_remembers_is_told_as_such_and_a_lost_output_is_compute
     let lost = format!("computed {}", Reason::Lost);
     assert_eq!(diary.read(), ["began 1", &lost, "healed", "ended 1"]);
     assert_eq!((ran.load(SeqCst), fresh.load(SeqCst)), (2, 1));
+
+    // Whoever had it: the blob is there again.
+    lies.store(true, SeqCst);
+    BlobStore::remove(&store, &[output]).await.unwrap();
+    let healed = deriva.materialize(addr).await.unwrap().summary;
+    let counts = (healed.computed, healed.executor_hits, healed.healed);
+    assert_eq!(counts, (0, 1, 1));
+    let told = ["began 1", "reused Executor", "healed", "ended 0"];
+    assert_eq!(diary.read(), told);
     assert_eq!(deriva.get(addr).await.unwrap(), "GOOD");
     let json = |summary: Summary| serde_json::to_value(summary).unwrap();
     assert!(

@@ -409,7 +409,7 @@ impl Run {
             return;
         }
         for node in spilled {
-            let Some(held) = self.values.output(node) else {
+            let Some(held) = self.values.held(node) else {
                 continue;
             };
             let record = Record {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{CAddr, Clock, Error, Event, Output, Reason, Reuse, Summary};
+use deriva_api::{CAddr, Clock, Error, Event, Output, Reuse, Summary};
 use tracing::debug;
 
 use super::Context;
@@ -96,13 +96,10 @@ impl Reporter {
             output,
             reason,
         });
-        if reason == Reason::Lost {
-            self.healed(addr);
-        }
     }
 
     /// A lost blob is there again.
-    fn healed(&mut self, addr: CAddr) {
+    pub(super) fn healed(&mut self, addr: CAddr) {
         self.summary.healed += 1;
         self.observers.tell(|| Event::Healed { addr });
     }
@@ -112,9 +109,6 @@ impl Reporter {
         let addr = graph.plan.addr(node);
         self.summary.count(how);
         self.observers.tell(|| Event::Reused { addr, output, how });
-        if how == Reuse::Executor && graph.reason(node) == Reason::Lost {
-            self.healed(addr);
-        }
     }
 
     /// A node failed.

@@ -1,6 +1,8 @@
 //! What follows when a node is finished or failed.
 
-use deriva_api::{Blob, CAddr, Error, ErrorKind, Executed, Operand, Output, Record, Result, Reuse};
+use deriva_api::{
+    Blob, CAddr, Error, ErrorKind, Executed, Operand, Output, Reason, Record, Result, Reuse,
+};
 
 use super::graph::Graph;
 use super::heavy::{Ended, Outcome};
@@ -84,7 +86,10 @@ impl Run {
             true => (self.reporter).reused(&self.graph, node, output, Reuse::Executor),
             false => self.reporter.computed(&self.graph, node, output),
         }
-        let lost = self.graph.plan.expected.contains_key(&node);
+        let lost = self.graph.reason(node) == Reason::Lost;
+        if lost {
+            self.reporter.healed(self.graph.plan.addr(node));
+        }
         let dropped = blob.is_some() && lost && planted(Fault::stores_nothing_that_it_healed);
         let record = !dropped && keeps(&self.context, &self.graph, node, output);
         self.settle(node, output, blob, record);

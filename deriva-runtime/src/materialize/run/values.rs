@@ -92,8 +92,7 @@ impl Values {
 
     /// The value of a node, if it is held.
     pub(super) fn of(&self, node: NodeId) -> Option<&Blob> {
-        let held = self.held(self.nodes[node as usize].place)?;
-        Some(&held.blob)
+        self.held(node).map(|held| &held.blob)
     }
 
     /// Address and length of a node's bytes, once they are known: in hand, or stored.
@@ -108,7 +107,7 @@ impl Values {
     pub(super) fn unkept(&self) -> impl Iterator<Item = (NodeId, &Held)> {
         let nodes = self.nodes.iter().enumerate();
         nodes.filter_map(|(node, at)| {
-            let held = self.held(at.place).filter(|_| !at.is_kept)?;
+            let held = self.at(at.place).filter(|_| !at.is_kept)?;
             Some((node as NodeId, held))
         })
     }
@@ -150,7 +149,7 @@ impl Values {
         let held = self.pool.iter().flatten();
         let sizes = held.map(|held| held.blob.len() + OVERHEAD);
         let is_right =
-            |(node, at): (usize, &Node)| may_stay(node as NodeId) || self.held(at.place).is_none();
+            |(node, at): (usize, &Node)| may_stay(node as NodeId) || self.at(at.place).is_none();
         self.account.held() == sizes.sum::<u64>() + self.ahead
             && self.nodes.iter().enumerate().all(is_right)
     }
@@ -187,7 +186,7 @@ impl Values {
                 break;
             };
             let Node { place, is_kept, .. } = self.nodes[node as usize];
-            if let Some(held) = self.held(place).filter(|_| !is_kept) {
+            if let Some(held) = self.at(place).filter(|_| !is_kept) {
                 excess = excess.saturating_sub(held.blob.len() + OVERHEAD);
                 self.set_kept(node, true);
                 spilled.push(node);
@@ -196,9 +195,9 @@ impl Values {
         spilled
     }
 
-    /// The output of a node whose value is held.
-    pub(super) fn output(&self, node: NodeId) -> Option<&Held> {
-        self.held(self.nodes[node as usize].place)
+    /// The value of a node with what it cost, if it is held.
+    pub(super) fn held(&self, node: NodeId) -> Option<&Held> {
+        self.at(self.nodes[node as usize].place)
     }
 
     /// Bytes beyond the budget, were there `more`.
@@ -218,7 +217,7 @@ impl Values {
         self.account.give_back(bytes);
     }
 
-    fn held(&self, place: Place) -> Option<&Held> {
+    fn at(&self, place: Place) -> Option<&Held> {
         self.pool.get(place.0 as usize)?.as_ref()
     }
 
@@ -340,7 +339,7 @@ mod tests {
         );
         // They stay until they are written, and are not asked for twice.
         assert_eq!(
-            values.output(3).unwrap().output().cost,
+            values.held(3).unwrap().output().cost,
             Duration::from_secs(1)
         );
         assert_eq!(values.relieve(none_went), [1]);
