@@ -25,7 +25,13 @@ impl MaterializerFixture for DerivaFixture {
         let mut builder = DerivaBuilder::new()
             .functions(functions)
             .jobs(setup.jobs)
-            .clock(setup.clock);
+            .clock(setup.clock)
+            .determinism(setup.determinism)
+            .on_violation(setup.on_violation)
+            .determinism_key(setup.sampling_key);
+        if setup.requests_may_lower {
+            builder = builder.requests_may_lower_determinism();
+        }
         if let Some(blobs) = stores.blobs {
             builder = builder.blobs(blobs);
         }

@@ -136,9 +136,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("timeline", &[]),
     ("shared", &["cache"]),
     ("execute", &["shared"]),
-    ("materialize", &["schedule", "shared", "timeline"]),
+    (
+        "materialize",
+        &["determinism", "schedule", "shared", "timeline"],
+    ),
     ("explain", &["schedule", "shared"]),
     ("invalidate", &["shared"]),
+    // What differs is forgotten with all that was made from it.
+    ("determinism", &["invalidate", "shared"]),
     // Outputs are dropped in one place.
     ("collect", &["invalidate", "shared"]),
     // It heals by an ordinary request of the handle that it has.
@@ -148,6 +153,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "cache",
             "collect",
+            "determinism",
             "execute",
             "explain",
             "materialize",

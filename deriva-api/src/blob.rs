@@ -65,6 +65,19 @@ impl Blob {
         self.bytes
     }
 
+    /// The same blob at another place in memory: a copy of the bytes that begins `offset` bytes behind the beginning of what
+    /// was allocated for it.
+    #[must_use]
+    pub fn copied(&self, offset: usize) -> Self {
+        let mut bytes = Vec::with_capacity(offset + self.bytes.len());
+        bytes.resize(offset, 0);
+        bytes.extend_from_slice(&self.bytes);
+        Self {
+            addr: self.addr,
+            bytes: Bytes::from(bytes).slice(offset..),
+        }
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -171,6 +184,14 @@ mod tests {
             assert_eq!(hasher.finish(), Blob::new(bytes.clone()).stat());
         }
         assert_eq!(BlobHasher::new().finish(), Blob::new("").stat());
+    }
+
+    #[test]
+    fn a_copy_is_the_same_at_another_place() {
+        let blob = Blob::new("some bytes");
+        let copy = blob.copied(3);
+        assert_eq!(copy, blob);
+        assert_ne!(copy.bytes().as_ptr(), blob.bytes().as_ptr());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Time, passed in.
 
 use std::fmt::Debug;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use futures_timer::Delay;
@@ -12,6 +12,16 @@ use futures_timer::Delay;
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Time since a fixed but unspecified beginning; it never goes back.
     fn now(&self) -> Duration;
+
+    /// Date and time as people tell them, for what is remembered longer than a process lives; it may jump. Default: those of
+    /// the system.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place where the date enters"
+    )]
+    fn date(&self) -> SystemTime {
+        SystemTime::now()
+    }
 
     /// Waits until `now` has moved on by `duration` at least. Works on any async runtime; dropping
     /// the future ends the wait.

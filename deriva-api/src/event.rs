@@ -1,10 +1,11 @@
 //! What happens while addresses are materialized, and what was done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{CAddr, Error, Output};
+use crate::{CAddr, Error, Output, Violation};
 
 /// Something that happened during a materialization. Handlers are called in order, one at a time,
 /// by the request itself: they should be quick.
@@ -69,6 +70,14 @@ pub enum Event {
         /// The recipe that makes it.
         addr: CAddr,
     },
+    /// Runs of a recipe did not give the same. What was recorded of it, and of what was made from it, is forgotten, and
+    /// the ledger has it.
+    Violated {
+        /// The recipe.
+        addr: CAddr,
+        /// What was seen.
+        violation: Arc<Violation>,
+    },
     /// A recipe failed.
     Failed {
         /// The recipe.
@@ -116,6 +125,16 @@ pub struct Summary {
     /// Recipes whose output the executor had already; none of them counts as computed.
     #[serde(skip_serializing_if = "is_zero")]
     pub executor_hits: u64,
+    /// Recipes computed by this request whose output was compared with that of other runs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub checked: u64,
+    /// Recipes whose runs did not give the same.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub violations: u64,
+    /// Recipes whose output is doubted, as theirs or that of one that they need was found to differ from run to run, and
+    /// is served all the same.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub doubted: u64,
     /// Recipes that failed.
     pub failed: u64,
     /// Recipes given up because one that they need failed.
@@ -126,7 +145,7 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Only executors that remember outputs give such hits: the number is shown where there are any.
+/// Few executors remember outputs, and few requests are checked: these numbers are shown where there is something to tell.
 #[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
@@ -156,6 +175,8 @@ pub enum Reason {
     New,
     /// Its output is recorded, but the bytes are gone or damaged.
     Lost,
+    /// Another request computed it at the same time, without the checks that this one asks for.
+    Unchecked,
 }
 
 impl std::fmt::Display for Reason {
@@ -163,6 +184,7 @@ impl std::fmt::Display for Reason {
         f.pad(match self {
             Self::New => "new",
             Self::Lost => "lost",
+            Self::Unchecked => "unchecked",
         })
     }
 }

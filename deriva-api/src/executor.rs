@@ -83,6 +83,11 @@ pub struct Step {
     /// Take no cached result: the function is to run, for this step alone. A determinism check compares what comes out;
     /// and where a lost output is computed again, what an executor remembers may point at what was lost.
     pub fresh: bool,
+    /// Run under other conditions than usual, where this executor can bring them about and a deterministic function does
+    /// not notice them: another thread, another depth of the stack, another history of allocations. The number tells one
+    /// such run from another. None is asked for but in determinism checks, and an executor that has no others may
+    /// pass over it.
+    pub perturb: Option<u64>,
     /// Give up after this time, counted from the call of [`Executor::execute`]. The context ends then, too.
     pub deadline: Option<Duration>,
     /// What the function may ask and tell while it runs. The scheduler gives the call up when the future of
@@ -101,6 +106,7 @@ impl Step {
             recipe,
             inputs,
             fresh: false,
+            perturb: None,
             deadline: None,
             context: CallContext::default(),
         }

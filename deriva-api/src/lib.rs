@@ -15,12 +15,14 @@
 //! | what goes around a store or an executor | [`BlobLayer`], [`DagLayer`], [`ExecutorLayer`], [`Layers`] |
 //! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
 //! | what authors of stores need beside the traits | [`authors`] |
+//! | which computations are run again and compared | [`Determinism`], [`Violation`] |
 //! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |
 //! | how a store is named in text | [`StoreUri`], [`StoreRegistry`] |
 
 mod addr;
 mod addr_table;
 mod arity;
+mod audited;
 pub mod authors;
 mod blob;
 mod blob_check;
@@ -33,6 +35,7 @@ mod clock;
 mod collected;
 mod dag_store;
 mod dag_store_ext;
+mod determinism;
 mod error;
 mod event;
 mod executor;
@@ -54,10 +57,12 @@ mod scrub_cursor;
 mod scrubbed;
 mod uri;
 mod value;
+mod violation;
 
 pub use addr::{AddrPrefix, BuildAddrHasher, CAddr};
 pub use addr_table::AddrTable;
 pub use arity::Arity;
+pub use audited::{AuditEvent, Audited, Skipped};
 pub use blob::{Blob, BlobHasher, BlobStat};
 pub use blob_check::{BlobCheck, Evidence, verify_by_reading};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
@@ -68,6 +73,7 @@ pub use clock::{Clock, SystemClock};
 pub use collected::{CollectEvent, Collected};
 pub use dag_store::{DagStore, DagUsage};
 pub use dag_store_ext::{DagStoreExt, Walk};
+pub use determinism::{Determinism, OnViolation, is_sampled};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reason, Reuse, Summary};
 pub use executor::{Executed, Executor, Operand, Operands, Step};
@@ -89,6 +95,7 @@ pub use scrub_cursor::ScrubCursor;
 pub use scrubbed::{Finding, FindingKind, ScrubEvent, Scrubbed};
 pub use uri::StoreUri;
 pub use value::{Params, Value};
+pub use violation::{Answer, Difference, FoundBy, LedgerEntry, Violation};
 
 pub use async_trait::async_trait;
 pub use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! The contract of materializers: what is asked of a runtime, wherever it is.
 
+use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Blob, BlobStat, Bytes, CAddr, Cutoff, Event, Observer, Recipe, Result, StoreResults, Summary,
+    Audited, Blob, BlobStat, BuildAddrHasher, Bytes, CAddr, Cutoff, Determinism, Event,
+    LedgerEntry, Observer, Recipe, Result, StoreResults, Summary,
 };
 
 /// Makes the bytes of addresses available: a runtime in this process, or a client of one elsewhere. Servers, clients and
@@ -21,6 +23,9 @@ use crate::{
 ///   each request alone.
 /// - What is missing is told before any work.
 /// - What a request was asked for, and needs, is kept from collection until it is answered.
+/// - A request that asks for checks is answered with no output of an execution that was checked less: it repeats what
+///   others compute without them at that moment, and compares. What was found to differ is answered with no more, by
+///   whomever and whenever it is asked for, until it is released.
 /// - Dropping one of these futures gives the call up. No step begins for it any more; what it had recorded stays, and
 ///   every recorded output has its blob. Steps that others wait for go on.
 /// - It works for callers in any runtime, and for any number of calls at once.
@@ -76,6 +81,26 @@ pub trait Materializer: Debug + Send + Sync + 'static {
     /// # Errors
     /// `NotFound` where nothing is known of the address.
     async fn forget(&self, addr: CAddr) -> Result<()>;
+
+    /// What is known of recipes whose runs gave different outputs, released entries too. No output of one that was not
+    /// released is ever answered with, but the one that a quorum accepted.
+    ///
+    /// # Errors
+    /// What the store says.
+    async fn ledger(&self) -> Result<Vec<LedgerEntry>>;
+
+    /// Lets a recipe be computed and served again whose runs gave different outputs.
+    ///
+    /// # Errors
+    /// `NotFound` where the ledger has no entry of it that was not released.
+    async fn release(&self, recipe: CAddr) -> Result<()>;
+
+    /// Computes again what is recorded of an address and of all that it needs, and compares. What is contradicted is
+    /// entered into the ledger, and forgotten with all that was made from it.
+    ///
+    /// # Errors
+    /// `Invalid` where it is the address of a blob, `NotFound` where nothing is known of it.
+    async fn audit(&self, addr: CAddr) -> Result<Audited>;
 
     /// Keeps addresses, with all that they need, from collection until the answer is dropped. Nothing need
     /// be stored under them yet.
@@ -135,6 +160,14 @@ pub struct Request {
     /// When outputs are looked for under the resolved address before anything is run. Default: as the materializer was
     /// set up.
     pub cutoff: Option<Cutoff>,
+    /// Which of the computations of this request are checked, and how. It may raise what the materializer was set up to
+    /// check, and lower it only where that allows it. Default: as the materializer was set up.
+    pub determinism: Option<Determinism>,
+    /// The same for some recipes, which are checked as the stricter of the two says. Default: none.
+    pub determinism_at: HashMap<CAddr, Determinism, BuildAddrHasher>,
+    /// Whether the runs of a checked computation go on under other conditions than the first, which a deterministic
+    /// function does not notice. Default: as the materializer was set up.
+    pub perturb: Option<bool>,
     /// Who hears the events of this request, one after the other, and nothing any more once it is answered: of each
     /// observer [`Observer::event`] is called, in this order, where it [wants](Observer::wants_events) them. Default: nobody.
     pub observers: Vec<Arc<dyn Observer>>,
@@ -192,6 +225,32 @@ impl Request {
         self
     }
 
+    /// Sets [`Request::determinism`].
+    #[must_use]
+    pub fn determinism(mut self, determinism: Determinism) -> Self {
+        self.determinism = Some(determinism);
+        self
+    }
+
+    /// Adds to [`Request::determinism_at`]: of several modes for one recipe, the last counts.
+    #[must_use]
+    pub fn determinism_at(
+        mut self,
+        recipes: impl IntoIterator<Item = CAddr>,
+        determinism: Determinism,
+    ) -> Self {
+        let recipes = recipes.into_iter().map(|recipe| (recipe, determinism));
+        self.determinism_at.extend(recipes);
+        self
+    }
+
+    /// Sets [`Request::perturb`].
+    #[must_use]
+    pub fn perturb(mut self, perturb: bool) -> Self {
+        self.perturb = Some(perturb);
+        self
+    }
+
     /// Adds a handler of events to [`Request::observers`].
     #[must_use]
     pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
@@ -210,6 +269,9 @@ impl Debug for Request {
             .field("priority", &self.priority)
             .field("store_results", &self.store_results)
             .field("cutoff", &self.cutoff)
+            .field("determinism", &self.determinism)
+            .field("determinism_at", &self.determinism_at.len())
+            .field("perturb", &self.perturb)
             .field("observers", &self.observers.len())
             .finish()
     }
@@ -227,6 +289,8 @@ pub struct Materialized {
     /// The bytes of each target that were in hand at the end, in order, as long as this lives: of those that no store
     /// has always, of others as it happens.
     pub held: Vec<Option<Blob>>,
+    /// Those targets whose bytes are doubted: they, or something that they were made from, differ from run to run.
+    pub doubted: Vec<CAddr>,
 }
 
 impl Materialized {
@@ -237,6 +301,7 @@ impl Materialized {
             results,
             summary,
             held,
+            doubted: Vec::new(),
         }
     }
 }

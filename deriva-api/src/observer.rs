@@ -1,6 +1,6 @@
 //! The contract of observers.
 
-use crate::{Collected, Error, Event, Invalidated, Scrubbed, Summary};
+use crate::{Audited, Collected, Error, Event, Invalidated, Scrubbed, Summary};
 
 /// Is told what a deriva does. One value for each instance hears of all its requests; each request may have one more.
 ///
@@ -72,6 +72,11 @@ pub trait Observer: Send + Sync + 'static {
 
     /// An invalidation ended, or a dry run of one ([`Invalidated::dry_run`]).
     fn invalidated(&self, ended: Result<&Invalidated, &Error>) {
+        let _ = ended;
+    }
+
+    /// An audit ended, or a dry run of one ([`Audited::dry_run`]).
+    fn audited(&self, ended: Result<&Audited, &Error>) {
         let _ = ended;
     }
 }

@@ -10,6 +10,7 @@
 //! | options of a request, what comes of it | [`Materialize`], [`Materialized`], [`deriva_api::Event`] |
 //! | the same without knowing this crate | [`deriva_api::Materializer`], which [`Deriva`] is |
 //! | what is taken when nothing needs it any more | [`Collect`], [`CollectPolicy`], [`Lease`] |
+//! | which computations are checked, and what was found | [`DerivaBuilder::determinism`], [`Audit`], [`Bisect`] |
 //! | what stays in memory | [`cache`] |
 //! | where functions run | [`PoolExecutor`], [`InlineExecutor`] |
 //!
@@ -18,6 +19,7 @@
 
 pub mod cache;
 mod collect;
+mod determinism;
 mod execute;
 mod explain;
 mod handle;
@@ -36,6 +38,10 @@ mod timeline;
 pub use deriva_api::{Cutoff, Materialized, StoreResults};
 
 pub use collect::{Collect, CollectPolicy};
+pub use determinism::audit::Audit;
+pub use determinism::bisect::{Bisect, BisectProgress, Bisected, Culprit};
+pub use determinism::quarantine::Suspect;
+pub use determinism::statistics::{FunctionChecks, Verification};
 pub use execute::{InlineExecutor, PoolExecutor};
 pub use explain::diff::{Diff, Difference, DifferenceKind, Passed};
 pub use explain::forecast::{Forecast, ForecastBytes, FunctionForecast};

@@ -1,5 +1,9 @@
 //! Functions to run and to check: honest ones, and such as are not what they promise.
 
+mod liars;
+
+pub use liars::{ByChance, Liar, Shows, coin, liars, reads_a_file};
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

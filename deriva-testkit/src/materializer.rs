@@ -4,17 +4,49 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deriva_api::{Clock, ComputeFunction, Materializer, OpenedStore, Result};
+use deriva_api::{
+    Clock, ComputeFunction, Determinism, Materializer, OnViolation, OpenedStore, Result,
+    SystemClock,
+};
+
+/// Heavy steps at once, where a setup does not say otherwise.
+const JOBS: usize = 4;
 
 /// How a materializer is opened.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Setup {
     /// The functions that it knows.
     pub functions: Vec<Arc<dyn ComputeFunction>>,
-    /// Heavy steps at once, whatever is asked for.
+    /// Heavy steps at once, whatever is asked for. Default: 4.
     pub jobs: usize,
-    /// By which it measures time.
+    /// By which it measures time. Default: the system's.
     pub clock: Arc<dyn Clock>,
+    /// Which computations are checked, and how; what is no mode is [`Invalid`](deriva_api::ErrorKind::Invalid) when it is
+    /// opened. Default: none.
+    pub determinism: Determinism,
+    /// What becomes of a request for a recipe whose runs differ. Default: it fails.
+    pub on_violation: OnViolation,
+    /// Whether requests may ask for less than `determinism`, too. Default: that is the least.
+    pub requests_may_lower: bool,
+    /// The key by which [samples](deriva_api::is_sampled) are chosen. Default: all zero.
+    pub sampling_key: [u8; 32],
+}
+
+impl Setup {
+    /// These functions, and the default of everything else.
+    #[must_use]
+    pub fn new(functions: Vec<Arc<dyn ComputeFunction>>) -> Self {
+        Self {
+            functions,
+            jobs: JOBS,
+            clock: Arc::new(SystemClock::new()),
+            determinism: Determinism::default(),
+            on_violation: OnViolation::default(),
+            requests_may_lower: false,
+            sampling_key: [0; 32],
+        }
+    }
 }
 
 /// Opens the materializer that a case works on. Each case gets a fixture of its own.

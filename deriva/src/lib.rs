@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 pub use deriva_api::{
-    AddrPrefix, Blob, BlobStat, ByteRange, Bytes, CAddr, Clock, Error, ErrorKind, FunctionId,
-    Materializer, Node, Output, Params, Recipe, Request, Result, SystemClock, Value,
+    AddrPrefix, Blob, BlobStat, ByteRange, Bytes, CAddr, Clock, Determinism, Error, ErrorKind,
+    FunctionId, Materializer, Node, OnViolation, Output, Params, Recipe, Request, Result,
+    SystemClock, Value,
 };
 pub use deriva_runtime::{
     BlobReader, Cutoff, Deriva, DerivaBuilder, Materialize, Materialized, RecipeBuilder, Shown,
@@ -18,9 +19,9 @@ pub mod prelude {
     pub use crate::DerivaExt;
     pub use deriva_api::{
         AddrPrefix, Arity, Blob, BlobStat, BlobStore, BlobStoreExt, ByteRange, Bytes, CAddr,
-        CallContext, Clock, ComputeFunction, DagStore, DagStoreExt, Error, ErrorKind, Event,
-        Executed, Executor, FnFunction, FunctionId, FunctionRegistry, Operand, Operands, ParamDoc,
-        Params, Recipe, Result, Step, SystemClock, Value, Weight, async_trait,
+        CallContext, Clock, ComputeFunction, DagStore, DagStoreExt, Determinism, Error, ErrorKind,
+        Event, Executed, Executor, FnFunction, FunctionId, FunctionRegistry, OnViolation, Operand,
+        Operands, ParamDoc, Params, Recipe, Result, Step, SystemClock, Value, Weight, async_trait,
     };
     pub use deriva_layers::{LimitLayer, ReadOnlyLayer, RetryLayer, TieredLayer, TimeoutLayer};
     pub use deriva_runtime::{
@@ -84,13 +85,26 @@ pub mod executors {
 
 /// What is told while something runs, and what was done.
 pub mod events {
-    pub use deriva_api::{CollectEvent, Event, Observer, Reason, Reuse, ScrubEvent, Summary};
+    pub use deriva_api::{
+        AuditEvent, CollectEvent, Event, Observer, Reason, Reuse, ScrubEvent, Summary,
+    };
     pub use deriva_runtime::Timeline;
 }
 
 /// The memory cache.
 pub mod cache {
     pub use deriva_runtime::cache::{BlobCache, CacheStats, Pinned};
+}
+
+/// Determinism: which computations are checked, and what is known of functions that are not what they promise.
+pub mod determinism {
+    pub use deriva_api::{
+        Answer, AuditEvent, Audited, Determinism, Difference, FoundBy, LedgerEntry, OnViolation,
+        Skipped, Violation, is_sampled,
+    };
+    pub use deriva_runtime::{
+        Audit, Bisect, BisectProgress, Bisected, Culprit, FunctionChecks, Suspect, Verification,
+    };
 }
 
 /// Upkeep and questions: collect, scrub, invalidate, lease; explain, why, diff, status.
@@ -153,6 +167,11 @@ struct InvalidateAndScrub;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/write-a-function.md")]
 struct WriteAFunction;
+
+/// Compiles the examples of the guide.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/determinism.md")]
+struct GuideDeterminism;
 
 /// Compiles the examples of the guide.
 #[cfg(doctest)]

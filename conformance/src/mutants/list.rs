@@ -625,5 +625,107 @@ mutants! { $
         acknowledges_what_was_not_recorded => every_call_of_a_request_can_fail,
         /// An output is recorded before its blob is stored.
         records_before_it_stores => no_output_comes_before_its_blob,
+        /// Two outputs of one length are taken for the same.
+        compares_lengths_alone => functions_that_are_not_deterministic_are_caught,
+        /// A check runs once, and compares the output with itself.
+        compares_a_run_with_itself => functions_that_are_not_deterministic_are_caught,
+        /// The second run of a check gets its inputs in another order.
+        repeats_with_the_inputs_turned_round => deterministic_functions_pass_every_check,
+        /// A repetition that fails is taken for agreement.
+        takes_a_failing_repetition_for_agreement => a_failure_of_some_runs_is_a_difference,
+        /// Two failures are never taken for the same.
+        takes_every_failure_for_a_difference => a_failure_of_some_runs_is_a_difference,
+        /// Of a quorum the first output is served, whatever the others gave.
+        accepts_the_first_of_a_quorum => a_quorum_serves_what_most_runs_gave,
+        /// Runs that differ from what a quorum agreed on are not remembered.
+        remembers_no_dissent => a_quorum_serves_what_most_runs_gave,
+        /// What is computed after a quorum is served, whether or not it is what most runs gave.
+        serves_what_no_quorum_agreed_on => a_quorum_serves_what_most_runs_gave,
+        /// Of a quorum's runs the most count, though they are too few.
+        accepts_a_minority => a_quorum_that_is_split_serves_nothing,
+        /// A sample is chosen without the key.
+        samples_by_a_constant => a_sample_is_decided_by_the_resolved_address,
+        /// A sample is chosen by the address of the recipe, not by that of the computation.
+        samples_by_the_recipes_own_address => a_sample_is_decided_by_the_resolved_address,
+        /// Light functions are left out of samples.
+        samples_nothing_of_light_functions => a_sample_is_decided_by_the_resolved_address,
+        /// A rate that is no number, and a quorum that is none, are taken.
+        takes_modes_that_are_none => a_mode_that_is_none_is_invalid,
+        /// A request may ask for less than the setup does, whatever that says.
+        lets_a_request_lower_the_floor => the_strictest_mode_wins,
+        /// A request may never ask for less than the setup does.
+        never_lowers_the_floor => the_strictest_mode_wins,
+        /// Of two modes the laxer holds.
+        takes_the_laxer_mode => the_strictest_mode_wins,
+        /// The mode that a request has for a recipe is taken for all.
+        takes_the_mode_of_one_recipe_for_all => a_mode_for_a_recipe_is_for_that_one,
+        /// What is recorded is run again where checks are asked for.
+        checks_what_is_recorded => only_executions_are_checked,
+        /// The first output is recorded before it is compared with the second.
+        records_before_it_compares => nothing_is_recorded_of_what_differs,
+        /// A request does not tell that runs differ.
+        tells_of_no_difference => nothing_is_recorded_of_what_differs,
+        /// A doubted output is served without a mark.
+        marks_nothing_as_doubted => a_doubted_output_is_served_and_not_kept,
+        /// A doubted output is recorded.
+        records_doubted_outputs => a_doubted_output_is_served_and_not_kept,
+        /// What is made from a doubted output is recorded.
+        records_what_rests_on_a_doubted_output => a_doubted_output_is_served_and_not_kept,
+        /// Each materializer knows of the differences that it found, and of those that were there when it was opened.
+        hears_of_its_own_differences_alone => what_differs_is_served_to_nobody,
+        /// What is looked for under the resolved address is served though it is condemned.
+        serves_what_differs_by_cutoff => what_differs_is_served_to_nobody,
+        /// A computation that differed is run and served where its recipe is another.
+        computes_what_differs_under_another_name => what_differs_is_served_to_nobody,
+        /// A recorded output is served without a look into the ledger.
+        serves_what_others_recorded_of_it => what_differs_is_served_to_nobody,
+        /// What was recorded before of what differs now stays.
+        keeps_what_was_recorded_before => what_was_recorded_before_is_forgotten,
+        /// What was made from an output that is forgotten as it differs stays.
+        forgets_no_descendants => what_was_recorded_before_is_forgotten,
+        /// What other recipes have that are the same computation stays.
+        forgets_no_other_name_of_what_differs => what_was_recorded_before_is_forgotten,
+        /// The ledger is in memory, and ends with its materializer.
+        forgets_the_ledger => the_ledger_survives,
+        /// A collection takes the blobs of the ledger.
+        collects_the_ledger => the_ledger_survives,
+        /// How many runs gave an answer is not counted.
+        counts_each_answer_once => the_ledger_survives,
+        /// A materializer that is opened releases all that is in the ledger.
+        releases_on_restart => a_release_lasts,
+        /// What is released is so for as long as the materializer lives.
+        releases_for_as_long_as_it_lives => a_release_lasts,
+        /// An entry that is released is taken out of the ledger.
+        removes_what_is_released => a_release_lasts,
+        /// An entry that cannot be read is passed over.
+        takes_a_damaged_entry_for_none => a_damaged_entry_condemns_still,
+        /// The ledger cannot be read where one entry is damaged.
+        fails_for_a_damaged_entry => a_damaged_entry_condemns_still,
+        /// An output that others recorded meanwhile stays, and the ledger has nothing of it.
+        keeps_the_first_of_two_records => another_output_that_was_recorded_meanwhile_is_a_difference,
+        /// A lost output that comes out different is a failure, and the ledger has nothing of it.
+        remembers_nothing_of_what_it_heals => a_lost_output_that_comes_out_different_is_in_the_ledger,
+        /// An audit computes what it was asked for, and nothing of what that needs.
+        audits_what_was_asked_for_alone => an_audit_of_what_is_as_it_was_finds_nothing,
+        /// An audit takes two outputs of one length for the same.
+        audits_lengths_alone => an_audit_finds_what_changed_and_nothing_else,
+        /// What an audit finds stays recorded.
+        forgets_nothing_that_an_audit_finds => an_audit_finds_what_changed_and_nothing_else,
+        /// An audit computes from what the inputs give now, not from what is recorded of them.
+        audits_with_what_comes_out_now => an_audit_finds_what_changed_and_nothing_else,
+        /// An audit of a blob finds nothing, and is no mistake.
+        audits_blobs => an_audit_is_of_a_recipe,
+        /// A request that asks for checks joins a step that runs without.
+        joins_what_runs_unchecked => a_check_is_not_satisfied_by_less,
+        /// A request that asks for checks joins nothing.
+        joins_no_checks => one_check_is_for_all_who_wait,
+        /// A request that asks for checks is content with a doubted output of another.
+        serves_a_doubted_output_to_who_checks => a_doubted_output_satisfies_no_check,
+        /// What others have of a computation that differs is looked for before what is under way is recorded.
+        forgets_before_writes_are_through => what_is_being_recorded_of_what_differs_is_not_served,
+        /// That the ledger could not be written is no failure.
+        takes_a_failed_ledger_for_written => every_call_of_a_check_can_fail,
+        /// While the ledger is written nobody can ask for anything.
+        lets_nobody_in_while_it_remembers => a_ledger_that_hangs_holds_up_nobody_else,
     }
 }

@@ -131,6 +131,68 @@ async fn a_killed_scrub_leaves_what_the_next_one_heals(
     );
 }
 
+/// V4, V5: what was told to be a lie is served by nobody after a kill, nor is what was made from it.
+#[rstest]
+#[case("sled", "")]
+#[case("redb", "")]
+#[cfg_attr(feature = "rocksdb", case("rocksdb", ""))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_audit_leaves_nothing_that_it_found_to_be_a_lie(
+    #[case] scheme: &str,
+    #[case] options: &str,
+) {
+    let fixture = UriFixture::new(scheme, options);
+    let few = Workload::Layered {
+        width: 12,
+        layers: 6,
+    };
+    let deriva = open(&fixture.uri()).await;
+    let root = few.load(&**deriva.blobs(), &**deriva.dag()).await.unwrap();
+    deriva.get(root).await.unwrap();
+    deriva.flush().await.unwrap();
+    drop(deriva);
+    let mut random = SplitMix64::new(11);
+    let (mut died, mut told) = (0, BTreeSet::new());
+    for kill in 0..3 * KILLS {
+        let args = UpkeepArgs {
+            uri: fixture.uri(),
+            work: Upkeep::Audit,
+            die_at: PLACES[(kill % 4) as usize].to_owned(),
+            passes: random.below(12),
+        };
+        let (is_dead, found) = args.dies_telling(program()).unwrap();
+        died += u64::from(is_dead);
+        told.extend(found);
+        let deriva = open(&fixture.uri()).await;
+        let ledger = deriva.ledger().await.unwrap();
+        let entries: BTreeSet<CAddr> = ledger.iter().map(|entry| entry.recipe).collect();
+        assert!(ledger.iter().all(|entry| entry.damage.is_none()));
+        assert!(told.is_subset(&entries), "told, and not in the ledger");
+        for lie in &entries {
+            let error = deriva.get(*lie).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Nondeterministic, "{error}");
+            let mut rests = deriva
+                .dag()
+                .descendants(*lie, Default::default())
+                .await
+                .unwrap();
+            rests.push(*lie);
+            let outputs = deriva.dag().outputs(&rests).await.unwrap();
+            assert_eq!(
+                outputs.iter().flatten().count(),
+                0,
+                "{lie} is recorded, or what rests on it"
+            );
+        }
+        deriva.flush().await.unwrap();
+    }
+    assert!(
+        died > KILLS && told.len() > 4,
+        "{died} kills, {} told",
+        told.len()
+    );
+}
+
 async fn fill(uri: &str) -> CAddr {
     let deriva = open(uri).await;
     let root = WORK.load(&**deriva.blobs(), &**deriva.dag()).await.unwrap();

@@ -70,6 +70,8 @@ pub(crate) struct Asked {
     pub(crate) has_deadline: bool,
     /// Its handler panics.
     pub(crate) is_doomed: bool,
+    /// It may find that functions lie.
+    pub(crate) checks: bool,
     /// All that any recipe needs was there.
     is_whole: bool,
     since: Moment,
@@ -93,6 +95,7 @@ impl Asked {
             results: StoreResults::All,
             has_deadline: false,
             is_doomed: false,
+            checks: false,
             is_whole: since.is_calm
                 && world
                     .lacks(&world.graph.leaves, &world.graph.recipes)
@@ -117,7 +120,9 @@ impl Asked {
 
     /// What the answer promises is there.
     pub(crate) async fn check(&self, world: &World, done: &Result<Materialized>) {
-        if self.results != StoreResults::All || !world.undoing.none_since(self.since) {
+        // What rests on a doubted output is not recorded.
+        let doubted = done.as_ref().is_ok_and(|done| done.summary.doubted > 0);
+        if self.results != StoreResults::All || doubted || !world.undoing.none_since(self.since) {
             return;
         }
         let mut promised = self.promised(world);

@@ -9,7 +9,9 @@ use std::time::Duration;
 use deriva::admin::CollectPolicy;
 use deriva::events::{Event, Reuse};
 use deriva::stores::{BlobStore, DagStore};
-use deriva::{CAddr, Cutoff, ErrorKind, Materialize, Materialized, Result, StoreResults};
+use deriva::{
+    CAddr, Cutoff, Determinism, ErrorKind, Materialize, Materialized, Result, StoreResults,
+};
 use deriva_testkit::{SplitMix64, give_way};
 use futures::future::{Either, join_all, select};
 
@@ -215,18 +217,29 @@ impl Client {
 
     async fn materialize(&mut self) {
         let (asked, request) = self.request().await;
+        // What is found to differ is undone.
+        let world = Arc::clone(&self.world);
+        let undoing = asked.checks.then(|| world.undoing.begin());
         let done = request.await;
+        drop(undoing);
         self.check(&asked, done).await;
     }
 
     async fn materialize_and_drop(&mut self) {
         let (asked, request) = self.request().await;
+        let world = Arc::clone(&self.world);
+        let undoing = asked.checks.then(|| world.undoing.begin());
         let patience = give_way(self.random.below(80));
         match select(pin!(request.into_future()), pin!(patience)).await {
-            Either::Left((done, _)) => self.check(&asked, done).await,
+            Either::Left((done, _)) => {
+                drop(undoing);
+                self.check(&asked, done).await;
+            }
             Either::Right(_) => {
                 self.note("drops");
                 asked.leave(&self.world);
+                // For all that is known something is undone still.
+                std::mem::forget(undoing);
             }
         }
     }
@@ -263,6 +276,16 @@ impl Client {
                 1 => request = request.cutoff(Cutoff::Never),
                 _ => {}
             }
+        }
+        if self.world.checks && self.random.below(2) == 0 {
+            let mode = match self.random.below(4) {
+                0 => Determinism::Sampled { rate: 0.5 },
+                1 => Determinism::Quorum { agree: 2, of: 3 },
+                _ => Determinism::Dual,
+            };
+            self.note(&format!("  checks: {mode}"));
+            request = request.determinism(mode);
+            asked.checks = true;
         }
         if self.random.below(20) == 0 {
             asked.is_doomed = true;
@@ -336,7 +359,8 @@ impl Client {
                         | ErrorKind::Timeout
                         | ErrorKind::NotFound
                         | ErrorKind::Internal
-                );
+                ) || (self.world.checks
+                    && error.kind() == ErrorKind::Nondeterministic);
                 assert!(caused && excuses(error.kind()), "{call}: {error:?}");
                 self.note(&format!("{call}: {:?}", error.kind()));
             }
@@ -356,6 +380,7 @@ fn line(event: &Event) -> Option<String> {
         Event::Healed { addr } => format!("healed {}", addr.short()),
         Event::Failed { addr, error } => format!("failed {} {:?}", addr.short(), error.kind()),
         Event::Skipped { addr } => format!("skipped {}", addr.short()),
+        Event::Violated { addr, .. } => format!("violated {}", addr.short()),
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use deriva::executors::{Executed, Executor, InlineExecutor, Operands, Step};
 use deriva::functions::{FunctionRegistry, Weight};
 use deriva::layers::{BlobLayer, DagLayer};
-use deriva::{CAddr, Clock, Cutoff, Deriva, Error, ErrorKind, FunctionId, Result};
+use deriva::{CAddr, Clock, Cutoff, Deriva, Error, ErrorKind, FunctionId, OnViolation, Result};
 use deriva_testkit::{
     FaultLayer, Faults, ManualClock, ModelStore, SplitMix64, YieldLayer, give_way,
 };
@@ -35,6 +35,10 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
     /// Every request looks for resolved recipes.
     pub(crate) cutoff_forced: bool,
+    /// Some requests ask for checks. A function that fails now and then is one that lies.
+    pub(crate) checks: bool,
+    /// What is found to lie is served, and doubted.
+    pub(crate) reports: bool,
     pub(crate) chance: Arc<Chance>,
     /// Those who take away what was acknowledged.
     pub(crate) undoing: Undoing,
@@ -54,6 +58,7 @@ impl World {
         let (raw, layer, clock) = (ModelStore::new(), FaultLayer::new(), ManualClock::new());
         let yields = YieldLayer::new(random.next_u64(), 1 + random.below(6));
         let chance = Arc::new(Chance::new(random.next_u64()));
+        let reports = seed.is_multiple_of(6);
         let cutoff_forced = random.below(2) == 0;
         let functions = functions(&chance);
         let clock_of_executor = Arc::new(clock.clone());
@@ -81,6 +86,11 @@ impl World {
             .cache_bytes(random.below(2) * (1 << 20))
             // Hardly enough for a value or two, or much more than is needed.
             .memory(1 << [9, 10, 30][random.below(3) as usize])
+            .determinism_key([7; 32])
+            .on_violation(match reports {
+                true => OnViolation::Report,
+                false => OnViolation::Fail,
+            })
             .cutoff(match cutoff_forced {
                 true => Cutoff::Always,
                 false => Cutoff::Auto,
@@ -93,6 +103,8 @@ impl World {
             faults: layer.faults(),
             clock,
             cutoff_forced,
+            checks: seed.is_multiple_of(3),
+            reports,
             chance,
             undoing: Undoing::default(),
             rooting: Undoing::default(),

@@ -8,6 +8,7 @@ use deriva_api::{
 };
 
 use crate::shared::nesting::Nesting;
+use crate::shared::perturb;
 
 /// Runs every step in place, one at a time: no threads, no queue. For tests, and for what must be
 /// simple; heavy functions hold up the async worker that polls them.
@@ -46,6 +47,9 @@ impl Executor for InlineExecutor {
     }
 
     async fn execute(&self, step: Step) -> Result<Executed> {
-        super::run(&self.functions, &*self.clock, &step, &Nesting::of_request())
+        let nesting = Nesting::of_request();
+        let run = || super::run(&self.functions, &*self.clock, &step, &nesting);
+        let elsewhere = step.perturb.and_then(|seed| perturb::run(seed, run));
+        elsewhere.unwrap_or_else(run)
     }
 }

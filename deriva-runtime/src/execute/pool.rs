@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::shared::invoke::{guarded, let_go};
 use crate::shared::nesting::Nesting;
+use crate::shared::perturb;
 use crate::shared::settings::{MAX_JOBS, in_range};
 
 /// Runs steps on its own pool of threads, so that computation never holds up the async workers.
@@ -78,7 +79,7 @@ impl Executor for PoolExecutor {
         let (sender, receiver) = oneshot::channel();
         let (functions, clock) = (Arc::clone(&self.functions), Arc::clone(&self.clock));
         let (nesting, deadline) = (Nesting::of_request(), step.deadline);
-        let is_nested = nesting.is_nested();
+        let (is_nested, perturb) = (nesting.is_nested(), step.perturb);
         let work = move || {
             // Who gave the step up before it began needs no answer, and so no work.
             let wanted = !sender.is_closed();
@@ -90,15 +91,18 @@ impl Executor for PoolExecutor {
                 let_go(sender.send(executed.and_then(|executed| executed)));
             }
         };
-        if is_nested {
+        let no_thread = |source| {
+            let what = "a step of its own got no thread";
+            Error::new(ErrorKind::Unavailable, what).caused_by(source)
+        };
+        if let Some(seed) = perturb {
+            perturb::spawn(seed, work).map_err(no_thread)?;
+        } else if is_nested {
             // The pool's threads may all wait for what is nested in them.
             std::thread::Builder::new()
                 .name("deriva-nested".to_owned())
                 .spawn(work)
-                .map_err(|source| {
-                    Error::new(ErrorKind::Unavailable, "a nested step got no thread")
-                        .caused_by(source)
-                })?;
+                .map_err(no_thread)?;
         } else {
             self.pool.spawn(work);
         }

@@ -4,7 +4,7 @@ use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
 use indexmap::IndexSet;
 use serde::{Serialize, Serializer};
 
-use crate::shared::lookup::{Distrusted, Found, look_up};
+use crate::shared::lookup::{Doubts, Found, look_up};
 use crate::shared::{Deriva, Inner};
 
 /// How many addresses one look-up asks for.
@@ -31,6 +31,8 @@ pub enum NodeState {
     /// A recipe without output, or whose output is lost, and whose function is not known here: the request fails
     /// before any work.
     UnknownFunction,
+    /// A recipe whose runs gave different outputs, or one of a function in quarantine: the request fails before any work.
+    Condemned,
     /// Neither a blob nor a recipe: the request fails before any work.
     Missing,
 }
@@ -96,6 +98,7 @@ impl LookedUp {
             state if !state.is_computed() => state,
             _ if inner.flights.contains(addr) => NodeState::InFlight,
             _ if registered.is_none() => NodeState::UnknownFunction,
+            _ if inner.refuses(addr, registered.as_ref()).is_some() => NodeState::Condemned,
             state => state,
         };
         Self {
@@ -121,7 +124,7 @@ pub(crate) async fn look_up_nodes<'a>(
     addrs: &'a [CAddr],
 ) -> Result<impl Iterator<Item = LookedUp> + use<'a>> {
     let began = inner.clock.now();
-    let found = look_up(&*inner.dag, &*inner.blobs, addrs, &Distrusted::default()).await?;
+    let found = look_up(&*inner.dag, &*inner.blobs, addrs, Doubts::of(&inner.ledger)).await?;
     let took = inner.clock.now().saturating_sub(began);
     inner.costs.observe_lookup(addrs.len() as u64, took);
     let found = addrs.iter().zip(found.found());

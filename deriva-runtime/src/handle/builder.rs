@@ -4,15 +4,18 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use deriva_api::{
-    BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Error, ErrorKind,
-    Executor, ExecutorLayer, FunctionId, FunctionRegistry, Layers, Observer, OpenedStore, Params,
-    Result, StoreRegistry, StoreUri, SystemClock, Weight,
+    BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Determinism, Error,
+    ErrorKind, Executor, ExecutorLayer, FunctionId, FunctionRegistry, Layers, Observer,
+    OnViolation, OpenedStore, Params, Result, StoreRegistry, StoreUri, SystemClock, Weight,
+    nearest,
 };
 
 use crate::cache::BlobCache;
+use crate::determinism::violated;
 use crate::execute::PoolExecutor;
 use crate::shared::Deriva;
 use crate::shared::Inner;
+use crate::shared::able::{Able, able_by_id};
 use crate::shared::costs::Costs;
 use crate::shared::gate::Gate;
 use crate::shared::memory::{Memory, default_limit};
@@ -21,6 +24,7 @@ use crate::shared::open_stores::{OpenStore, View};
 use crate::shared::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::shared::settings::{MAX_JOBS, in_range};
 use crate::shared::slots::Slots;
+use crate::shared::statistics::Statistics;
 use crate::shared::tallies::Tallies;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
@@ -68,6 +72,10 @@ pub struct DerivaBuilder {
     cache_bytes: Option<u64>,
     memory: Option<u64>,
     policies: Policies,
+    keeps_evidence: bool,
+    sampling_key: Option<[u8; 32]>,
+    repeats: Option<Arc<dyn Executor>>,
+    no_perturbation: bool,
     observer: Watcher,
     /// The first mistake made while building, told when it is done.
     mistake: Option<Error>,
@@ -214,6 +222,80 @@ impl DerivaBuilder {
         self.policy_of(name, version, |policy| policy.cutoff = Some(cutoff))
     }
 
+    /// Which computations are checked, by running them again, and how. Requests may ask for more. Default:
+    /// [`Determinism::Off`].
+    pub fn determinism(mut self, determinism: Determinism) -> Self {
+        self.policies.determinism = self.checked_mode(determinism);
+        self
+    }
+
+    /// The same for the recipes of a function, more or less than for all functions. Default: as for all functions.
+    pub fn determinism_of(mut self, name: &str, version: &str, determinism: Determinism) -> Self {
+        let determinism = self.checked_mode(determinism);
+        self.policy_of(name, version, |policy| {
+            policy.determinism = Some(determinism)
+        })
+    }
+
+    /// Lets requests ask for less than the builder does, too. Default: what the builder asks for is the least.
+    pub fn requests_may_lower_determinism(mut self) -> Self {
+        self.policies.requests_may_lower = true;
+        self
+    }
+
+    /// What decides which computations belong to a sample: all who have the same key choose the same. Who writes functions
+    /// should not know it. Default: a random one for each handle.
+    pub fn determinism_key(mut self, key: [u8; 32]) -> Self {
+        self.sampling_key = Some(key);
+        self
+    }
+
+    /// Where the runs of a checked computation after the first go, for heavy functions that this executor
+    /// [supports](Executor::supports): elsewhere there may be another environment, another machine, another build. Default:
+    /// where the first goes.
+    pub fn determinism_executor(mut self, executor: Arc<dyn Executor>) -> Self {
+        self.repeats = Some(executor);
+        self
+    }
+
+    /// Whether the runs of a checked computation after the first go on under other conditions, which a deterministic
+    /// function does not notice: one after the other, each in another thread, at another depth of the stack, with its
+    /// inputs at other places in memory. Without, they run at the same time. Default: yes.
+    pub fn perturb(mut self, perturb: bool) -> Self {
+        self.no_perturbation = !perturb;
+        self
+    }
+
+    /// What becomes of a request for a recipe whose runs differ. Default: [`OnViolation::Fail`].
+    pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
+        self.policies.on_violation = on_violation;
+        self
+    }
+
+    /// The same for the recipes of a function. Default: as for all functions.
+    pub fn on_violation_of(self, name: &str, version: &str, on_violation: OnViolation) -> Self {
+        self.policy_of(name, version, |policy| {
+            policy.on_violation = Some(on_violation)
+        })
+    }
+
+    /// Keeps the first two outputs of a recipe whose runs differ, as blobs that the ledger holds. Default: what is in the
+    /// ledger are addresses, lengths and the place where they differ.
+    pub fn keep_evidence(mut self) -> Self {
+        self.keeps_evidence = true;
+        self
+    }
+
+    /// Refuses to compute recipes of a function of which the ledger has N entries that were not released: 1 or more, else
+    /// the builder is `Invalid`. Default: only those recipes are refused.
+    pub fn quarantine_after(mut self, violations: u64) -> Self {
+        if let Err(error) = in_range("quarantine_after", violations, 1..=u64::MAX) {
+            self.mistake.get_or_insert(error.during("build"));
+        }
+        self.policies.quarantine_after = Some(violations);
+        self
+    }
+
     /// Bytes that the memory cache may hold: any number, of which no more than [`DerivaBuilder::memory`] counts.
     /// Default: 64 MiB; 0 turns it off.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
@@ -323,6 +405,16 @@ impl DerivaBuilder {
         let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
         let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
         let mut policies = self.policies;
+        for function in policies.of_functions.keys() {
+            if let Able::Unknown(id) = able_by_id(&functions, &*executor, function) {
+                return Err(unregistered(&id, &functions));
+            }
+        }
+        policies.perturb = !self.no_perturbation;
+        policies.sampling_key = match self.sampling_key {
+            Some(key) => key,
+            None => random_key()?,
+        };
         if !(blobs.capabilities().writable && dag.capabilities().writable) {
             policies.keep_nothing();
         }
@@ -330,7 +422,7 @@ impl DerivaBuilder {
         let contents = OpenStore::of_blobs(&bare_blobs);
         let view = View::new(&cache, &blobs, &dag, &contents);
         graph.enter(&contents, view);
-        Ok(Deriva::new(Inner {
+        let deriva = Deriva::new(Inner {
             costs: Costs::new(dag.capabilities().durability),
             slots: Arc::new(Slots::new(executor.width())),
             memory: Memory::new(memory, Arc::clone(&cache)),
@@ -348,12 +440,28 @@ impl DerivaBuilder {
             leases: graph.leases.clone(),
             unreachable_since: Arc::default(),
             invalidations: Arc::clone(&graph.invalidations),
+            ledger: Arc::clone(&graph.ledger),
+            statistics: Statistics::default(),
+            keeps_evidence: self.keeps_evidence,
+            repeats: self.repeats,
             graph,
             contents,
             tallies: Tallies::default(),
             watcher: self.observer,
             jobs,
-        }))
+        });
+        // Before anything is served.
+        violated::open(&deriva.inner)
+            .await
+            .map_err(|error| error.during("build"))?;
+        Ok(deriva)
+    }
+
+    fn checked_mode(&mut self, mode: Determinism) -> Determinism {
+        if let Err(error) = mode.check() {
+            self.mistake.get_or_insert(error.during("build"));
+        }
+        mode
     }
 
     fn policy_of(
@@ -374,6 +482,33 @@ impl DerivaBuilder {
             self.mistake.get_or_insert(mistake);
         }
         self
+    }
+}
+
+fn random_key() -> Result<[u8; 32]> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|source| {
+        Error::new(ErrorKind::Unavailable, "the system gives no random numbers")
+            .caused_by(source)
+            .hint("give the builder a `determinism_key`")
+    })?;
+    Ok(key)
+}
+
+fn unregistered(function: &FunctionId, functions: &FunctionRegistry) -> Error {
+    let known: Vec<String> = functions
+        .iter()
+        .map(|known| known.id().to_string())
+        .collect();
+    let error = Error::new(
+        ErrorKind::Invalid,
+        "something is set for a function that is not registered",
+    )
+    .during("build")
+    .with("function", function);
+    match nearest(&function.to_string(), known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("register it with the builder, or give an executor that has it"),
     }
 }
 

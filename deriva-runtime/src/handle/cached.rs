@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deriva_api::{CAddr, Result};
 
 use crate::cache::{BlobCache, CacheStats, Pinned};
+use crate::handle::get::Fetched;
 use crate::shared::Deriva;
 
 /// How often a search is made again beside which something was forgotten.
@@ -25,7 +26,14 @@ impl Deriva {
                 return Ok(pinned);
             }
             let search = self.inner.search(addr);
-            let (blob, cost) = self.fetch(addr).await?;
+            let Fetched {
+                blob,
+                cost,
+                doubted,
+            } = self.fetch(addr).await?;
+            if doubted {
+                return cache.pin_apart(addr, &blob);
+            }
             let keep =
                 |cache: &Arc<BlobCache>, epoch| cache.insert_pinned(epoch, addr, &blob, cost);
             if let Some(pinned) = self.inner.cache_found(search, keep).transpose()?.flatten() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deriva_api::{
     Blob, BlobCheck, BlobStat, ByteRange, Bytes, CAddr, DagStoreExt, ErrorKind, Materialized,
-    Result,
+    Output, Result,
 };
 
 use crate::handle::reader::BlobReader;
@@ -13,6 +13,15 @@ use crate::materialize::only;
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
 use crate::shared::needed_by::name_needs;
+
+/// The blob of an address.
+pub(crate) struct Fetched {
+    pub(crate) blob: Blob,
+    /// What it cost to compute: zero for a leaf.
+    pub(crate) cost: Duration,
+    /// It must not be kept.
+    pub(crate) doubted: bool,
+}
 
 impl Deriva {
     /// The bytes of an address: read, or computed with all that they need.
@@ -24,22 +33,32 @@ impl Deriva {
             return Ok(blob.into_bytes());
         }
         let search = self.inner.search(addr);
-        let (blob, cost) = self.fetch(addr).await?;
-        self.inner.cache_found(search, |cache, epoch| {
-            cache.insert_since(epoch, addr, &blob, cost);
-        });
-        Ok(blob.into_bytes())
+        let fetched = self.fetch(addr).await?;
+        if !fetched.doubted {
+            self.inner.cache_found(search, |cache, epoch| {
+                cache.insert_since(epoch, addr, &fetched.blob, fetched.cost);
+            });
+        }
+        Ok(fetched.blob.into_bytes())
     }
 
-    /// The blob of an address, past the cache, and what it cost to compute: zero for a leaf.
-    pub(crate) async fn fetch(&self, addr: CAddr) -> Result<(Blob, Duration)> {
-        if let Some(found) = self.stored(addr).await? {
-            return Ok(found);
+    /// The blob of an address, past the cache.
+    pub(crate) async fn fetch(&self, addr: CAddr) -> Result<Fetched> {
+        if let Some((blob, cost)) = self.stored(addr).await? {
+            return Ok(Fetched {
+                blob,
+                cost,
+                doubted: false,
+            });
         }
         // What it took to make it available, with all that it needs.
         let began = self.inner.clock.now();
-        let blob = only(self.materialize(addr).blobs().await?)?;
-        Ok((blob, self.inner.clock.now().saturating_sub(began)))
+        let (blobs, doubted) = self.materialize(addr).blobs().await?;
+        Ok(Fetched {
+            blob: only(blobs)?,
+            cost: self.inner.clock.now().saturating_sub(began),
+            doubted: !doubted.is_empty(),
+        })
     }
 
     /// The blob of an address where nothing needs to be computed, and its cost.
@@ -52,7 +71,8 @@ impl Deriva {
                 leaf => Ok(leaf?.map(|blob| (blob, Duration::ZERO))),
             };
         };
-        let Some(output) = node.output else {
+        let may_serve = |output: &Output| self.inner.ledger.may_serve(&addr, &output.addr);
+        let Some(output) = node.output.filter(may_serve) else {
             return Ok(None);
         };
         match self.inner.blobs.get(output.addr).await {

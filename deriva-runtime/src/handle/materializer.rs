@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use deriva_api::{
-    Blob, Bytes, CAddr, Materialized, Materializer, Recipe, Request, Result, async_trait,
+    Audited, Blob, Bytes, CAddr, LedgerEntry, Materialized, Materializer, Recipe, Request, Result,
+    async_trait,
 };
 
 use crate::collect::CollectPolicy;
@@ -61,6 +62,18 @@ impl Materializer for Deriva {
 
     async fn forget(&self, addr: CAddr) -> Result<()> {
         self.invalidate(addr).await.map(drop)
+    }
+
+    async fn ledger(&self) -> Result<Vec<LedgerEntry>> {
+        self.ledger().await
+    }
+
+    async fn release(&self, recipe: CAddr) -> Result<()> {
+        self.release(recipe).await
+    }
+
+    async fn audit(&self, addr: CAddr) -> Result<Audited> {
+        self.audit().addr(addr).await
     }
 
     async fn lease(&self, addrs: &[CAddr]) -> Result<Box<dyn Send + Sync>> {

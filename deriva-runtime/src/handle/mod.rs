@@ -3,7 +3,7 @@
 pub(crate) mod builder;
 mod cached;
 pub(crate) mod find;
-mod get;
+pub(crate) mod get;
 pub(crate) mod in_use;
 mod insert;
 mod materializer;

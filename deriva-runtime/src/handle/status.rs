@@ -3,6 +3,7 @@
 use deriva_api::Result;
 use serde::Serialize;
 
+use crate::determinism::statistics::Verification;
 use crate::shared::Deriva;
 
 /// How much a [`Deriva`] holds. Counts are `None` where a store cannot tell them.
@@ -27,6 +28,8 @@ pub struct Status {
     pub dag_store: String,
     /// Where heavy functions run.
     pub executor: String,
+    /// What came of checks since the handle was built.
+    pub verification: Verification,
 }
 
 impl Deriva {
@@ -47,6 +50,7 @@ impl Deriva {
             blob_store: self.inner.blobs.to_string(),
             dag_store: self.inner.dag.to_string(),
             executor: self.inner.executor.to_string(),
+            verification: self.verification(),
         })
     }
 }

@@ -23,11 +23,7 @@ fn done() -> Landing {
         len: 6,
         cost: Duration::ZERO,
     };
-    Landing::Done {
-        output,
-        blob: None,
-        stored: true,
-    }
+    Landing::stored(output)
 }
 
 /// Several threads want two addresses, claimed together or one after the other, and give up now and then.

@@ -61,7 +61,7 @@ async fn request(inner: &Arc<Inner>, target: CAddr, computed: &AtomicUsize) {
             .flights
             .abandon(open.iter().map(|node| plan.addr(*node)));
         let waits = !joins.is_empty();
-        for (_, landing) in joins {
+        for landing in joins.into_iter().map(|join| join.flight) {
             let landing = landing.await;
             assert!(matches!(landing, Landing::Done { .. } | Landing::Abandoned));
         }
@@ -87,11 +87,7 @@ async fn land(inner: &Inner, addr: CAddr, computed: &AtomicUsize) {
         output,
     };
     inner.dag.record(&[record]).await.unwrap();
-    let done = Landing::Done {
-        output,
-        blob: None,
-        stored: true,
-    };
+    let done = Landing::stored(output);
     inner.flights.land([(addr, done)], |done| done);
 }
 

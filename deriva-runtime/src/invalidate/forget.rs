@@ -142,6 +142,13 @@ async fn resolved_rows(inner: &Inner, addrs: &[CAddr]) -> Result<Vec<CAddr>> {
 /// The resolved addresses of recipes, where they differ from the recipes' own. An input without an output
 /// counts as a blob; should it be a recipe, what comes out is an address without a row.
 pub(crate) async fn resolve(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+    let resolved = recipes.iter().zip(resolved_of(inner, recipes).await?);
+    let others = resolved.filter(|(recipe, resolved)| recipe.addr() != *resolved);
+    Ok(others.map(|(_, resolved)| resolved).collect())
+}
+
+/// The resolved address of each of these recipes, in their order; see [`resolve`].
+pub(crate) async fn resolved_of(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
     let mut inputs: Vec<CAddr> = recipes.iter().flat_map(Recipe::inputs).collect();
     inputs.sort_unstable();
     inputs.dedup();
@@ -155,10 +162,7 @@ pub(crate) async fn resolve(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAd
     let mut resolved = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let over: Vec<CAddr> = recipe.inputs().map(content).collect();
-        let addr = recipe.resolve(&over)?.addr();
-        if addr != recipe.addr() {
-            resolved.push(addr);
-        }
+        resolved.push(recipe.resolve(&over)?.addr());
     }
     Ok(resolved)
 }

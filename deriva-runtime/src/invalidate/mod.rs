@@ -55,6 +55,8 @@ impl Deriva {
 enum What {
     Addr(CAddr),
     Function(FunctionId),
+    /// Recipes and resolved ones; what of them is not known is passed over.
+    All(Vec<CAddr>),
 }
 
 /// A request to forget outputs. `.await` it; dropping it leaves what was forgotten so far, and the same request
@@ -70,6 +72,11 @@ pub struct Invalidate {
 }
 
 impl Invalidate {
+    /// A request to forget the outputs of several addresses, known or not.
+    pub(crate) fn all(inner: Arc<Inner>, addrs: Vec<CAddr>) -> Self {
+        Self::new(inner, What::All(addrs))
+    }
+
     fn new(inner: Arc<Inner>, what: What) -> Self {
         Self {
             inner,
@@ -176,6 +183,11 @@ async fn targets(inner: &Inner, what: &What, cascade: bool, barred: &Barred) -> 
                 barred.write().insert(addr);
             }
             Ok(barred.read().len() as u64)
+        }
+        What::All(addrs) => {
+            barred.write().extend(addrs.iter().copied());
+            let nodes = inner.dag.get_many(addrs).await?;
+            Ok(nodes.iter().flatten().count() as u64)
         }
         What::Addr(addr) => {
             barred.write().insert(*addr);

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deriva_api::{
-    Blob, CAddr, Clock, Cutoff, Error, ErrorKind, Event, FunctionId, Materialized, Request, Result,
-    StoreResults,
+    Blob, CAddr, Clock, Cutoff, Determinism, Error, ErrorKind, Event, FunctionId, Materialized,
+    Request, Result, StoreResults,
 };
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -22,7 +22,7 @@ use crate::materialize::stages::materialize;
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
 use crate::shared::abort_on_drop::AbortOnDrop;
-use crate::shared::claimant::Urgency;
+use crate::shared::claimant::{Asked, Urgency};
 use crate::shared::needed_by::name_needs;
 use crate::shared::nesting::Nesting;
 use crate::shared::observers::Observers;
@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) priority: i32,
     results: Option<StoreResults>,
     cutoff: Option<Cutoff>,
+    pub(crate) asked: Asked,
+    perturb: Option<bool>,
     pub(crate) observers: Observers,
     /// When the request was made, by the clock.
     pub(crate) began: Duration,
@@ -61,6 +63,16 @@ impl Options {
     pub(crate) fn cutoff_of(&self, inner: &Inner, function: &FunctionId) -> Cutoff {
         self.cutoff
             .unwrap_or_else(|| inner.policies.cutoff_of(function))
+    }
+
+    /// How recipes of a function are checked.
+    pub(crate) fn determinism_of(&self, inner: &Inner, function: &FunctionId) -> Determinism {
+        inner.policies.determinism_of(function, self.asked.all)
+    }
+
+    /// Whether repeated runs are perturbed.
+    pub(crate) fn perturbs(&self, inner: &Inner) -> bool {
+        self.perturb.unwrap_or(inner.policies.perturb)
     }
 
     /// As urgent as it was asked for, or as the function is that asks.
@@ -118,6 +130,13 @@ impl Materialize {
             priority: request.priority,
             results: request.store_results,
             cutoff: request.cutoff,
+            asked: Asked {
+                all: request.determinism,
+                at: Some(request.determinism_at)
+                    .filter(|at| !at.is_empty())
+                    .map(Arc::new),
+            },
+            perturb: request.perturb,
             observers,
             began: self.began,
             nesting: self.nesting,
@@ -174,6 +193,37 @@ impl Materialize {
         self
     }
 
+    /// Which of its computations are checked, by running them again, and how. It may ask for more than the builder does; for
+    /// less only where [that allows it](crate::DerivaBuilder::requests_may_lower_determinism). Default: what the
+    /// builder says of the function, or of all.
+    ///
+    /// Only what this request has to compute is checked. What is recorded is read. What another request computes at this
+    /// moment is waited for; where that one does not check as much, it is then computed once more, and compared.
+    ///
+    /// A recipe whose runs differ fails with [`ErrorKind::Nondeterministic`]; see [`deriva_api::Violation`].
+    pub fn determinism(mut self, determinism: Determinism) -> Self {
+        self.request = self.request.determinism(determinism);
+        self
+    }
+
+    /// The same for some recipes, which are checked as the stricter of the two says. Default: none.
+    pub fn determinism_at(
+        mut self,
+        recipes: impl IntoIterator<Item = CAddr>,
+        determinism: Determinism,
+    ) -> Self {
+        self.request = self.request.determinism_at(recipes, determinism);
+        self
+    }
+
+    /// Whether the runs of a checked computation after the first go on under other conditions: one after the other, each in
+    /// another thread, at another depth of the stack, with its inputs at other places in memory. Without, they run at the
+    /// same time. Default: what the builder says.
+    pub fn perturb(mut self, perturb: bool) -> Self {
+        self.request = self.request.perturb(perturb);
+        self
+    }
+
     /// Calls `handler` for everything that happens, after those of earlier calls: it is an
     /// [`Observer`](deriva_api::Observer) of this request's events. Default: only that of the
     /// [builder](crate::DerivaBuilder::observer) is told.
@@ -222,11 +272,13 @@ impl Materialize {
     /// # Errors
     /// As [`Materialize::bytes`], for any number of addresses.
     pub async fn all_bytes(self) -> Result<Vec<Result<Bytes>>> {
-        let blobs = self.blobs().await?.into_iter();
+        let (blobs, _) = self.blobs().await?;
+        let blobs = blobs.into_iter();
         Ok(blobs.map(|blob| blob.map(Blob::into_bytes)).collect())
     }
 
-    pub(crate) async fn blobs(self) -> Result<Vec<Result<Blob>>> {
+    /// The blob of each address, and which addresses are doubted.
+    pub(crate) async fn blobs(self) -> Result<(Vec<Result<Blob>>, Vec<CAddr>)> {
         let (inner, targets, options) = self.into_parts();
         let leased = match planted(Fault::get_leases_nothing) {
             true => Vec::new(),
@@ -243,12 +295,12 @@ impl Materialize {
     }
 }
 
-/// The blobs of what a request makes available.
+/// The blobs of what a request makes available, and which of it is doubted.
 async fn read(
     inner: &Arc<Inner>,
     targets: &[CAddr],
     options: &Options,
-) -> Result<Vec<Result<Blob>>> {
+) -> Result<(Vec<Result<Blob>>, Vec<CAddr>)> {
     let done = fulfil(Arc::clone(inner), targets.to_vec(), options.clone()).await?;
     in_time(inner, options, async {
         let mut blobs = Vec::with_capacity(targets.len());
@@ -259,7 +311,7 @@ async fn read(
                 (Err(error), _) => Err(error),
             });
         }
-        Ok(blobs)
+        Ok((blobs, done.doubted))
     })
     .await
 }
@@ -301,7 +353,9 @@ impl IntoFuture for Materialize {
 
 /// Makes a request.
 async fn fulfil(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
-    in_range("jobs", options.jobs, 1..=MAX_JOBS).map_err(|error| error.during("materialize"))?;
+    let asked = options.asked.modes().try_for_each(Determinism::check);
+    let right = asked.and_then(|()| in_range("jobs", options.jobs, 1..=MAX_JOBS));
+    right.map_err(|error| error.during("materialize"))?;
     let tokio = inner.tokio.clone();
     // A task of its own, so that who asks and then forgets to poll holds up nobody else.
     let span = span(&targets);

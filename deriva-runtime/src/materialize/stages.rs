@@ -81,7 +81,7 @@ pub(crate) async fn materialize(
     let leased = leased.filter(|_| !planted(Fault::a_request_leases_nothing));
     let lease = Arc::new(inner.lease(leased.collect()).await);
     let mut stages = Stages {
-        claimant: Claimant::new(inner.handle(), options.urgency()),
+        claimant: Claimant::checking(inner.handle(), options.urgency(), options.asked.clone()),
         inner,
         lease,
         options,
@@ -153,7 +153,7 @@ impl Stages {
         // The run lands what it does not finish.
         drop(claims.disarm());
         let end = run.drive().await;
-        let (summary, carried, lost) = run.into_report();
+        let (summary, carried, lost, doubted) = run.into_report();
         add(&mut self.summary, &summary);
         self.carried = carried;
         match end? {
@@ -161,7 +161,9 @@ impl Stages {
                 let now = self.inner.clock.now();
                 self.summary.seconds = now.saturating_sub(self.options.began).as_secs_f64();
                 let (results, held) = results.into_iter().unzip();
-                return Ok(Some(Materialized::new(results, held, self.summary)));
+                let mut done = Materialized::new(results, held, self.summary);
+                done.doubted = doubted;
+                return Ok(Some(done));
             }
             End::Finished(_) => {
                 let done = self.stages.pop().map(|stage| stage.targets);
@@ -191,7 +193,7 @@ impl Stages {
         if !nesting.is_nested() {
             return Ok(None);
         }
-        let joined = plan.joins.iter().map(|(node, _)| plan.addr(*node));
+        let joined = plan.joins.iter().map(|join| plan.addr(join.node));
         let Inner {
             nested,
             flights,
@@ -251,6 +253,9 @@ fn add(summary: &mut Summary, run: &Summary) {
     summary.healed += run.healed;
     summary.joined += run.joined;
     summary.executor_hits += run.executor_hits;
+    summary.checked += run.checked;
+    summary.violations += run.violations;
+    summary.doubted += run.doubted;
     summary.failed += run.failed;
     summary.skipped += run.skipped;
     summary.bytes += run.bytes;

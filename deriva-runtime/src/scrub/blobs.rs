@@ -5,8 +5,8 @@ use deriva_api::{
 };
 
 use super::Work;
-use super::pages::{Page, Pages};
 use crate::planted::{Fault, planted};
+use crate::shared::pages::{Page, Pages};
 
 /// Bytes that are read at a time, if one blob is not larger.
 const BATCH_BYTES: u64 = 4 << 20;

@@ -7,9 +7,9 @@ use deriva_api::{
 };
 
 use super::Work;
-use super::pages::{Page, Pages};
 use crate::planted::{Fault, planted};
 use crate::shared::needed_by::{MANY, needed_by};
+use crate::shared::pages::{Page, Pages};
 use crate::shared::policy::StoreResults;
 
 /// Findings that a report lists; the rest is counted.

@@ -7,7 +7,6 @@
 
 mod blobs;
 mod heal;
-mod pages;
 mod recipes;
 
 use std::future::{Future, IntoFuture};

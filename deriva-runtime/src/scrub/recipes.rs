@@ -3,7 +3,7 @@
 use deriva_api::{CAddr, ErrorKind, FindingKind, Node, Result, ScrubCursor, ScrubEvent};
 
 use super::Work;
-use super::pages::{Page, Pages};
+use crate::shared::pages::{Page, Pages};
 
 impl Work<'_> {
     /// Reads all recipes after `after`. Answers whether it came to the end.

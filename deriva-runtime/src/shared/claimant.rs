@@ -8,11 +8,12 @@
 //! A deadline is lent as the time until which somebody wants the result: the latest counts. So a step that is
 //! given up is one that nobody wants any more, and the deadline of one who waits never ends the work of another.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deriva_api::CAddr;
+use deriva_api::{BuildAddrHasher, CAddr, Determinism};
 use tokio::sync::Notify;
 
 use crate::shared::sync::Mutex;
@@ -46,6 +47,32 @@ impl Urgency {
     }
 }
 
+/// What a request asks to be checked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// Of all recipes.
+    pub(crate) all: Option<Determinism>,
+    /// Of some, beside that.
+    pub(crate) at: Option<Arc<HashMap<CAddr, Determinism, BuildAddrHasher>>>,
+}
+
+impl Asked {
+    /// What is asked of a recipe.
+    pub(crate) fn of(&self, addr: &CAddr) -> Option<Determinism> {
+        let own = self.at.as_ref().and_then(|at| at.get(addr)).copied();
+        match (own, self.all) {
+            (Some(own), Some(all)) => Some(own.stricter(all)),
+            (own, all) => own.or(all),
+        }
+    }
+
+    /// Everything that is asked.
+    pub(crate) fn modes(&self) -> impl Iterator<Item = Determinism> {
+        let at = self.at.iter().flat_map(|at| at.values().copied());
+        self.all.into_iter().chain(at)
+    }
+}
+
 /// A request that claims addresses.
 #[derive(Debug)]
 pub(crate) struct Claimant {
@@ -53,17 +80,26 @@ pub(crate) struct Claimant {
     handle: usize,
     /// As it was asked for.
     pub(crate) own: Urgency,
+    /// What it asks to be checked.
+    pub(crate) asked: Asked,
     told: Mutex<Vec<CAddr>>,
     is_told: AtomicBool,
     bell: Notify,
 }
 
 impl Claimant {
-    /// A request that is made through the handle of this number.
+    /// A request that is made through the handle of this number, and asks for no checks.
+    #[cfg(test)]
     pub(crate) fn new(handle: usize, own: Urgency) -> Arc<Self> {
+        Self::checking(handle, own, Asked::default())
+    }
+
+    /// A request that is made through the handle of this number.
+    pub(crate) fn checking(handle: usize, own: Urgency, asked: Asked) -> Arc<Self> {
         Arc::new(Self {
             handle,
             own,
+            asked,
             told: Mutex::new(Vec::new()),
             is_told: AtomicBool::new(false),
             bell: Notify::new(),

@@ -33,6 +33,8 @@ pub(crate) enum Landing {
         output: Output,
         blob: Option<Blob>,
         stored: bool,
+        /// It was found to differ from run to run, or rests on what was; then it is not stored.
+        doubted: bool,
     },
     /// Another handle recorded this output in the store of the graph.
     Recorded(Output),
@@ -43,6 +45,16 @@ pub(crate) enum Landing {
 }
 
 impl Landing {
+    /// The output was recorded.
+    pub(crate) fn stored(output: Output) -> Self {
+        Self::Done {
+            output,
+            blob: None,
+            stored: true,
+            doubted: false,
+        }
+    }
+
     /// The same for those who wait through another handle.
     fn for_others(&self) -> Self {
         match self {
@@ -112,6 +124,7 @@ impl Flight {
 #[derive(Debug)]
 pub(crate) struct Joined {
     flights: Arc<Flights>,
+    owner: Arc<Claimant>,
     id: JoinId,
     landing: oneshot::Receiver<Landing>,
     has_landed: bool,
@@ -127,6 +140,11 @@ pub(crate) struct JoinId {
 impl Joined {
     pub(crate) fn id(&self) -> JoinId {
         self.id
+    }
+
+    /// Who has the flight.
+    pub(crate) fn owner(&self) -> &Claimant {
+        &self.owner
     }
 }
 
@@ -208,6 +226,7 @@ impl Flights {
                     entry.get_mut().change(addr, |waiters| waiters.push(waiter));
                     let join = Joined {
                         flights: Arc::clone(self),
+                        owner: Arc::clone(&entry.get().owner),
                         id: JoinId { addr, waiter: id },
                         landing,
                         has_landed: false,
@@ -370,6 +389,7 @@ mod tests {
             output,
             blob: Some(Blob::new("x")),
             stored,
+            doubted: false,
         };
         let failed = Landing::Failed(Error::new(deriva_api::ErrorKind::Function, "its own"));
         for (landing, recorded) in [(done(true), true), (done(false), false), (failed, false)] {

@@ -239,6 +239,11 @@ impl Watch {
         changed
     }
 
+    /// Refuses whatever the request would still record.
+    pub(crate) fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
     /// Whether a batch of this request was refused.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)

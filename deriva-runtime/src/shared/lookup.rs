@@ -1,13 +1,44 @@
 //! What the stores know of an address: the one place where planner and `explain` look.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use deriva_api::{
     BlobStat, BlobStore, BuildAddrHasher, CAddr, DagStore, Node, Output, Recipe, Result,
 };
 
+use crate::shared::ledger::Ledger;
+
 /// Blobs that were found damaged or gone although they were listed: not to be counted as present.
 pub(crate) type Distrusted = HashSet<CAddr, BuildAddrHasher>;
+
+/// What another request computed without the checks that are asked for: its output, as long as that may be compared.
+pub(crate) type Unchecked = HashMap<CAddr, Option<Output>, BuildAddrHasher>;
+
+/// What the stores have and is not to be taken for what it seems.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Doubts<'a> {
+    /// Recipes whose outputs do not count.
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) unchecked: Option<&'a Unchecked>,
+    /// Blobs that do not.
+    pub(crate) distrusted: Option<&'a Distrusted>,
+}
+
+impl<'a> Doubts<'a> {
+    /// No more than the ledger has.
+    pub(crate) fn of(ledger: &'a Ledger) -> Self {
+        Self {
+            ledger,
+            unchecked: None,
+            distrusted: None,
+        }
+    }
+
+    fn counts(&self, addr: &CAddr, output: &Output) -> bool {
+        let is_unchecked = self.unchecked.is_some_and(|all| all.contains_key(addr));
+        !is_unchecked && self.ledger.may_serve(addr, &output.addr)
+    }
+}
 
 /// What was found under an address.
 #[derive(Debug)]
@@ -40,6 +71,11 @@ impl Lookup {
         self.nodes[place].is_some() && !self.there.get(place).copied().unwrap_or(false)
     }
 
+    /// The recipe at this place, if there is one.
+    pub(crate) fn recipe(&self, place: usize) -> Option<&Recipe> {
+        Some(&self.nodes[place].as_ref()?.recipe)
+    }
+
     /// What was found, in order.
     pub(crate) fn found(self) -> impl Iterator<Item = Found> {
         let mut stats = self.stats.into_iter();
@@ -61,9 +97,16 @@ pub(crate) async fn look_up(
     dag: &dyn DagStore,
     blobs: &dyn BlobStore,
     addrs: &[CAddr],
-    distrusted: &Distrusted,
+    doubts: Doubts<'_>,
 ) -> Result<Lookup> {
-    let nodes = dag.get_many(addrs).await?;
+    let mut nodes = dag.get_many(addrs).await?;
+    if doubts.unchecked.is_some() || !doubts.ledger.is_empty() {
+        for (addr, node) in addrs.iter().zip(&mut nodes) {
+            if let Some(node) = node {
+                node.output.take_if(|output| !doubts.counts(addr, output));
+            }
+        }
+    }
     // Every leaf and every recorded output needs a look at its blob; recipes without output do not.
     let content = |(addr, node): (&CAddr, &Option<Node>)| match node {
         None => Some(*addr),
@@ -79,8 +122,10 @@ pub(crate) async fn look_up(
         });
     }
     let mut stats = blobs.stat(&asked).await?;
-    for stat in &mut stats {
-        *stat = stat.filter(|stat| !distrusted.contains(&stat.addr));
+    if let Some(distrusted) = doubts.distrusted {
+        for stat in &mut stats {
+            *stat = stat.filter(|stat| !distrusted.contains(&stat.addr));
+        }
     }
     let mut found = stats.iter();
     let there = addrs

@@ -13,15 +13,19 @@ pub(crate) mod gate;
 pub(crate) mod invalidations;
 pub(crate) mod invoke;
 pub(crate) mod leases;
+pub(crate) mod ledger;
 pub(crate) mod lookup;
 pub(crate) mod memory;
 pub(crate) mod needed_by;
 pub(crate) mod nesting;
 pub(crate) mod observers;
 pub(crate) mod open_stores;
+pub(crate) mod pages;
+pub(crate) mod perturb;
 pub(crate) mod policy;
 pub(crate) mod settings;
 pub(crate) mod slots;
+pub(crate) mod statistics;
 pub(crate) mod sync;
 pub(crate) mod tallies;
 pub(crate) mod unreachable_since;
@@ -41,12 +45,14 @@ use crate::shared::flights::{Flights, Landing};
 use crate::shared::gate::Gate;
 use crate::shared::invalidations::{Invalidations, Revision};
 use crate::shared::leases::{Adding, Lease, Leases};
+use crate::shared::ledger::Ledger;
 use crate::shared::memory::Memory;
 use crate::shared::nesting::NestedWaits;
 use crate::shared::observers::Watcher;
 use crate::shared::open_stores::OpenStore;
 use crate::shared::policy::Policies;
 use crate::shared::slots::Slots;
+use crate::shared::statistics::Statistics;
 use crate::shared::tallies::Tallies;
 use crate::shared::unreachable_since::UnreachableSince;
 
@@ -81,6 +87,12 @@ pub(crate) struct Inner {
     /// What earlier collections through this handle saw, by its clock; the one that runs holds it.
     pub(crate) unreachable_since: Arc<tokio::sync::Mutex<UnreachableSince>>,
     pub(crate) invalidations: Arc<Invalidations>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) statistics: Statistics,
+    /// Whether outputs that differ are kept.
+    pub(crate) keeps_evidence: bool,
+    /// Where computations are run again; `None` where that is as the first time.
+    pub(crate) repeats: Option<Arc<dyn Executor>>,
     pub(crate) cache: Arc<BlobCache>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) costs: Costs,
@@ -144,6 +156,11 @@ impl Inner {
     /// As [`Inner::able`], of the function itself.
     pub(crate) fn able_by_id(&self, id: &FunctionId) -> Able {
         able_by_id(&self.functions, &*self.executor, id)
+    }
+
+    /// Why a recipe of a function is not computed, as far as the ledger tells.
+    pub(crate) fn refuses(&self, addr: CAddr, function: Option<&FunctionId>) -> Option<Error> {
+        self.policies.refuses(&self.ledger, addr, function?)
     }
 
     /// Begins a lease on `addrs` for somebody who looks at the stores only after passing the gate.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use deriva_api::{Collected, Error, ErrorKind, Event, Invalidated, Observer, Scrubbed, Summary};
+use deriva_api::{
+    Audited, Collected, Error, ErrorKind, Event, Invalidated, Observer, Scrubbed, Summary,
+};
 use tracing::error;
 
 use crate::shared::invoke::guarded;
@@ -118,6 +120,10 @@ impl Observer for Watcher {
 
     fn invalidated(&self, ended: Result<&Invalidated, &Error>) {
         self.tell(|observer| observer.invalidated(ended));
+    }
+
+    fn audited(&self, ended: Result<&Audited, &Error>) {
+        self.tell(|observer| observer.audited(ended));
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | by the store of | what |
 //! |---|---|
-//! | the graph | leases, flights, invalidations, whose turn it is to collect, and who has to hear what is forgotten |
+//! | the graph | leases, flights, invalidations, the ledger, whose turn it is to collect, and who has to hear what is forgotten |
 //! | the blobs | which graphs name them: with more than one nobody knows what is needed, and nothing is collected |
 //! | both | the gate |
 //!
@@ -25,6 +25,7 @@ use crate::cache::BlobCache;
 use crate::shared::flights::Flights;
 use crate::shared::invalidations::Invalidations;
 use crate::shared::leases::Leases;
+use crate::shared::ledger::Ledger;
 use crate::shared::nesting::NestedWaits;
 
 /// All stores that some handle of this process has open.
@@ -40,6 +41,7 @@ pub(crate) struct OpenStore {
     pub(crate) flights: Arc<Flights>,
     pub(crate) nested: Arc<NestedWaits>,
     pub(crate) invalidations: Arc<Invalidations>,
+    pub(crate) ledger: Arc<Ledger>,
     /// Whose turn it is to collect.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// How each handle sees it as the store of its graph.

@@ -8,6 +8,7 @@ use deriva_api::{Blob, ComputeFunction, Error, ErrorKind, Params, Recipe, Result
 use futures::future::try_join_all;
 use parking_lot::Mutex;
 
+use super::materializer_determinism_support::{DUAL, checked, quorum};
 use super::materializer_support::{
     Calls, Gate, Works, ask_for, begin, concat, ended, in_time, pause, until,
 };
@@ -394,6 +395,14 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         let done = in_time(works.materialize(&tops)).await?;
         assert_eq!(done.summary.failed, 0);
         assert_eq!(works.get(tops[2]).await?, "deepdeep");
+        // So it is where each runs several times.
+        for mode in [DUAL, quorum(3, 3)] {
+            for addr in tops.iter().chain([&below]) {
+                works.materializer.forget(*addr).await?;
+            }
+            let done = in_time(works.materializer.materialize(checked(&tops, mode))).await?;
+            assert_eq!((done.summary.failed, done.summary.checked), (0, 3), "{mode}");
+        }
         Ok(())
     }
 

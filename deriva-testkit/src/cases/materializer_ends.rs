@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, Cutoff, ErrorKind, Result, SystemClock};
+use deriva_api::{Blob, Cutoff, ErrorKind, OnViolation, Result, SystemClock};
 
+use super::materializer_determinism_support::{DUAL, checked, lie, quorum};
 use super::materializer_support::{
     Calls, Gate, Works, ask_for, begin, concat, ended, failing, in_time, pause, until,
 };
 use super::support::kind;
 use super::support_faults::polled;
+use crate::functions::light;
 use crate::{ManualClock, Operation};
 
 /// Waits until nothing is in use, and fails where that takes much too long.
@@ -35,7 +37,8 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
         let clock = ManualClock::new();
         let own: Arc<ManualClock> = Arc::new(clock.clone());
         let waiting = [gates[0].concat("wait/0", &calls)?, gates[1].concat("wait/1", &calls)?];
-        let functions = concat()?.into_iter().chain(failing()?).chain(waiting);
+        let lies = [lie("lie/1", &Calls::default())?, light(lie("lie-light/1", &Calls::default())?)];
+        let functions = concat()?.into_iter().chain(failing()?).chain(waiting).chain(lies);
         let works = Works::open_with(trial, functions, |setup| setup.clock = own).await?;
         let leaf = works.leaf("leaf").await?;
         let below = works.recipe("light/1", &[leaf]).await?;
@@ -80,6 +83,23 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
             all_is_given_back(&works, "a deadline").await?;
             works.materializer.forget(good).await?;
             all_is_given_back(&works, "forgetting").await?;
+        }
+        let reporting = works.again_with(|setup| setup.on_violation = OnViolation::Report).await?;
+        for name in ["lie/1", "lie-light/1"] {
+            let bad = works.recipe(name, &[good]).await?;
+            let above = works.recipe("concat/1", &[bad]).await?;
+            for mode in [DUAL, quorum(2, 3)] {
+                let done = works.materializer.materialize(checked(&[above], mode).keep_going()).await?;
+                assert!(done.results[0].is_err());
+                all_is_given_back(&works, "runs that differ").await?;
+                let done = reporting.materialize(checked(&[above], mode)).await?;
+                assert_eq!(done.doubted, [above]);
+                drop(done);
+                all_is_given_back(&works, "a doubted output").await?;
+            }
+            works.materializer.release(bad).await?;
+            works.materializer.audit(good).await?;
+            all_is_given_back(&works, "an audit").await?;
         }
         drop(works.materializer.lease(&[leaf]).await?);
         works.materializer.collect().await?;
@@ -142,23 +162,26 @@ crate::case::cases! { $ each_materializer_ends_case, Materializer, Concurrency:
 
     /// E4: a deadline is that of its own request. Whoever joined it has none, and is given the value.
     async fn a_deadline_is_nobody_elses(trial) {
-        let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
-        let clock = ManualClock::new();
-        let own: Arc<ManualClock> = Arc::new(clock.clone());
-        let functions = concat()?.into_iter().chain([gate.concat("wait/1", &calls)?]);
-        let works = Works::open_with(trial, functions, |setup| setup.clock = own).await?;
-        let below = works.recipe("wait/1", &[works.leaf("leaf").await?]).await?;
-        let top = works.recipe("concat/1", &[below]).await?;
-        let late = begin(&works.materializer, ask_for(&[top]).deadline(Duration::from_secs(60)));
-        calls.reach(1).await?;
-        let others = [top, below].map(|addr| begin(&works.materializer, ask_for(&[addr])));
-        // They come to wait.
-        pause(30).await;
-        clock.advance(Duration::from_secs(60));
-        assert_eq!(kind(ended(late).await), Some(ErrorKind::Timeout));
-        gate.open();
-        for other in others {
-            assert_eq!(ended(other).await?.results[0].clone()?, Blob::new("leaf").stat());
+        // Nobody tells when they have come to wait: where the first time was too short, the second is not.
+        for millis in [30, 150] {
+            let (calls, gate) = (Calls::default(), Arc::new(Gate::default()));
+            let clock = ManualClock::new();
+            let own: Arc<ManualClock> = Arc::new(clock.clone());
+            let functions = concat()?.into_iter().chain([gate.concat("wait/1", &calls)?]);
+            let works = Works::open_with(trial, functions, |setup| setup.clock = own).await?;
+            let text = format!("leaf {millis}");
+            let below = works.recipe("wait/1", &[works.leaf(&text).await?]).await?;
+            let top = works.recipe("concat/1", &[below]).await?;
+            let late = begin(&works.materializer, ask_for(&[top]).deadline(Duration::from_secs(60)));
+            calls.reach(1).await?;
+            let others = [top, below].map(|addr| begin(&works.materializer, ask_for(&[addr])));
+            pause(millis).await;
+            clock.advance(Duration::from_secs(60));
+            assert_eq!(kind(ended(late).await), Some(ErrorKind::Timeout));
+            gate.open();
+            for other in others {
+                assert_eq!(ended(other).await?.results[0].clone()?, Blob::new(text.clone()).stat());
+            }
         }
         Ok(())
     }

@@ -16,8 +16,6 @@ use crate::functions::{function, light};
 use crate::trial::Trial;
 use crate::{FaultLayer, Materialized, Materializer, MaterializerFixture, Request, Setup};
 
-/// Steps at once, where a case does not say otherwise.
-const JOBS: usize = 4;
 /// Longer than any call takes that does not hang.
 pub(super) const LONG: Duration = Duration::from_secs(10);
 
@@ -46,11 +44,7 @@ impl Works {
         functions: impl IntoIterator<Item = Arc<dyn ComputeFunction>>,
         change: impl FnOnce(&mut Setup),
     ) -> Result<Self> {
-        let mut setup = Setup {
-            functions: functions.into_iter().collect(),
-            jobs: JOBS,
-            clock: Arc::new(SystemClock::new()),
-        };
+        let mut setup = Setup::new(functions.into_iter().collect());
         change(&mut setup);
         let fixture = trial.fixture.clone();
         let OpenedStore { blobs, dag } = fixture.stores().await?;
@@ -75,8 +69,38 @@ impl Works {
 
     /// Another materializer over the same stores: it remembers nothing but what they hold.
     pub(super) async fn again(&self) -> Result<Arc<dyn Materializer>> {
+        self.again_with(|_| ()).await
+    }
+
+    /// The same with another setup.
+    pub(super) async fn again_with(
+        &self,
+        change: impl FnOnce(&mut Setup),
+    ) -> Result<Arc<dyn Materializer>> {
+        let mut setup = self.setup.clone();
+        change(&mut setup);
         let stores = stores(&self.blobs, &self.dag);
-        self.fixture.open(stores, self.setup.clone()).await
+        self.fixture.open(stores, setup).await
+    }
+
+    /// The same stores under a materializer with other functions, and no other.
+    pub(super) async fn with(
+        mut self,
+        functions: impl IntoIterator<Item = Arc<dyn ComputeFunction>>,
+    ) -> Result<Self> {
+        self.setup.functions = functions.into_iter().collect();
+        self.reopen().await
+    }
+
+    /// Ends the materializer and opens another one over the same stores, so that nobody has anything in memory.
+    pub(super) async fn reopen(self) -> Result<Self> {
+        drop(self.materializer);
+        let stores = stores(&self.blobs, &self.dag);
+        let materializer = self.fixture.open(stores, self.setup.clone()).await?;
+        Ok(Self {
+            materializer,
+            ..self
+        })
     }
 
     pub(super) async fn leaf(&self, text: &str) -> Result<CAddr> {
@@ -174,6 +198,11 @@ impl Calls {
     /// Counts a call; answers how many there were before.
     pub(super) fn add(&self) -> usize {
         self.0.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Counts from 0 again.
+    pub(super) fn restart(&self) {
+        self.0.store(0, Ordering::SeqCst);
     }
 
     /// The inputs one after the other, counted.

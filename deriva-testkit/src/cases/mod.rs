@@ -33,12 +33,17 @@ mod executor_concurrency;
 mod executor_handing;
 mod executor_steps;
 mod executor_support;
+mod materializer_audit;
 mod materializer_cancellation;
 mod materializer_collection;
 mod materializer_concurrency;
+mod materializer_determinism;
+mod materializer_determinism_support;
 mod materializer_ends;
 mod materializer_failures;
 mod materializer_faults;
+mod materializer_joined_checks;
+mod materializer_ledger;
 mod materializer_options;
 mod materializer_outputs;
 mod materializer_requests;
@@ -80,7 +85,10 @@ files! { $
     each_materializer_case: materializer_requests as each_materializer_requests_case,
         materializer_options as each_materializer_options_case,
         materializer_outputs as each_materializer_outputs_case, materializer_failures as each_materializer_failures_case,
+        materializer_determinism as each_materializer_determinism_case, materializer_ledger as each_materializer_ledger_case,
+        materializer_audit as each_materializer_audit_case,
         materializer_collection as each_materializer_collection_case, materializer_concurrency as each_materializer_concurrency_case,
+        materializer_joined_checks as each_materializer_joined_checks_case,
         materializer_cancellation as each_materializer_cancellation_case, materializer_ends as each_materializer_ends_case,
         materializer_faults as each_materializer_faults_case;
 }

@@ -8,6 +8,8 @@ mod collect_beside;
 mod collect_interrupted;
 mod collecting;
 mod common;
+mod determinism;
+mod determinism_table;
 mod diff;
 mod embedding;
 mod explain;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use deriva_api::{BlobStat, CAddr, DagStoreExt, Error, ErrorKind, Result};
 use futures::TryStreamExt;
 
+use super::ledger::LEDGER;
 use super::{Break, Small};
 use crate::mutants::store::dawdle;
 
@@ -41,27 +42,8 @@ impl Small {
             return if known { Ok(()) } else { Err(unknown) };
         };
         let mut names = vec![addr];
-        let mut contents = Vec::new();
-        for input in node.recipe.inputs() {
-            let output = self
-                .0
-                .dag
-                .outputs(&[input])
-                .await?
-                .into_iter()
-                .next()
-                .flatten();
-            let stat = output.map_or(
-                BlobStat {
-                    addr: input,
-                    len: 0,
-                },
-                |output| output.stat(),
-            );
-            contents.push(stat);
-        }
         if !self.broken(Break::forgets_one_name_alone) {
-            names.push(self.resolve(&node.recipe, &contents)?);
+            names.push(self.resolved(&node).await?);
         }
         if !self.broken(Break::records_what_was_forgotten_meanwhile) {
             self.0.flights.lock().remove(&addr);
@@ -113,7 +95,11 @@ impl Small {
     /// What roots and leases need: recipes, leaves and the blobs of outputs.
     async fn needed(&self) -> Result<HashSet<CAddr>> {
         let roots: Vec<(String, CAddr)> = self.0.dag.roots(None).try_collect().await?;
-        let mut stack: Vec<CAddr> = roots.into_iter().map(|(_, addr)| addr).collect();
+        let of_users = |(name, _): &(String, CAddr)| {
+            !name.starts_with(LEDGER) || !self.broken(Break::collects_the_ledger)
+        };
+        let roots = roots.into_iter().filter(of_users);
+        let mut stack: Vec<CAddr> = roots.map(|(_, addr)| addr).collect();
         if !self.broken(Break::collects_what_is_leased) {
             stack.extend(self.0.stores.leases.lock().values().flatten());
         }

@@ -2,9 +2,12 @@
 //!
 //! A request plans the whole graph in maps (`plan.rs`) and runs it (`run.rs`). Each step is a task of its own
 //! that ends whatever becomes of the request, and others join it (`step.rs`). Who asked hears of it (`tell.rs`). What adds
-//! passes the gate together, what takes away passes it alone (`collect.rs`).
+//! passes the gate together, what takes away passes it alone (`collect.rs`). Steps are checked in `determinism.rs`, and what
+//! was found to differ is remembered in `ledger.rs`.
 
 mod collect;
+mod determinism;
+mod ledger;
 mod plan;
 mod run;
 mod slots;
@@ -19,8 +22,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
-    Blob, BlobStore, BlobStoreExt, CAddr, Clock, ComputeFunction, DagStore, Error, ErrorKind,
-    FunctionId, Materialized, Materializer, OpenedStore, Recipe, Request, Result,
+    Audited, Blob, BlobStore, BlobStoreExt, CAddr, Clock, ComputeFunction, DagStore, Determinism,
+    Error, ErrorKind, FunctionId, LedgerEntry, Materialized, Materializer, OnViolation,
+    OpenedStore, Recipe, Request, Result,
 };
 use deriva_testkit::{MaterializerFixture, Setup};
 use futures::TryFutureExt;
@@ -28,6 +32,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::RwLock;
 
+use self::ledger::Entry;
 use self::slots::{Priority, Slots};
 use self::step::Flight;
 use super::fixture::StoreFixture;
@@ -51,10 +56,15 @@ struct Shared {
     answers: Mutex<HashMap<CAddr, Bytes>>,
     failures: Mutex<HashMap<CAddr, Error>>,
     claims: Mutex<HashMap<CAddr, u64>>,
+    memory: Mutex<Vec<Entry>>,
+    determinism: Determinism,
+    on_violation: OnViolation,
+    requests_may_lower: bool,
+    sampling_key: [u8; 32],
 }
 
-/// The steps that run, each with its number and its priority.
-type Flights = Mutex<HashMap<CAddr, (u64, Flight, Priority)>>;
+/// The steps that run, each with its number, its priority and how it is checked.
+type Flights = Mutex<HashMap<CAddr, (u64, Flight, Priority, Determinism)>>;
 
 /// What all materializers over the same stores share.
 #[derive(Default)]
@@ -63,6 +73,8 @@ struct Stores {
     flights: Arc<Flights>,
     leases: Mutex<HashMap<u64, Vec<CAddr>>>,
     numbers: Mutex<u64>,
+    /// Whose turn it is to change the ledger.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Small {
@@ -73,6 +85,9 @@ impl Small {
         shared: Arc<Stores>,
     ) -> Result<Self> {
         let absent = || Error::new(ErrorKind::Invalid, "a store is missing");
+        if broken != Some(Break::takes_modes_that_are_none) {
+            setup.determinism.check()?;
+        }
         Ok(Self(Arc::new(Shared {
             broken,
             blobs: stores.blobs.ok_or_else(absent)?,
@@ -90,6 +105,11 @@ impl Small {
             answers: Mutex::default(),
             failures: Mutex::default(),
             claims: Mutex::default(),
+            memory: Mutex::default(),
+            determinism: setup.determinism,
+            on_violation: setup.on_violation,
+            requests_may_lower: setup.requests_may_lower,
+            sampling_key: setup.sampling_key,
         })))
     }
 
@@ -119,6 +139,7 @@ impl Small {
             let what = "a request for one step at once or more was expected";
             return Err(Error::new(ErrorKind::Invalid, what).with("jobs", 0));
         }
+        self.check_modes(&request)?;
         let _lease = match self.broken(Break::leases_nothing_while_it_runs) {
             true => self.hold(&[]).await,
             false => self.hold(&request.targets).await,
@@ -126,7 +147,7 @@ impl Small {
         // What stays where it is not taken out again: for breaks alone.
         let dropped = self.broken(Break::keeps_a_lease_where_a_request_is_dropped);
         let kept = dropped.then(|| ManuallyDrop::new(self.note(&request.targets)));
-        let plan = self.plan(&request.targets);
+        let plan = self.plan(&request);
         let done = plan.and_then(|plan| self.run(plan, &request)).await;
         drop(kept.map(ManuallyDrop::into_inner));
         let keeps = match done.as_ref().err().map(Error::kind) {
@@ -185,6 +206,12 @@ impl Materializer for Small {
                 "a request without a result",
             ))
         };
+        let is_doubted = !done.doubted.is_empty();
+        if let Some(Some(held)) = done.held.into_iter().next()
+            && is_doubted
+        {
+            return Ok(held.into_bytes());
+        }
         let stat = done.results.into_iter().next().unwrap_or_else(none)?;
         let bytes = match self.broken(Break::serves_lost_blobs_as_empty) {
             true => (self.0.blobs.get(stat.addr).await?).map_or(Bytes::new(), Blob::into_bytes),
@@ -203,6 +230,18 @@ impl Materializer for Small {
             self.0.answers.lock().remove(&addr);
         }
         self.take_output(addr).await
+    }
+
+    async fn ledger(&self) -> Result<Vec<LedgerEntry>> {
+        self.entries().await
+    }
+
+    async fn release(&self, recipe: CAddr) -> Result<()> {
+        self.let_go(recipe).await
+    }
+
+    async fn audit(&self, addr: CAddr) -> Result<Audited> {
+        self.compare_again(addr).await
     }
 
     async fn lease(&self, addrs: &[CAddr]) -> Result<Box<dyn Send + Sync>> {
@@ -266,6 +305,8 @@ impl MaterializerFixture for SmallFixture {
             Some(Break::knows_nothing_of_others) => Arc::default(),
             _ => Arc::clone(&self.shared),
         };
-        Ok(Arc::new(Small::open(stores, setup, self.broken, shared)?))
+        let small = Small::open(stores, setup, self.broken, shared)?;
+        small.opened().await?;
+        Ok(Arc::new(small))
     }
 }

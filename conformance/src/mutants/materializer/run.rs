@@ -1,12 +1,12 @@
 //! A request at work: ready steps begin, what waits for them follows.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
 use deriva_api::{
-    Blob, BlobStat, CAddr, Cutoff, Error, ErrorKind, Materialized, Reason, Request, Result, Reuse,
-    StoreResults, Summary, Weight,
+    Blob, BlobStat, CAddr, Cutoff, Determinism, Error, ErrorKind, Materialized, Reason, Request,
+    Result, Reuse, StoreResults, Summary, Violation, Weight,
 };
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -25,6 +25,8 @@ struct Run {
     failures: HashMap<CAddr, Error>,
     /// What was computed and not stored, by content.
     held: HashMap<CAddr, Blob>,
+    /// Recipes whose output is doubted.
+    doubted: HashSet<CAddr>,
     summary: Summary,
     teller: Teller,
 }
@@ -51,6 +53,7 @@ impl Small {
                 && let Some(addr) = run.ready.pop_front()
             {
                 let mut work = run.work(addr, request)?;
+                work.mode = self.mode(request, addr);
                 work.stores |= self.broken(Break::stores_what_it_should_not);
                 if self.broken(Break::takes_no_notice_of_priorities) {
                     work.priority = Arc::default();
@@ -78,6 +81,10 @@ impl Small {
             match landed {
                 Ok(landed) => self.landed(&mut run, addr, leads, landed),
                 Err(error) => {
+                    if let Some(violation) = violation_of(&error).filter(|_| leads) {
+                        self.violated(&mut run, addr, violation);
+                        run.summary.checked += 1;
+                    }
                     let error = self.along(&run.plan, addr, error);
                     run.summary.failed += 1;
                     run.teller.failed(addr, &error);
@@ -114,8 +121,24 @@ impl Small {
         }
     }
 
+    /// Tells what was seen.
+    fn violated(&self, run: &mut Run, addr: CAddr, violation: Violation) {
+        run.summary.violations += 1;
+        if !self.broken(Break::tells_of_no_difference) {
+            run.teller.violated(addr, violation);
+        }
+    }
+
     fn landed(&self, run: &mut Run, addr: CAddr, leads: bool, landed: Landed) {
         let output = landed.output;
+        run.summary.checked += u64::from(leads && landed.checked);
+        if let Some(violation) = landed.violation.filter(|_| leads) {
+            self.violated(run, addr, violation);
+        }
+        if landed.doubted && !self.broken(Break::marks_nothing_as_doubted) {
+            run.summary.doubted += 1;
+            run.doubted.insert(addr);
+        }
         match landed.how {
             How::Computed if leads => {
                 let lost = run
@@ -194,7 +217,10 @@ impl Small {
             true => vec![None; results.len()],
             false => results.iter().map(held).collect(),
         };
-        Ok(Materialized::new(results, held, run.summary))
+        let mut done = Materialized::new(results, held, run.summary);
+        let doubted = targets.into_iter();
+        done.doubted = doubted.filter(|it| run.doubted.contains(it)).collect();
+        Ok(done)
     }
 }
 
@@ -224,6 +250,7 @@ impl Run {
             ready,
             failures: HashMap::new(),
             held: HashMap::new(),
+            doubted: HashSet::new(),
             summary,
             teller,
         }
@@ -235,8 +262,12 @@ impl Run {
         let content = |input| self.plan.content.get(&input).copied().ok_or_else(gone);
         let inputs: Vec<BlobStat> = todo.recipe.inputs().map(content).collect::<Result<_>>()?;
         let held = inputs.iter().filter_map(|input| self.held.get(&input.addr));
+        let doubted = todo.recipe.inputs().any(|it| self.doubted.contains(&it));
         Ok(Work {
             addr,
+            mode: Determinism::Off,
+            prior: None,
+            doubted,
             todo: todo.clone(),
             held: held.map(|blob| (blob.addr(), blob.clone())).collect(),
             inputs,
@@ -262,4 +293,12 @@ impl Run {
             }
         }
     }
+}
+
+/// What was seen, where that is why something failed.
+fn violation_of(error: &Error) -> Option<Violation> {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|it| it.downcast_ref::<Violation>())
+        .cloned()
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use deriva_api::{CAddr, Error, Event, Observer, Output, Reason, Request, Reuse, Summary};
+use deriva_api::{
+    CAddr, Error, Event, Observer, Output, Reason, Request, Reuse, Summary, Violation,
+};
 
 use super::Break;
 
@@ -66,6 +68,11 @@ impl Teller {
     pub(super) fn failed(&self, addr: CAddr, error: &Error) {
         let error = error.clone();
         self.tell(&Event::Failed { addr, error });
+    }
+
+    pub(super) fn violated(&self, addr: CAddr, violation: Violation) {
+        let violation = Arc::new(violation);
+        self.tell(&Event::Violated { addr, violation });
     }
 
     pub(super) fn skipped(&self, addr: CAddr) {

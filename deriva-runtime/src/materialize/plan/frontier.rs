@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use deriva_api::{CAddr, Result};
+use deriva_api::{CAddr, Error, Result};
 
-use super::{NodeId, Planner, Planning, Task};
+use super::{Join, NodeId, Planner, Planning, Task};
 use crate::materialize::carried::{Carried, Seen};
 use crate::planted::{Fault, planted};
 use crate::shared::flights::{Flights, Joined, Landing};
@@ -63,6 +63,7 @@ impl Planner<'_> {
             invalidations,
             costs,
             clock,
+            ledger,
             ..
         } = self.planning;
         let first = batch.start as NodeId;
@@ -70,10 +71,22 @@ impl Planner<'_> {
         let since = invalidations.now();
         let landings = flights.landings();
         let began = clock.now();
-        let lookup = look_up(dag, blobs, &addrs, &carried.distrusted).await?;
+        let lookup = look_up(dag, blobs, &addrs, carried.doubts(ledger)).await?;
         let took = clock.now().saturating_sub(began);
         costs.observe_lookup(addrs.len() as u64, took);
-        let open = |i: &usize| carried.of(&addrs[*i]).is_none() && lookup.is_open(*i);
+        let mut refused: BTreeMap<usize, Error> = BTreeMap::new();
+        if !ledger.is_empty() {
+            let refusal = |i: usize| {
+                let function = lookup.recipe(i)?.function();
+                self.planning.policies.refuses(ledger, addrs[i], &function)
+            };
+            let of = |i| Some((i, refusal(i)?));
+            let open = (0..addrs.len()).filter(|i| lookup.is_open(*i));
+            refused.extend(open.filter_map(of));
+        }
+        let open = |i: &usize| {
+            carried.of(&addrs[*i]).is_none() && lookup.is_open(*i) && !refused.contains_key(i)
+        };
         let mut open: Vec<usize> = (0..addrs.len()).filter(open).collect();
         let joined = flights.claim(&self.claimant, open.iter().map(|i| addrs[*i]));
         let mut joins: BTreeMap<usize, Joined> = joined
@@ -99,8 +112,16 @@ impl Planner<'_> {
         }
         for (i, found) in lookup.found().enumerate() {
             let node = first + i as NodeId;
-            if let Some(landing) = joins.remove(&i) {
-                self.plan.joins.push((node, landing));
+            if let Some(flight) = joins.remove(&i) {
+                let satisfies = self.satisfies(&flight, addrs[i], &found);
+                self.plan.joins.push(Join {
+                    node,
+                    flight,
+                    satisfies,
+                });
+            } else if let Some(error) = refused.remove(&i) {
+                self.plan.tasks[node as usize] = Task::Failed;
+                self.plan.refused.push((node, error));
             } else if let Some(seen) = carried.of(&addrs[i]) {
                 self.plan.tasks[node as usize] = match seen {
                     Seen::Held(..) => Task::Held,
@@ -108,6 +129,9 @@ impl Planner<'_> {
                 };
             } else {
                 self.assign(node, addrs[i], anew.remove(&i).unwrap_or(found));
+                if let Some(output) = carried.unchecked.get(&addrs[i]) {
+                    self.plan.unchecked.insert(node, *output);
+                }
             }
             self.plan.inputs_at.push(self.plan.inputs.len() as u32);
         }
@@ -125,11 +149,12 @@ impl Planner<'_> {
             blobs,
             flights,
             invalidations,
+            ledger,
             ..
         } = self.planning;
         let owned = claimed.places;
         let asked: Vec<CAddr> = owned.iter().map(|i| claimed.addrs[*i]).collect();
-        let lookup = look_up(dag, blobs, &asked, &carried.distrusted).await?;
+        let lookup = look_up(dag, blobs, &asked, carried.doubts(ledger)).await?;
         let anew: BTreeMap<usize, Found> = owned.iter().copied().zip(lookup.found()).collect();
         let done = |addr: &CAddr, i: &usize| match &anew[i] {
             Found::Present(_, output) => Some((*addr, *output)),
@@ -144,17 +169,21 @@ impl Planner<'_> {
             let batch = self.claims.addrs.split_off(claimed.before);
             let kept = batch.into_iter().filter(|addr| !done.contains_key(addr));
             self.claims.addrs.extend(kept);
-            let stored = |output| Landing::Done {
-                output,
-                blob: None,
-                stored: true,
-            };
-            let done = done
-                .into_iter()
-                .map(|(addr, output)| (addr, stored(output)));
+            let done = done.into_iter();
+            let done = done.map(|(addr, output)| (addr, Landing::stored(output)));
             flights.land_unrecorded(invalidations, claimed.since, done);
         }
         Ok(anew)
+    }
+
+    /// Whether what a flight brings is checked as this request asks for.
+    fn satisfies(&self, flight: &Joined, addr: CAddr, found: &Found) -> bool {
+        let (Found::Absent(recipe) | Found::Lost(recipe, _)) = found else {
+            return true;
+        };
+        let (policies, claimant) = (self.planning.policies, &self.claimant);
+        !policies.checks_anything(&claimant.asked)
+            || policies.are_checked(flight.owner(), claimant, addr, &recipe.function())
     }
 
     fn assign(&mut self, node: NodeId, addr: CAddr, found: Found) {

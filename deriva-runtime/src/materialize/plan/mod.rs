@@ -29,6 +29,8 @@ use crate::shared::claimant::Claimant;
 use crate::shared::costs::Costs;
 use crate::shared::flights::{Flights, Joined};
 use crate::shared::invalidations::Invalidations;
+use crate::shared::ledger::Ledger;
+use crate::shared::policy::Policies;
 
 use error::Unable;
 pub(crate) use frontier::Claims;
@@ -79,7 +81,20 @@ pub(crate) struct Plan {
     /// Recipes whose recorded output is reused.
     pub(crate) reused: Vec<(CAddr, Output)>,
     /// Flights of others that nodes of this plan wait for.
-    pub(crate) joins: Vec<(NodeId, Joined)>,
+    pub(crate) joins: Vec<Join>,
+    /// What others computed without the checks that are asked for: to be computed again, and compared.
+    pub(crate) unchecked: HashMap<NodeId, Option<Output>>,
+    /// Nodes that are not to be computed, and why.
+    pub(crate) refused: Vec<(NodeId, Error)>,
+}
+
+/// A flight of another that a node waits for.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) node: NodeId,
+    pub(crate) flight: Joined,
+    /// Whether it is checked as this request asks for.
+    pub(crate) satisfies: bool,
 }
 
 impl Plan {
@@ -239,6 +254,8 @@ pub(crate) struct Planning<'a> {
     pub(crate) invalidations: &'a Invalidations,
     pub(crate) costs: &'a Costs,
     pub(crate) clock: &'a dyn Clock,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) policies: &'a Policies,
 }
 
 impl<'a> Planning<'a> {
@@ -252,6 +269,8 @@ impl<'a> Planning<'a> {
             invalidations: &inner.invalidations,
             costs: &inner.costs,
             clock: &*inner.clock,
+            ledger: &inner.ledger,
+            policies: &inner.policies,
         }
     }
 }

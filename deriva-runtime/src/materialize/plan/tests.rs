@@ -86,6 +86,8 @@ struct World {
     invalidations: Arc<Invalidations>,
     costs: Costs,
     clock: Arc<SystemClock>,
+    ledger: Ledger,
+    policies: Policies,
     claimant: Arc<Claimant>,
 }
 
@@ -101,6 +103,8 @@ impl World {
             invalidations: Arc::default(),
             costs: Costs::new(DurabilityClass::None),
             clock,
+            ledger: Ledger::default(),
+            policies: Policies::default(),
             claimant: Claimant::new(1, Urgency::NONE),
         }
     }
@@ -122,6 +126,8 @@ impl World {
 
     async fn plan(&self, target: CAddr, carried: &Carried, recipes: usize) -> Result<Planned> {
         let planning = Planning {
+            ledger: &self.ledger,
+            policies: &self.policies,
             dag: &self.store,
             blobs: &self.store,
             functions: &self.functions,

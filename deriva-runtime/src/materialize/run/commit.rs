@@ -31,7 +31,8 @@ pub(super) enum Written {
 /// What came of recording a batch.
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
-    pub(super) divergences: Vec<Divergence>,
+    /// By recipe.
+    pub(super) divergences: Vec<(CAddr, Divergence)>,
     /// Contents that were taken away before their records were written; these were left out.
     pub(super) gone: Vec<CAddr>,
 }
@@ -99,6 +100,10 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
             inner.flights.land(flying.batch.landing(), done);
         }
         let refused = match way {
+            Ok(()) if condemns(&inner, records) => {
+                watch.refuse();
+                Ok(true)
+            }
             Ok(()) => watch.refuses(&*inner.dag, records, also, *strict).await,
             Err(error) => Err(error),
         };
@@ -123,11 +128,8 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
                 Landing::Abandoned
             }
             Ok(Written::Recorded(Recorded { divergences, .. })) => {
-                let of_it = |other: &&Divergence| {
-                    other.addr == record.addr || Some(other.addr) == record.resolved
-                };
-                match divergences.iter().find(of_it) {
-                    Some(other) => Landing::Failed(divergent(other)),
+                match divergences.iter().find(|(addr, _)| *addr == record.addr) {
+                    Some((_, other)) => Landing::Failed(divergent(other)),
                     None => done(record),
                 }
             }
@@ -139,13 +141,18 @@ pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> Joi
     })
 }
 
+/// Whether something was found to differ of what these record, since it was computed.
+fn condemns(inner: &Inner, records: &[Record]) -> bool {
+    let may_serve = |record: &Record| {
+        let mut names = [Some(record.addr), record.resolved].into_iter().flatten();
+        names.all(|name| inner.ledger.may_serve(&name, &record.output.addr))
+    };
+    !inner.ledger.is_empty() && !records.iter().all(may_serve)
+}
+
 /// How a flight ends whose record is written.
 fn done(record: &Record) -> Landing {
-    Landing::Done {
-        output: record.output,
-        blob: None,
-        stored: true,
-    }
+    Landing::stored(record.output)
 }
 
 async fn write(inner: &Inner, batch: &Batch) -> Result<Recorded> {
@@ -168,6 +175,19 @@ async fn write(inner: &Inner, batch: &Batch) -> Result<Recorded> {
         };
         let took = inner.clock.now().saturating_sub(began);
         inner.costs.observe_write(batch.records.len() as u64, took);
+        let recipe = |other: &Divergence| {
+            let of_it =
+                |record: &&Record| other.addr == record.addr || Some(other.addr) == record.resolved;
+            batch
+                .records
+                .iter()
+                .find(of_it)
+                .map_or(other.addr, |record| record.addr)
+        };
+        let divergences = divergences
+            .into_iter()
+            .map(|other| (recipe(&other), other))
+            .collect();
         Ok(Recorded { divergences, gone })
     };
     written.await.map_err(|error: Error| error.during("commit"))
@@ -185,7 +205,7 @@ async fn absent(inner: &Inner, contents: &[CAddr]) -> Result<Vec<CAddr>> {
         .collect())
 }
 
-pub(super) fn divergent(divergence: &Divergence) -> Error {
+fn divergent(divergence: &Divergence) -> Error {
     let what = "a recipe gave another output than is recorded";
     Error::new(ErrorKind::Nondeterministic, what)
         .with("addr", divergence.addr)

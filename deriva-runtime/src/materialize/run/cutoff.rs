@@ -19,6 +19,11 @@ impl Run {
         }
         let mut resolved: Vec<(NodeId, CAddr)> = Vec::new();
         for node in self.ready.take_look_ups() {
+            // What is recorded of it is to be compared, not to be taken.
+            if self.graph.is_unchecked(node) {
+                self.queue_unfound(node);
+                continue;
+            }
             match resolve(&self.graph, &self.values, node)? {
                 Some(addr) => resolved.push((node, addr)),
                 None => self.queue_unfound(node),
@@ -29,6 +34,8 @@ impl Run {
         let joined = inner.flights.claim(&self.context.claimant, claims);
         for (place, flight) in joined.into_iter().rev() {
             let (node, addr) = resolved.remove(place);
+            let satisfies = self.context.is_satisfied_by(&self.graph, node, &flight);
+            self.graph.set_satisfied(node, satisfies);
             let join = self.steps.join(node, Some(addr), flight);
             self.lent.joins(node, join);
             inner.flights.raise(join, self.lent.urgency(node));
@@ -69,6 +76,11 @@ async fn look_up(context: &Context, addrs: &[CAddr]) -> Result<Vec<Option<Output
     let inner = &context.inner;
     let began = inner.clock.now();
     let mut outputs = inner.dag.outputs(addrs).await?;
+    if !inner.ledger.is_empty() {
+        for (addr, output) in addrs.iter().zip(&mut outputs) {
+            output.take_if(|output| !inner.ledger.may_serve(addr, &output.addr));
+        }
+    }
     let contents: Vec<CAddr> = outputs.iter().flatten().map(|output| output.addr).collect();
     if !contents.is_empty() {
         let mut stats = inner.blobs.stat(&contents).await?.into_iter();
@@ -83,12 +95,17 @@ async fn look_up(context: &Context, addrs: &[CAddr]) -> Result<Vec<Option<Output
 
 /// The resolved address of a node, unless it is the node's own.
 fn resolve(graph: &Graph, values: &Values, node: NodeId) -> Result<Option<CAddr>> {
+    let resolved = resolved_address(graph, values, node)?;
+    Ok((resolved != graph.plan.addr(node)).then_some(resolved))
+}
+
+/// The address of a node's recipe over the contents of its inputs, which are there.
+pub(super) fn resolved_address(graph: &Graph, values: &Values, node: NodeId) -> Result<CAddr> {
     let Some((recipe, _)) = graph.plan.recipe(node) else {
-        return Ok(None);
+        return Ok(graph.plan.addr(node));
     };
     let inputs = graph.plan.inputs(node).iter();
     let contents = inputs.filter_map(|input| values.content(&graph.plan, *input));
     let contents: Vec<CAddr> = contents.map(|stat| stat.addr).collect();
-    let resolved = recipe.resolve(&contents)?.addr();
-    Ok((resolved != recipe.addr()).then_some(resolved))
+    Ok(recipe.resolve(&contents)?.addr())
 }

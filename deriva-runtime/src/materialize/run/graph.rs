@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use deriva_api::{BlobStat, CAddr, Error, Output, Reason};
+use deriva_api::{BlobStat, CAddr, Determinism, Error, Output, Reason, Result};
 use hashbrown::HashMap;
 
 use super::mode::FunctionMode;
+use crate::determinism::check::Check;
 use crate::materialize::plan::{NodeId, Plan, Task};
 
 /// A light function on more input bytes than this is treated as heavy, if the executor has it.
@@ -20,6 +21,12 @@ pub(super) struct Graph {
     roots: HashSet<NodeId>,
     /// Resolved addresses that this run has claimed.
     resolved: HashMap<NodeId, CAddr>,
+    /// Whether anything is checked.
+    checks: bool,
+    /// Nodes whose flights do not satisfy this request.
+    unsatisfied: HashSet<NodeId>,
+    /// Nodes whose outputs are doubted.
+    doubted: HashSet<NodeId>,
 }
 
 /// What changes about a node while it is run.
@@ -56,8 +63,14 @@ pub(super) enum Way {
 }
 
 impl Graph {
-    /// Nothing is open yet; what is stored is done.
-    pub(super) fn new(plan: Plan, modes: Vec<FunctionMode>, roots: HashSet<NodeId>) -> Self {
+    /// Nothing is open yet; what is stored is done. `checks` tells whether some recipes are to be checked, whatever their
+    /// function.
+    pub(super) fn new(
+        plan: Plan,
+        modes: Vec<FunctionMode>,
+        roots: HashSet<NodeId>,
+        checks: bool,
+    ) -> Self {
         let state = |node| match plan.task(node) {
             Task::Stored { .. } => State::Done,
             _ => State::Open,
@@ -70,13 +83,97 @@ impl Graph {
         for target in &plan.targets {
             nodes[*target as usize].is_target = true;
         }
+        let modes_check = modes.iter().any(|mode| !mode.determinism.is_off());
         Self {
+            checks: checks || modes_check || !plan.unchecked.is_empty(),
             plan,
             nodes,
             modes,
             roots,
             resolved: HashMap::new(),
+            unsatisfied: HashSet::new(),
+            doubted: HashSet::new(),
         }
+    }
+
+    /// Whether anything is checked.
+    pub(super) fn checks(&self) -> bool {
+        self.checks
+    }
+
+    /// How the computation of a node is checked, if it is; `resolved` finds out what it is called.
+    pub(super) fn check(
+        &self,
+        node: NodeId,
+        mode: Determinism,
+        perturb: bool,
+        key: &[u8; 32],
+        resolved: impl FnOnce() -> Result<CAddr>,
+    ) -> Result<Option<Check>> {
+        let check = Check::of(mode, perturb, key, resolved)?;
+        let Some(prior) = self.plan.unchecked.get(&node) else {
+            return Ok(check);
+        };
+        // Computed once more it is, so it may as well be compared.
+        let check = match check {
+            Some(check) => Some(check),
+            None => Check::of(Determinism::Dual, perturb, key, || Ok(CAddr::MIN))?,
+        };
+        Ok(check.map(|check| Check {
+            prior: *prior,
+            ..check
+        }))
+    }
+
+    /// Whether a node is computed though it is recorded, as that was not checked.
+    pub(super) fn is_unchecked(&self, node: NodeId) -> bool {
+        self.checks && self.plan.unchecked.contains_key(&node)
+    }
+
+    /// What the flight of a node brings does not satisfy this request; or it does.
+    pub(super) fn set_satisfied(&mut self, node: NodeId, satisfied: bool) {
+        match satisfied {
+            true => self.unsatisfied.remove(&node),
+            false => self.unsatisfied.insert(node),
+        };
+    }
+
+    pub(super) fn is_satisfied(&self, node: NodeId) -> bool {
+        self.unsatisfied.is_empty() || !self.unsatisfied.contains(&node)
+    }
+
+    /// The output of a node is doubted from now on.
+    pub(super) fn doubt(&mut self, node: NodeId) {
+        self.doubted.insert(node);
+    }
+
+    /// Whether the output of a node is doubted: its own, or that of an input.
+    pub(super) fn is_doubted(&mut self, node: NodeId) -> bool {
+        if self.rests_on_doubt(node) {
+            self.doubted.insert(node);
+        }
+        !self.doubted.is_empty() && self.doubted.contains(&node)
+    }
+
+    /// Whether an input of a node is doubted.
+    pub(super) fn rests_on_doubt(&self, node: NodeId) -> bool {
+        if self.doubted.is_empty() {
+            return false;
+        }
+        let mut inputs = self.plan.inputs(node).iter();
+        inputs.any(|input| self.doubted.contains(input))
+    }
+
+    /// Requested addresses whose bytes are doubted.
+    pub(super) fn doubted_targets(&self) -> Vec<CAddr> {
+        let targets = self.plan.targets.iter();
+        let doubted = targets.filter(|target| self.doubted.contains(target));
+        doubted.map(|target| self.plan.addr(*target)).collect()
+    }
+
+    /// All addresses whose bytes are doubted.
+    pub(super) fn doubted(&self) -> impl Iterator<Item = CAddr> {
+        self.doubted.iter().map(|node| self.plan.addr(*node))
     }
 
     /// A node is there from the beginning, though no store has it.
@@ -181,6 +278,7 @@ impl Graph {
     pub(super) fn reason(&self, node: NodeId) -> Reason {
         match self.plan.expected.contains_key(&node) {
             true => Reason::Lost,
+            false if self.is_unchecked(node) => Reason::Unchecked,
             false => Reason::New,
         }
     }
@@ -265,7 +363,7 @@ fn saturated(bytes: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use deriva_api::{ErrorKind, Weight};
+    use deriva_api::{ErrorKind, OnViolation, Weight};
 
     use super::*;
     use crate::materialize::plan::tests::{content, planned};
@@ -278,6 +376,8 @@ mod tests {
             cutoff: false,
             cutoff_of_large: false,
             results: StoreResults::All,
+            determinism: Determinism::Off,
+            on_violation: OnViolation::Fail,
         }
     }
 
@@ -287,7 +387,7 @@ mod tests {
             &[Some(&[1, 2]), Some(&[3]), Some(&[3]), Some(&[4, 4]), None],
             Weight::Light,
         );
-        Graph::new(plan, vec![mode], HashSet::new())
+        Graph::new(plan, vec![mode], HashSet::new(), false)
     }
 
     fn begin(graph: &mut Graph) -> Vec<(NodeId, Way)> {

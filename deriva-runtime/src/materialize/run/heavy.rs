@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use deriva_api::{
     Blob, BlobStat, ByteRange, Bytes, CAddr, CallContext, ComputeFunction, Error, ErrorKind,
-    Executed, Operand, Operands, Reason, Recipe, Result, Step,
+    Executed, Executor, FunctionId, Operand, Operands, Reason, Recipe, Result, Step,
 };
 
 use super::Context;
+use super::cutoff::resolved_address;
 use super::graph::Graph;
 use super::load::read;
 use super::lost::Unread;
+use super::repeat::repeat;
 use super::values::Values;
+use crate::determinism::check::{Check, Checked};
 use crate::materialize::plan::{NodeId, Plan};
 use crate::shared::Inner;
 use crate::shared::invalidations::Watch;
@@ -31,20 +34,33 @@ pub(super) struct Outcome {
     pub(super) watch: Arc<Watch>,
     pub(super) results: StoreResults,
     pub(super) is_root: bool,
+    /// Whether an input is doubted.
+    pub(super) doubted: bool,
     pub(super) ended: Ended,
+    /// What a check is of.
+    pub(super) computation: Option<Computation>,
     /// The slot that it had, where that may be for the next step.
     pub(super) slot: Option<Slot>,
+}
+
+/// What is computed, whatever the recipe is called.
+pub(super) struct Computation {
+    pub(super) function: FunctionId,
+    pub(super) resolved: CAddr,
 }
 
 /// How a step ended.
 pub(super) enum Ended {
     Executed(Result<Executed>),
+    /// It was run several times.
+    Checked(Box<Checked>),
     /// It did not begin: inputs could not be read.
     Unread(Vec<Unread>),
 }
 
 /// An input of a step: in hand, or to be read.
-enum Source {
+#[derive(Clone)]
+pub(super) enum Source {
     Held(Blob),
     Read(NodeId, BlobStat),
 }
@@ -57,7 +73,8 @@ pub(super) struct Prepared {
 
 /// What the executor is to do.
 pub(super) struct Work {
-    step: Step,
+    pub(super) step: Step,
+    check: Option<Check>,
     sources: Vec<Source>,
     /// The range of its only input that the output is, where the function says that it is one.
     range: Option<ByteRange>,
@@ -75,6 +92,14 @@ pub(super) fn prepare(
 ) -> Option<Prepared> {
     let plan = &graph.plan;
     let (recipe, function) = plan.recipe(node)?;
+    let check = context.check(graph, values, node);
+    // What the ledger has nothing of is nobody's concern where it is not checked.
+    let is_named = check.is_some() || !context.inner.ledger.is_empty();
+    let resolved = is_named.then(|| resolved_address(graph, values, node).ok());
+    let computation = resolved.flatten().map(|resolved| Computation {
+        function: recipe.function(),
+        resolved,
+    });
     let inputs = plan.inputs(node).iter();
     let sources = inputs.filter_map(|input| match values.of(*input) {
         Some(blob) => Some(Source::Held(blob.clone())),
@@ -85,6 +110,7 @@ pub(super) fn prepare(
     step.fresh = graph.reason(node) == Reason::Lost;
     (step.deadline, step.context) = (deadline, call);
     let work = Work {
+        check: check.filter(|_| computation.is_some()),
         sources: sources.collect(),
         range: output_range(recipe, &*plan.functions[function as usize]),
         nesting: (context.options.nesting).of_priority(context.claimant.own.priority),
@@ -97,7 +123,9 @@ pub(super) fn prepare(
         watch: Arc::clone(&context.watch),
         results: graph.modes[function as usize].results,
         is_root: graph.is_root(node),
+        doubted: graph.rests_on_doubt(node),
         ended: Ended::Unread(Vec::new()),
+        computation,
         slot: None,
     };
     Some(Prepared { outcome, work })
@@ -125,27 +153,46 @@ fn output_range(recipe: &Recipe, function: &dyn ComputeFunction) -> Option<ByteR
 pub(super) async fn execute(inner: Arc<Inner>, lease: Arc<Lease>, work: Work) -> Ended {
     let Work {
         mut step,
+        check,
         sources,
         range,
         nesting,
     } = work;
     let _over = Over(step.context.clone());
-    if let (Some(range), [Source::Read(input, stat)]) = (range, sources.as_slice()) {
+    if let (Some(range), [Source::Read(input, stat)], None) = (range, sources.as_slice(), check) {
         return cut(&inner, *input, *stat, range).await;
     }
-    let prepared = match inner.executor.operands() {
-        Operands::Held => read_all(&inner, sources).await,
-        Operands::Stored => store_all(&inner, &lease, sources).await,
+    let executed = match check {
+        None => match operands(&inner, &lease, &*inner.executor, sources).await {
+            Ok(operands) => {
+                step.inputs = operands;
+                Ok(nesting.scope(inner.executor.execute(step)).await)
+            }
+            Err(unready) => Err(unready),
+        },
+        Some(check) => match repeat(&inner, &lease, step, sources, check, &nesting).await {
+            Ok(checked) => return Ended::Checked(Box::new(checked)),
+            Err(unready) => Err(unready),
+        },
     };
-    let executed = match prepared {
-        Ok(operands) => {
-            step.inputs = operands;
-            nesting.scope(inner.executor.execute(step)).await
-        }
-        Err(Unready::Failed(error)) => Err(error),
-        Err(Unready::Unread(inputs)) => return Ended::Unread(inputs),
-    };
-    Ended::Executed(executed)
+    match executed {
+        Ok(executed) => Ended::Executed(executed),
+        Err(Unready::Failed(error)) => Ended::Executed(Err(error)),
+        Err(Unready::Unread(inputs)) => Ended::Unread(inputs),
+    }
+}
+
+/// The inputs of a step as an executor wants them.
+pub(super) async fn operands(
+    inner: &Inner,
+    lease: &Lease,
+    executor: &dyn Executor,
+    sources: Vec<Source>,
+) -> Result<Vec<Operand>, Unready> {
+    match executor.operands() {
+        Operands::Held => read_all(inner, sources).await,
+        Operands::Stored => store_all(inner, lease, sources).await,
+    }
 }
 
 /// The output of a function that is a range of what is stored.
@@ -174,7 +221,7 @@ impl Drop for Over {
 }
 
 /// Why a step could not begin.
-enum Unready {
+pub(super) enum Unready {
     Unread(Vec<Unread>),
     Failed(Error),
 }

@@ -16,10 +16,11 @@
 //! | `steps.rs` | what is under way: with the executor (`executing.rs`, `heavy.rs`), in chunks (`light.rs`, `workers.rs`) |
 //! | `writer.rs` | what waits to be written, and is being written (`commit.rs`) |
 //! | `verdict.rs` | failures, results, what needs a new plan |
+//! | `violated.rs` | nodes whose runs differ, on their way to the ledger |
 //! | `reporter.rs` | what is told: events, summary, costs, a timeline (`timeline.rs`) |
 //!
-//! What crosses the parts is here (the loop), in `settle.rs` (a node is finished or failed), `cutoff.rs` (early cutoff),
-//! `lost.rs` (blobs that are gone) and `hand_over.rs` (what a dropped request leaves to others).
+//! What crosses the parts is here (the loop), in `settle.rs` (a node is finished or failed), `violated.rs` (its runs
+//! differ), `cutoff.rs` (early cutoff), `lost.rs` (blobs that are gone) and `hand_over.rs` (what a dropped request leaves to others).
 
 mod commit;
 mod cutoff;
@@ -34,12 +35,14 @@ mod lost;
 mod mode;
 mod order;
 mod ready;
+mod repeat;
 mod reporter;
 mod settle;
 mod steps;
 mod timeline;
 mod values;
 mod verdict;
+mod violated;
 mod wanted;
 mod workers;
 mod writer;
@@ -50,18 +53,20 @@ use std::time::Duration;
 
 use deriva_api::{CAddr, ComputeFunction, Error, ErrorKind, Record, Result, Summary};
 
+use crate::determinism::check::Check;
 use crate::materialize::Options;
 use crate::materialize::carried::{Carried, Seen};
-use crate::materialize::plan::{NodeId, Plan, Task};
+use crate::materialize::plan::{Join, NodeId, Plan, Task};
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
 use crate::shared::claimant::Claimant;
-use crate::shared::flights::Landing;
+use crate::shared::flights::{Joined, Landing};
 use crate::shared::invalidations::Watch;
 use crate::shared::leases::Lease;
 use crate::shared::slots::Slot;
 
 use commit::Committed;
+use cutoff::resolved_address;
 use executing::StepProgress;
 use graph::Graph;
 use heavy::{output_len, prepare};
@@ -74,6 +79,7 @@ use reporter::Reporter;
 use steps::Steps;
 use values::Values;
 use verdict::{Results, Verdict};
+use violated::Violations;
 use writer::Writer;
 
 /// How a run ended, if not with an error.
@@ -114,6 +120,38 @@ pub(crate) struct Context {
     pub(crate) is_stage: bool,
 }
 
+impl Context {
+    /// How the computation of a node is checked, if it is.
+    fn check(&self, graph: &Graph, values: &Values, node: NodeId) -> Option<Check> {
+        if !graph.checks() {
+            return None;
+        }
+        let (recipe, _) = graph.plan.recipe(node)?;
+        let mut mode = graph.mode(node)?.determinism;
+        if self.options.asked.at.is_some() {
+            let asked = self.options.asked.of(&graph.plan.addr(node));
+            mode = self
+                .inner
+                .policies
+                .determinism_of(&recipe.function(), asked);
+        }
+        let perturb = self.options.perturbs(&self.inner);
+        let resolved = || resolved_address(graph, values, node);
+        let key = &self.inner.policies.sampling_key;
+        // What cannot be resolved fails when it is computed.
+        graph.check(node, mode, perturb, key, resolved).ok()?
+    }
+
+    /// Whether what a flight of the resolved address brings is checked as this request asks for.
+    fn is_satisfied_by(&self, graph: &Graph, node: NodeId, flight: &Joined) -> bool {
+        let Some((recipe, _)) = graph.plan.recipe(node).filter(|_| graph.checks()) else {
+            return true;
+        };
+        let (policies, addr) = (&self.inner.policies, graph.plan.addr(node));
+        policies.are_checked_elsewhere(flight.owner(), &self.claimant, addr, &recipe.function())
+    }
+}
+
 pub(crate) struct Run {
     context: Context,
     graph: Graph,
@@ -124,6 +162,7 @@ pub(crate) struct Run {
     writer: Writer,
     verdict: Verdict,
     reporter: Reporter,
+    violations: Violations,
 }
 
 impl Run {
@@ -141,7 +180,8 @@ impl Run {
             FunctionMode::of(inner, &context.options, &**function)
         };
         let modes = functions.map(mode).collect();
-        let graph = Graph::new(plan, modes, roots);
+        let checks = context.options.asked.at.is_some();
+        let graph = Graph::new(plan, modes, roots, checks);
         let mut run = Self {
             ready: Ready::new(priorities(&graph, &inner.costs)),
             lent: Lent::new(context.claimant.own),
@@ -150,11 +190,18 @@ impl Run {
             writer: Writer::new(inner.memory.limit()),
             verdict: Verdict::new(carried),
             reporter: Reporter::new(&context, &graph.plan),
+            violations: Violations::default(),
             graph,
             context,
         };
         run.begin();
-        for (node, flight) in joins {
+        for Join {
+            node,
+            flight,
+            satisfies,
+        } in joins
+        {
+            run.graph.set_satisfied(node, satisfies);
             let addr = run.graph.plan.addr(node);
             match run.context.options.nesting.deadlock(addr) {
                 Some(error) => run.fail(node, error),
@@ -181,7 +228,12 @@ impl Run {
             match self.graph.plan.task(node) {
                 Task::Held | Task::Failed => {
                     match self.verdict.seen(&self.graph.plan.addr(node)).cloned() {
-                        Some(Seen::Held(output, blob)) => self.take_held(node, output, blob),
+                        Some(Seen::Held(output, blob)) => {
+                            if self.verdict.doubts(&self.graph.plan.addr(node)) {
+                                self.graph.doubt(node);
+                            }
+                            self.take_held(node, output, blob);
+                        }
                         Some(Seen::Failed(error)) => failed.push((node, error)),
                         None => {}
                     }
@@ -206,6 +258,9 @@ impl Run {
         for (node, error) in failed {
             self.give_up(node, &error);
             self.skip_above(node, &error);
+        }
+        for (node, error) in std::mem::take(&mut self.graph.plan.refused) {
+            self.fail(node, error);
         }
     }
 
@@ -243,7 +298,12 @@ impl Run {
                 continue;
             }
             if let Some(chunk) = self.steps.take_back() {
-                self.run_here(chunk);
+                self.run_here(chunk).await;
+                continue;
+            }
+            let (now, none_runs) = (self.context.inner.clock.now(), self.steps.none_runs());
+            if self.violations.are_due(now, none_runs) {
+                self.judge().await;
                 continue;
             }
             // More to write comes soon while there is a worker at work.
@@ -259,6 +319,9 @@ impl Run {
             }
         }
         self.steps.executing.leave();
+        if !self.violations.is_empty() {
+            self.judge().await;
+        }
         self.finish_commits().await;
         self.report_progress(true);
         match self.verdict.take_failure() {
@@ -292,8 +355,8 @@ impl Run {
             Done::Progress(StepProgress { addr, done, of }) => {
                 self.reporter.stepped(addr, done, of)
             }
-            Done::Chunk(chunk) => self.chunk_done(chunk),
-            Done::Committed(committed) => self.committed(committed),
+            Done::Chunk(chunk) => self.chunk_done(chunk).await,
+            Done::Committed(committed) => self.committed(committed).await,
             Done::Landed(node, resolved, landing) => self.landed(node, resolved, landing).await,
             // The loop looks.
             Done::Slot | Done::Told => {}
@@ -326,6 +389,14 @@ impl Run {
     fn start_heavy(&mut self) {
         let (limit, jobs) = (self.context.inner.memory.limit(), self.context.options.jobs);
         while let Some(next) = self.ready.next_heavy() {
+            if let Some(error) = self.condemned(next.node) {
+                self.ready.pop_heavy();
+                self.fail(next.node, error);
+                match self.verdict.is_failure() {
+                    true => return,
+                    false => continue,
+                }
+            }
             let room = jobs.saturating_sub(self.steps.executing.len());
             // No more than there is: then it runs by itself.
             let ahead = output_len(&self.graph.plan, &self.values, next.node, limit);
@@ -384,17 +455,24 @@ impl Run {
         for (node, unread) in loaded.lacking {
             self.lost(node, unread).await;
         }
-        let chunk = Chunk::new(&self.graph.plan, &self.values, &loaded.whole);
+        let mut nodes = loaded.whole;
+        if !self.context.inner.ledger.is_empty() {
+            nodes = self.without_condemned(nodes);
+        }
+        let (graph, values) = (&self.graph, &self.values);
+        let check = |node| self.context.check(graph, values, node);
+        let check = graph.checks().then_some(check);
+        let chunk = Chunk::new(&graph.plan, values, &nodes, check);
         match beside {
             true => self.steps.workers.push(chunk),
-            false => self.run_here(chunk),
+            false => self.run_here(chunk).await,
         }
     }
 
-    fn run_here(&mut self, chunk: Chunk) {
+    async fn run_here(&mut self, chunk: Chunk) {
         let clock = &*self.context.inner.clock;
         let done = run_chunk(chunk, &self.graph.plan.functions, clock);
-        self.chunk_done(done);
+        self.chunk_done(done).await;
     }
 
     /// Lets values go, or has them written so that they can, until the budget is kept.
@@ -434,11 +512,13 @@ impl Run {
         }
     }
 
-    fn committed(&mut self, committed: Committed) {
+    async fn committed(&mut self, committed: Committed) {
         self.reporter.commit_ends();
         let nodes = self.writer.take_back(committed.batch);
-        if self.verdict.written(committed.result) {
-            self.values.may_go(nodes);
+        match self.verdict.written(committed.result) {
+            Some(divergences) if divergences.is_empty() => self.values.may_go(nodes),
+            Some(divergences) => self.diverged(&nodes, divergences).await,
+            None => {}
         }
     }
 
@@ -451,7 +531,7 @@ impl Run {
             }
             let committed = self.writer.written().await;
             let failed = committed.result.is_err();
-            self.committed(committed);
+            self.committed(committed).await;
             if failed || planted(Fault::acknowledges_after_the_first_batch) {
                 return;
             }
@@ -485,13 +565,20 @@ impl Run {
     fn carry(&mut self) {
         let held = self.values.unkept();
         let held = held.map(|(node, held)| (node, held.output(), held.blob.clone()));
-        self.verdict.carry(&self.graph.plan, held);
+        self.verdict
+            .carry(&self.graph.plan, held, self.graph.doubted());
     }
 
-    /// What was done, what a next plan of the same request is to know, and whether blobs were found lost that this one
-    /// relied on.
-    pub(crate) fn into_report(mut self) -> (Summary, Carried, bool) {
+    /// What was done, what a next plan of the same request is to know, whether blobs were found lost that this one
+    /// relied on, and which of the requested addresses are doubted.
+    pub(crate) fn into_report(mut self) -> (Summary, Carried, bool, Vec<CAddr>) {
         let carried = self.verdict.take_carried();
-        (*self.reporter.summary(), carried, self.verdict.is_lost())
+        let doubted = self.graph.doubted_targets();
+        (
+            *self.reporter.summary(),
+            carried,
+            self.verdict.is_lost(),
+            doubted,
+        )
     }
 }

@@ -5,7 +5,7 @@ use deriva_api::{ComputeFunction, Weight};
 use crate::materialize::Options;
 use crate::shared::Inner;
 use crate::shared::able::supports;
-use crate::shared::policy::{Cutoff, StoreResults};
+use crate::shared::policy::{Cutoff, Determinism, OnViolation, StoreResults};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FunctionMode {
@@ -16,6 +16,8 @@ pub(super) struct FunctionMode {
     pub(super) cutoff: bool,
     pub(super) cutoff_of_large: bool,
     pub(super) results: StoreResults,
+    pub(super) determinism: Determinism,
+    pub(super) on_violation: OnViolation,
 }
 
 impl FunctionMode {
@@ -36,6 +38,8 @@ impl FunctionMode {
             cutoff,
             cutoff_of_large,
             results: options.results_of(inner, id),
+            determinism: options.determinism_of(inner, id),
+            on_violation: inner.policies.on_violation_of(id),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{CAddr, Clock, Error, Event, Output, Reuse, Summary};
+use deriva_api::{CAddr, Clock, Error, Event, Output, Reuse, Summary, Violation};
 use tracing::debug;
 
 use super::Context;
@@ -14,6 +14,7 @@ use super::timeline::Slices;
 use crate::materialize::plan::{NodeId, Plan};
 use crate::shared::costs::{Calls, Costs};
 use crate::shared::observers::Observers;
+use crate::shared::statistics::{Checks, Statistics};
 use crate::timeline::Open;
 
 /// Time between two reports.
@@ -26,6 +27,8 @@ pub(super) struct Reporter {
     slices: Option<Slices>,
     /// What was computed of each function.
     calls: Vec<Calls>,
+    /// What came of checks of each function; nothing where nothing is checked.
+    checks: Vec<Checks>,
     /// How many recipes of each function are to be computed.
     planned_of: Vec<u64>,
     /// When progress was last reported.
@@ -50,6 +53,7 @@ impl Reporter {
             summary,
             slices,
             calls: vec![Calls::default(); plan.functions.len()],
+            checks: Vec::new(),
             planned_of,
             reported: clock.now(),
         }
@@ -96,6 +100,35 @@ impl Reporter {
             output,
             reason,
         });
+    }
+
+    /// The runs of a node were compared.
+    pub(super) fn checked(&mut self, graph: &Graph, node: NodeId, agree: bool) {
+        self.summary.checked += 1;
+        let Some((_, function)) = graph.plan.recipe(node) else {
+            return;
+        };
+        if self.checks.is_empty() {
+            self.checks = vec![Checks::default(); graph.plan.functions.len()];
+        }
+        let last = (!agree).then(|| self.clock.date());
+        self.checks[function as usize] += Checks {
+            checked: 1,
+            violated: u64::from(!agree),
+            last,
+        };
+    }
+
+    /// They differ.
+    pub(super) fn violated(&mut self, addr: CAddr, violation: &Arc<Violation>) {
+        self.summary.violations += 1;
+        let violation = Arc::clone(violation);
+        self.observers.tell(|| Event::Violated { addr, violation });
+    }
+
+    /// The output of a node is doubted.
+    pub(super) fn doubted(&mut self) {
+        self.summary.doubted += 1;
     }
 
     /// A lost blob is there again.
@@ -188,6 +221,13 @@ impl Reporter {
             });
         let rate = done.as_secs_f64() / elapsed.as_secs_f64();
         Duration::try_from_secs_f64(work.sum::<f64>() / rate).ok()
+    }
+
+    /// Tells what came of checks.
+    pub(super) fn share_checks(&mut self, statistics: &Statistics, plan: &Plan) {
+        for (function, checks) in plan.functions.iter().zip(self.checks.drain(..)) {
+            statistics.add(function.id(), checks);
+        }
     }
 
     /// Tells the other requests what the functions of this run cost.

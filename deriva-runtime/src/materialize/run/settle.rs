@@ -1,16 +1,21 @@
 //! What follows when a node is finished or failed.
 
+use std::time::Duration;
+
 use deriva_api::{
-    Blob, CAddr, Error, ErrorKind, Executed, Operand, Output, Reason, Record, Result, Reuse,
+    Blob, BlobStat, CAddr, Error, ErrorKind, Executed, OnViolation, Operand, Output, Reason,
+    Record, Result, Reuse,
 };
 
 use super::graph::Graph;
 use super::heavy::{Ended, Outcome};
 use super::light::ChunkDone;
+use super::violated::Contradiction;
 use super::{Context, Run};
 use crate::materialize::plan::NodeId;
 use crate::planted::{Fault, planted};
 use crate::shared::flights::Landing;
+use crate::shared::ledger::condemned;
 
 impl Run {
     /// A step of this run ended.
@@ -21,35 +26,60 @@ impl Run {
         if self.lent.rank(node).1 {
             self.context.inner.nested.lend(outcome.addr, None);
         }
-        let Executed {
-            output,
-            cost,
-            reused,
-            ..
-        } = match outcome.ended {
-            Ended::Executed(Ok(executed)) => executed,
-            Ended::Executed(Err(error)) => return self.fail(node, error),
-            Ended::Unread(inputs) => return self.lost(node, inputs).await,
-        };
-        let stat = output.stat();
-        let found = Output {
-            addr: stat.addr,
-            len: stat.len,
-            cost,
-        };
-        let blob = match output {
-            Operand::Held(blob) => Some(blob),
-            // The executor stored it itself.
-            Operand::Stored(_) => None,
-        };
-        self.computed(node, found, blob, reused);
+        match outcome.ended {
+            Ended::Executed(Ok(executed)) => {
+                let Executed {
+                    output,
+                    cost,
+                    reused,
+                    ..
+                } = executed;
+                self.computed(node, output, cost, reused).await;
+            }
+            Ended::Executed(Err(error)) => self.fail(node, error),
+            Ended::Checked(checked) => self.checked(node, *checked).await,
+            Ended::Unread(inputs) => self.lost(node, inputs).await,
+        }
+    }
+
+    /// A node was computed, or the executor had its output already.
+    pub(super) async fn computed(
+        &mut self,
+        node: NodeId,
+        output: Operand,
+        cost: Duration,
+        reused: bool,
+    ) {
+        let (output, blob) = output_of(output, cost);
+        if let Some(contradiction) = self.found(node, output, blob, reused) {
+            self.contradicted(node, contradiction).await;
+        }
+    }
+
+    /// A node was computed, and what it gave counts whatever was recorded before.
+    pub(super) fn computed_as_agreed(&mut self, node: NodeId, output: Operand, cost: Duration) {
+        let (output, blob) = output_of(output, cost);
+        self.graph.plan.expected.remove(&node);
+        let contradiction = self.found(node, output, blob, false);
+        debug_assert!(contradiction.is_none(), "nothing is expected any more");
     }
 
     /// A chunk of light nodes was run.
-    pub(super) fn chunk_done(&mut self, done: ChunkDone) {
+    pub(super) async fn chunk_done(&mut self, mut done: ChunkDone) {
         self.steps.pace.ran(&done);
         self.reporter.chunk(&self.graph.plan, &done);
         for (node, result) in done.results {
+            let is_checked = (done.checked.front()).is_some_and(|(next, _)| *next == node);
+            if is_checked && let Some((_, mut checked)) = done.checked.pop_front() {
+                if let Ok((_, cost)) = &mut checked.result {
+                    *cost = done.cost;
+                }
+                self.checked(node, checked).await;
+                if self.verdict.is_failure() {
+                    return;
+                }
+                continue;
+            }
             match result {
                 Ok(blob) => {
                     let output = Output {
@@ -57,7 +87,9 @@ impl Run {
                         len: blob.len(),
                         cost: done.cost,
                     };
-                    self.computed(node, output, Some(blob), false);
+                    if let Some(contradiction) = self.found(node, output, Some(blob), false) {
+                        self.contradicted(node, contradiction).await;
+                    }
                 }
                 Err(error) => self.fail(node, error),
             }
@@ -67,20 +99,28 @@ impl Run {
         }
     }
 
-    /// A node was computed, or the executor had its output already (`reused`). It is checked against what was recorded
-    /// before its blob was lost.
-    fn computed(&mut self, node: NodeId, output: Output, blob: Option<Blob>, reused: bool) {
-        if let Some(expected) = self.graph.contradicted_by(node, &output) {
-            if self.context.watch.refuse_if_changed() {
-                // What was recorded may have been forgotten since; or what this was computed from.
-                return self.verdict.plan_anew();
-            }
-            let what = "computing a lost output again gave different bytes";
-            let error = Error::new(ErrorKind::Nondeterministic, what)
-                .with("recorded", expected.addr)
-                .with("offered", output.addr)
-                .hint("the function is not deterministic: give it a new version, or forget the old output");
-            return self.fail(node, error);
+    /// The output of a node was computed, or the executor had it already (`reused`). It is compared with what was recorded
+    /// before its blob was lost: where that is contradicted, it is the answer, and the node is open.
+    fn found(
+        &mut self,
+        node: NodeId,
+        output: Output,
+        blob: Option<Blob>,
+        reused: bool,
+    ) -> Option<Contradiction> {
+        if let Some(recorded) = self.graph.contradicted_by(node, &output) {
+            return Some(Contradiction {
+                recorded: *recorded,
+                offered: output,
+                blob,
+            });
+        }
+        if !self.may_serve(node, output.addr)
+            && !self.graph.is_doubted(node)
+            && let Some(error) = self.doubt_or_refuse(node)
+        {
+            self.fail(node, error);
+            return None;
         }
         match reused {
             true => (self.reporter).reused(&self.graph, node, output, Reuse::Executor),
@@ -93,6 +133,23 @@ impl Run {
         let dropped = blob.is_some() && lost && planted(Fault::stores_nothing_that_it_healed);
         let record = !dropped && keeps(&self.context, &self.graph, node, output);
         self.settle(node, output, blob, record);
+        None
+    }
+
+    /// The output of a node must not be served: the error that says so; or, where that is to be reported alone, the node is
+    /// doubted.
+    fn doubt_or_refuse(&mut self, node: NodeId) -> Option<Error> {
+        let addr = self.graph.plan.addr(node);
+        match self.graph.mode(node).map(|mode| mode.on_violation) {
+            Some(OnViolation::Report) => {
+                self.graph.doubt(node);
+                None
+            }
+            _ => {
+                let entry = self.context.inner.ledger.entry_of(&addr);
+                Some(condemned(addr, entry.unwrap_or(addr)))
+            }
+        }
     }
 
     /// The output of a node was found; `stored` tells that its blob is in the store.
@@ -131,6 +188,18 @@ impl Run {
         if !self.graph.is_open(node) {
             return;
         }
+        let satisfied = self.graph.is_satisfied(node);
+        match &landing {
+            // No doubted output is enough for who asks for checks: its own are made.
+            Landing::Done { doubted: true, .. } if self.context.asks_for_checks() => {
+                return self.verdict.plan_anew();
+            }
+            Landing::Done { output, .. } | Landing::Recorded(output) if !satisfied => {
+                return self.verdict.repeat(self.graph.plan.addr(node), *output);
+            }
+            Landing::Done { doubted: true, .. } => self.graph.doubt(node),
+            _ => {}
+        }
         if let Landing::Recorded(_) | Landing::Done { .. } = &landing {
             // Whoever had it may have found it under that address, too.
             self.writer.rely_on(resolved);
@@ -147,6 +216,7 @@ impl Run {
                 output,
                 blob,
                 stored,
+                doubted: _,
             } => self.reuse(node, output, blob, how, stored),
             Landing::Recorded(output) => match is_stored(&self.context, output).await {
                 Ok(true) if !self.verdict.distrusts(&output.addr) => {
@@ -217,8 +287,11 @@ impl Run {
     fn settle(&mut self, node: NodeId, output: Output, blob: Option<Blob>, record: bool) {
         let addr = self.graph.plan.addr(node);
         self.nobody_waits(node);
+        let doubted = self.graph.is_doubted(node);
+        let record = record && !doubted;
         self.values.set_kept(node, record || blob.is_none());
         self.verdict.trust(&output.addr);
+        self.verdict.repeated(&addr);
         let lands = self.graph.plan.recipe(node).is_some();
         let resolved = self.graph.take_resolved(node);
         if record {
@@ -234,6 +307,7 @@ impl Run {
                 output,
                 blob: blob.clone(),
                 stored: false,
+                doubted,
             };
             self.land(lands.then_some(addr).into_iter().chain(resolved), &landing);
         }
@@ -244,7 +318,13 @@ impl Run {
             self.verdict.finished(node, output.stat());
         }
         match blob {
-            Some(blob) => self.values.hold(node, blob, output.cost),
+            Some(blob) => {
+                self.values.hold(node, blob, output.cost);
+                if doubted {
+                    self.values.stays(node);
+                    self.reporter.doubted();
+                }
+            }
             None => self.graph.plan.set_stored(node, output.stat(), true),
         }
         let Self {
@@ -275,6 +355,16 @@ impl Run {
         let Context { inner, watch, .. } = &self.context;
         inner.land_unrecorded(watch.since(), landings);
     }
+}
+
+/// An output as it is recorded, and its blob unless the executor stored that itself.
+fn output_of(output: Operand, cost: Duration) -> (Output, Option<Blob>) {
+    let BlobStat { addr, len } = output.stat();
+    let blob = match output {
+        Operand::Held(blob) => Some(blob),
+        Operand::Stored(_) => None,
+    };
+    (Output { addr, len, cost }, blob)
 }
 
 /// Whether the output of a node is to be recorded.

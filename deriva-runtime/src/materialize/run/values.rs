@@ -134,6 +134,13 @@ impl Values {
         }
     }
 
+    /// The value of a node that was held last stays in memory as long as it is needed: it must not be recorded.
+    pub(super) fn stays(&mut self, node: NodeId) {
+        if self.unstored.last() == Some(&node) {
+            self.unstored.pop();
+        }
+    }
+
     /// Somebody needs the value of a node no more.
     pub(super) fn release(&mut self, node: NodeId) {
         let at = &mut self.nodes[node as usize];

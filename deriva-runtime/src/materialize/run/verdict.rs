@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use deriva_api::{Blob, BlobStat, CAddr, Error, ErrorKind, Output, Result};
+use deriva_api::{Blob, BlobStat, CAddr, Divergence, Error, ErrorKind, Output, Result};
 
-use super::commit::{Recorded, Written, divergent};
+use super::commit::{Recorded, Written};
 use super::values::Values;
 use crate::materialize::carried::{Carried, Seen};
 use crate::materialize::plan::{NodeId, Plan};
@@ -97,26 +97,40 @@ impl Verdict {
         self.carried.distrusted.contains(content)
     }
 
+    /// What another request computed is to be computed once more, and compared.
+    pub(super) fn repeat(&mut self, addr: CAddr, output: Output) {
+        self.carried.unchecked.insert(addr, Some(output));
+        self.replan = true;
+    }
+
+    /// It was.
+    pub(super) fn repeated(&mut self, addr: &CAddr) {
+        self.carried.unchecked.remove(addr);
+    }
+
+    /// Whether what an earlier plan has in hand is doubted.
+    pub(super) fn doubts(&self, addr: &CAddr) -> bool {
+        self.carried.doubted.contains(addr)
+    }
+
     /// A blob was made again.
     pub(super) fn trust(&mut self, content: &CAddr) {
         self.carried.distrusted.remove(content);
     }
 
-    /// Takes in how writing a batch ended; answers whether all of it is stored now.
-    pub(super) fn written(&mut self, written: Result<Written>) -> bool {
+    /// Takes in how writing a batch ended. Answers with what diverges from what was recorded before, where all else is
+    /// stored now.
+    pub(super) fn written(&mut self, written: Result<Written>) -> Option<Vec<(CAddr, Divergence)>> {
         match written {
             Ok(Written::Refused) => self.replan = true,
             Ok(Written::Recorded(Recorded { divergences, gone })) => {
                 self.replan |= !gone.is_empty();
                 self.distrust(gone);
-                match divergences.first() {
-                    None => return true,
-                    Some(first) => self.end_with(divergent(first)),
-                }
+                return Some(divergences);
             }
             Err(error) => self.end_with(error),
         }
-        false
+        None
     }
 
     /// What came of each requested node.
@@ -137,7 +151,9 @@ impl Verdict {
         &mut self,
         plan: &Plan,
         held: impl IntoIterator<Item = (NodeId, Output, Blob)>,
+        doubted: impl IntoIterator<Item = CAddr>,
     ) {
+        self.carried.doubted.extend(doubted);
         let held = held.into_iter();
         let held = held.map(|(node, output, blob)| (node, Seen::Held(output, blob)));
         let failed = self.failures.iter();

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 const PAGE: usize = 256;
 
 /// What comes next.
-pub(super) enum Page<T> {
+pub(crate) enum Page<T> {
     /// Items, in order.
     Items(Vec<T>),
     /// One that is damaged, and how that showed.
@@ -15,7 +15,7 @@ pub(super) enum Page<T> {
 }
 
 /// A list that is opened anew after each damaged item.
-pub(super) struct Pages<'a, T> {
+pub(crate) struct Pages<'a, T> {
     open: Box<dyn Fn(Option<CAddr>) -> BoxStream<'a, Result<T>> + Send + Sync + 'a>,
     addr: fn(&T) -> CAddr,
     list: BoxStream<'a, Result<T>>,
@@ -25,13 +25,13 @@ pub(super) struct Pages<'a, T> {
 
 impl<'a> Pages<'a, (CAddr, Node)> {
     /// All recipes after `after`.
-    pub(super) fn recipes(dag: &'a dyn DagStore, after: Option<CAddr>) -> Self {
+    pub(crate) fn recipes(dag: &'a dyn DagStore, after: Option<CAddr>) -> Self {
         Self::new(move |after| dag.list(after), |item| item.0, after)
     }
 }
 
 impl<'a, T> Pages<'a, T> {
-    pub(super) fn new(
+    pub(crate) fn new(
         open: impl Fn(Option<CAddr>) -> BoxStream<'a, Result<T>> + Send + Sync + 'a,
         addr: fn(&T) -> CAddr,
         after: Option<CAddr>,
@@ -47,7 +47,7 @@ impl<'a, T> Pages<'a, T> {
 
     /// The next page of up to 256 items, or as many as `full` wants. Fails where the store fails, or
     /// does not name what is damaged.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         &mut self,
         mut full: impl FnMut(&T) -> bool,
     ) -> Result<Option<Page<T>>> {

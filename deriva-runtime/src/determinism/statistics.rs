@@ -1,0 +1,126 @@
+//! How much was checked, and what that excludes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use deriva_api::FunctionId;
+use serde::Serialize;
+
+use crate::shared::Deriva;
+use crate::shared::statistics::Checks;
+
+/// How sure the bound on the rate of disagreement is.
+const CONFIDENCE: f64 = 0.95;
+
+/// What came of the checks of a handle so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Verification {
+    /// All functions together.
+    #[serde(flatten)]
+    pub total: FunctionChecks,
+    /// By function, in the order of their names; those of which nothing was checked are left out.
+    pub functions: Vec<(FunctionId, FunctionChecks)>,
+}
+
+/// What came of checks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FunctionChecks {
+    /// Computations whose output was compared: with that of another run, or with what was recorded.
+    pub checked: u64,
+    /// Those where all was the same.
+    pub agreed: u64,
+    /// Those where it was not.
+    pub violated: u64,
+    /// When that was last: milliseconds since 1970 in UTC, by the clock of the handle.
+    pub last_violation_millis: Option<u64>,
+    /// The highest rate of disagreement that these checks do not exclude, with a confidence of 95 %: 1 where nothing was
+    /// checked, about 3 / n where n computations were checked and all agreed (Clopper and Pearson, 1934).
+    pub rate_at_most: f64,
+}
+
+impl From<Checks> for FunctionChecks {
+    fn from(checks: Checks) -> Self {
+        let Checks {
+            checked,
+            violated,
+            last,
+        } = checks;
+        let millis = |date: SystemTime| {
+            let since = date.duration_since(UNIX_EPOCH).unwrap_or_default();
+            since.as_millis() as u64
+        };
+        Self {
+            checked,
+            agreed: checked - violated,
+            violated,
+            last_violation_millis: last.map(millis),
+            rate_at_most: upper_bound(violated, checked),
+        }
+    }
+}
+
+/// The rate above which at most `seen` of `of` would be seen with a probability of less than 1 in 20.
+fn upper_bound(seen: u64, of: u64) -> f64 {
+    if seen >= of {
+        return 1.0;
+    }
+    let (seen, of) = (seen as f64, of as f64);
+    // The probability to see no more than that falls as the rate rises.
+    let (mut low, mut high) = (0.0, 1.0);
+    while high - low > f64::EPSILON * high {
+        let rate = f64::midpoint(low, high);
+        if rate <= low || rate >= high {
+            break;
+        }
+        // P(X <= seen) of a binomial is the regularized incomplete beta function of 1 - rate.
+        match puruspe::betai(of - seen, seen + 1.0, 1.0 - rate) > 1.0 - CONFIDENCE {
+            true => low = rate,
+            false => high = rate,
+        }
+    }
+    high
+}
+
+impl Deriva {
+    /// What came of the checks of this handle, since it was built.
+    #[must_use]
+    pub fn verification(&self) -> Verification {
+        let mut total = Checks::default();
+        let mut functions = Vec::new();
+        for (function, checks) in self.inner.statistics.all() {
+            total += checks;
+            functions.push((function, checks.into()));
+        }
+        Verification {
+            total: total.into(),
+            functions,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_that_of_the_tables() {
+        // 1 - 0.05^(1/n) where nothing was seen; the others from the exact binomial distribution.
+        for (seen, of, bound) in [
+            (0, 1, 0.95),
+            (0, 10, 0.258_866),
+            (0, 100, 0.029_513),
+            (0, 1_000_000, 2.995_73e-6),
+            (1, 10, 0.394_163),
+            (5, 10, 0.777_559),
+            (0, 0, 1.0),
+            (7, 7, 1.0),
+        ] {
+            let found = upper_bound(seen, of);
+            assert!(
+                (found - bound).abs() <= 1e-5 * bound,
+                "{seen} of {of}: {found}"
+            );
+        }
+    }
+}

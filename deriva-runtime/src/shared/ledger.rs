@@ -1,0 +1,228 @@
+//! What of the ledger every request asks: which recipes gave different outputs, so that none of these is served.
+//!
+//! This is a mirror, in memory, of what lies in the store (`determinism/ledger.rs`, which alone changes it). Nearly always
+//! it is empty, and then asking costs a load.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, FunctionId, Violation};
+use parking_lot::RwLock;
+
+/// Entries that an error names.
+const NAMED: usize = 10;
+
+/// What is condemned: recipes whose runs gave different outputs, and what is the same computation.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    any: AtomicBool,
+    state: RwLock<State>,
+    /// Whose turn it is to change what lies in the store; whether it was read yet.
+    pub(crate) turn: tokio::sync::Mutex<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By recipe, also by resolved recipe and by recipes that resolve to the same: the entry.
+    condemned: HashMap<CAddr, Condemned, BuildAddrHasher>,
+    /// Entries of each function that were not released.
+    of_functions: HashMap<FunctionId, BTreeSet<CAddr>>,
+    /// What could not be written, by recipe.
+    unwritten: BTreeMap<CAddr, Violation>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Condemned {
+    /// The recipe that the entry is of.
+    entry: CAddr,
+    /// The one output that may be served.
+    accepted: Option<CAddr>,
+}
+
+impl Ledger {
+    /// Whether there is anything to ask for.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
+    /// From now on no output of these addresses is served but the one that is `accepted`.
+    pub(crate) fn condemn(
+        &self,
+        entry: CAddr,
+        function: Option<&FunctionId>,
+        addrs: impl IntoIterator<Item = CAddr>,
+        accepted: Option<CAddr>,
+    ) {
+        let mut state = self.state.write();
+        for addr in addrs {
+            state.condemned.insert(addr, Condemned { entry, accepted });
+        }
+        if let Some(function) = function {
+            let entries = state.of_functions.entry(function.clone()).or_default();
+            entries.insert(entry);
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Notes violations that could not be written: to be tried again.
+    pub(crate) fn not_written(&self, violations: impl IntoIterator<Item = Violation>) {
+        let unwritten = &mut self.state.write().unwritten;
+        unwritten.extend(violations.into_iter().map(|it| (it.recipe, it)));
+    }
+
+    /// They are on their way again.
+    pub(crate) fn take_unwritten(&self) -> Vec<Violation> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.state.write().unwritten)
+            .into_values()
+            .collect()
+    }
+
+    /// What could not be written.
+    pub(crate) fn unwritten(&self) -> Vec<Violation> {
+        self.state.read().unwritten.values().cloned().collect()
+    }
+
+    /// Ends what an entry condemned; answers whether it condemned anything.
+    pub(crate) fn release(&self, entry: CAddr) -> bool {
+        let mut state = self.state.write();
+        state.unwritten.remove(&entry);
+        let before = state.condemned.len();
+        state
+            .condemned
+            .retain(|_, condemned| condemned.entry != entry);
+        let released = state.condemned.len() < before;
+        state.of_functions.retain(|_, entries| {
+            entries.remove(&entry);
+            !entries.is_empty()
+        });
+        let any = !(state.condemned.is_empty() && state.of_functions.is_empty());
+        self.any.store(any, Ordering::Release);
+        released
+    }
+
+    /// Whether this output of an address may be served.
+    pub(crate) fn may_serve(&self, addr: &CAddr, content: &CAddr) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let state = self.state.read();
+        let condemned = state.condemned.get(addr);
+        condemned.is_none_or(|it| it.accepted.as_ref() == Some(content))
+    }
+
+    /// Whether a recipe has an entry that was not released.
+    pub(crate) fn has_entry(&self, recipe: &CAddr) -> bool {
+        let is_own = |it: &Condemned| it.entry == *recipe;
+        !self.is_empty() && self.state.read().condemned.get(recipe).is_some_and(is_own)
+    }
+
+    /// The entry by which an address is condemned, where no output of it may be served.
+    pub(crate) fn entry_of(&self, addr: &CAddr) -> Option<CAddr> {
+        if self.is_empty() {
+            return None;
+        }
+        let state = self.state.read();
+        let condemned = state.condemned.get(addr);
+        condemned
+            .filter(|it| it.accepted.is_none())
+            .map(|it| it.entry)
+    }
+
+    /// The entries of a function that were not released.
+    pub(crate) fn entries_of(&self, function: &FunctionId) -> Vec<CAddr> {
+        let state = self.state.read();
+        let entries = state.of_functions.get(function);
+        entries.into_iter().flatten().copied().collect()
+    }
+
+    /// The functions with entries that were not released, and these.
+    pub(crate) fn functions(&self) -> Vec<(FunctionId, Vec<CAddr>)> {
+        let state = self.state.read();
+        let mut functions: Vec<_> = (state.of_functions.iter())
+            .map(|(function, entries)| (function.clone(), entries.iter().copied().collect()))
+            .collect();
+        functions.sort();
+        functions
+    }
+
+    /// The error of a function that is refused where it has N entries or more.
+    pub(crate) fn quarantine(&self, function: &FunctionId, after: Option<u64>) -> Option<Error> {
+        let after = after.filter(|_| !self.is_empty())?;
+        let entries = self.entries_of(function);
+        (entries.len() as u64 >= after).then(|| quarantined(function, &entries))
+    }
+}
+
+/// The error of a recipe whose outputs are condemned.
+pub(crate) fn condemned(addr: CAddr, entry: CAddr) -> Error {
+    let what = "the outputs of this recipe were found to differ from run to run";
+    Error::new(ErrorKind::Nondeterministic, what)
+        .with("addr", addr)
+        .with("entry", entry)
+        .hint("`deriva ledger show ENTRY` tells what was seen, `deriva ledger release ENTRY` lets it be computed again")
+}
+
+fn quarantined(function: &FunctionId, entries: &[CAddr]) -> Error {
+    let what = "the function is in quarantine: too many of its recipes gave different outputs";
+    let named: Vec<String> = entries.iter().take(NAMED).map(CAddr::to_string).collect();
+    Error::new(ErrorKind::Nondeterministic, what)
+        .with("function", function)
+        .with("violations", entries.len())
+        .with("entries", named.join(" "))
+        .hint("mend it and give it a new version; `deriva quarantine release NAME/VERSION` lets this one be computed again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(n: u8) -> CAddr {
+        CAddr::of_blob(&[n])
+    }
+
+    #[test]
+    fn what_is_condemned_is_not_served_until_it_is_released() {
+        let (ledger, function) = (Ledger::default(), "f/1".parse().unwrap());
+        assert!(ledger.is_empty() && ledger.may_serve(&addr(1), &addr(9)));
+        ledger.condemn(addr(1), Some(&function), [addr(1), addr(2)], None);
+        ledger.condemn(addr(3), Some(&function), [addr(3)], Some(addr(9)));
+        assert!(!ledger.may_serve(&addr(1), &addr(9)) && !ledger.may_serve(&addr(2), &addr(9)));
+        assert!(ledger.may_serve(&addr(3), &addr(9)) && !ledger.may_serve(&addr(3), &addr(8)));
+        assert!(ledger.may_serve(&addr(4), &addr(9)));
+        assert_eq!(ledger.entry_of(&addr(2)), Some(addr(1)));
+        assert_eq!(
+            (ledger.entry_of(&addr(3)), ledger.entry_of(&addr(4))),
+            (None, None)
+        );
+        let expected = BTreeSet::from([addr(1), addr(3)])
+            .into_iter()
+            .collect::<Vec<_>>();
+        assert_eq!(ledger.functions(), [(function.clone(), expected)]);
+        assert!(ledger.release(addr(1)) && !ledger.release(addr(1)));
+        assert!(ledger.may_serve(&addr(2), &addr(9)) && !ledger.is_empty());
+        ledger.release(addr(3));
+        assert!(ledger.is_empty() && ledger.functions().is_empty());
+    }
+
+    #[test]
+    fn a_function_is_refused_from_a_number_of_entries_on() {
+        let (ledger, function) = (Ledger::default(), "f/1".parse().unwrap());
+        let refused = |after| ledger.quarantine(&function, after);
+        assert!(refused(Some(0)).is_none(), "nothing was seen of it");
+        for n in 1..=3 {
+            ledger.condemn(addr(n), Some(&function), [addr(n)], None);
+        }
+        assert!(refused(None).is_none() && refused(Some(4)).is_none());
+        let error = refused(Some(3)).unwrap();
+        assert_eq!(error.kind(), ErrorKind::Nondeterministic);
+        let entries = error.context("entries").unwrap();
+        assert!(
+            (1..=3).all(|n| entries.contains(&addr(n).to_string())),
+            "{entries}"
+        );
+    }
+}
