@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use deriva::determinism::Violation;
 use deriva::stores::DagStore;
 use deriva::{CAddr, Error, ErrorKind};
 
@@ -116,6 +117,10 @@ fn describe(error: &Error, path: &[String], style: Style) -> String {
     }
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        // What was seen is in the context already.
+        if cause.is::<Violation>() {
+            break;
+        }
         // An error of ours prints its kind first, which says little below another one.
         let cause_text = match cause.downcast_ref::<Error>() {
             Some(ours) => ours.message().to_owned(),

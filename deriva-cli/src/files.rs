@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use deriva::authors::BlobHasher;
 use deriva::events::Timeline;
-use deriva::{Blob, BlobStat, CAddr, Deriva, Error, ErrorKind, Result};
+use deriva::{Blob, BlobReader, BlobStat, Bytes, CAddr, Deriva, Error, ErrorKind, Result};
 use tokio::sync::mpsc;
 
 /// Files up to this length are read whole and stored in batches; longer ones are streamed.
@@ -174,21 +174,52 @@ fn load(path: &Path) -> Result<Loaded> {
     Ok(Loaded::Large(path.to_owned(), hasher.finish()))
 }
 
-/// Writes the bytes of an address to a file, which appears complete or not at all. A file that holds
-/// these bytes already is left as it is; the answer says whether it was written.
+/// The bytes of an address, to be read piece by piece.
+#[derive(Debug)]
+pub(crate) enum Pieces {
+    /// They are in hand.
+    Held(Blob),
+    /// They are stored.
+    Stored(BlobReader),
+}
+
+impl Pieces {
+    fn stat(&self) -> BlobStat {
+        match self {
+            Self::Held(blob) => blob.stat(),
+            Self::Stored(reader) => reader.stat(),
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Self::Held(blob) => {
+                let bytes = std::mem::replace(blob, Blob::new("")).into_bytes();
+                Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
+            }
+            Self::Stored(reader) => reader.next_chunk().await,
+        }
+    }
+}
+
+/// Writes bytes to a file, which appears complete or not at all. A file that holds these bytes already is left as it
+/// is; the answer says whether it was written.
 ///
 /// # Errors
 /// What the store or the file system says, naming the file.
-pub(crate) async fn write(deriva: &Deriva, addr: CAddr, path: &Path) -> Result<(BlobStat, bool)> {
-    let mut reader = deriva.open(addr).await?;
-    let stat = reader.stat();
+pub(crate) async fn write(mut pieces: Pieces, path: &Path) -> Result<(BlobStat, bool)> {
+    let stat = pieces.stat();
     let there = path.to_owned();
     let there = tokio::task::spawn_blocking(move || holds(&there, stat)).await;
     if there.unwrap_or(false) {
         return Ok((stat, false));
     }
     let mut file = AtomicFile::create(path)?;
-    while let Some(chunk) = reader.next_chunk().await? {
+    while let Some(chunk) = pieces.next_chunk().await? {
         file.write(&chunk)?;
     }
     file.commit()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 use deriva::stores::StoreUri;
-use deriva::{Clock, Deriva, Error, ErrorKind, SystemClock};
+use deriva::{Clock, Deriva, DerivaBuilder, Error, ErrorKind, SystemClock};
 
 use crate::exit::{Failure, Outcome};
 use crate::interrupt::interruptible;
@@ -64,8 +64,10 @@ enum Absent {
 /// How a verb opens its store.
 pub(crate) struct Opening<'a> {
     args: &'a StoreArgs,
+    uri: &'a str,
     absent: Absent,
     jobs: Option<u16>,
+    settings: Box<dyn Fn(DerivaBuilder) -> DerivaBuilder + 'a>,
     next: Box<dyn FnOnce() -> Option<String> + 'a>,
 }
 
@@ -73,6 +75,14 @@ impl StoreArgs {
     /// Opens the store that is there; that there is none is an error.
     pub(crate) fn existing(&self) -> Opening<'_> {
         self.opening(Absent::Refused)
+    }
+
+    /// The same of another store than the one that the call names.
+    pub(crate) fn existing_at<'a>(&'a self, uri: &'a str) -> Opening<'a> {
+        Opening {
+            uri,
+            ..self.existing()
+        }
     }
 
     /// Opens the store, or begins it.
@@ -89,8 +99,10 @@ impl StoreArgs {
     fn opening(&self, absent: Absent) -> Opening<'_> {
         Opening {
             args: self,
+            uri: &self.store,
             absent,
             jobs: None,
+            settings: Box::new(|builder| builder),
             next: Box::new(|| None),
         }
     }
@@ -100,6 +112,12 @@ impl<'a> Opening<'a> {
     /// Recipes computed at a time; default: one per core.
     pub(crate) fn jobs(self, jobs: Option<u16>) -> Self {
         Self { jobs, ..self }
+    }
+
+    /// What else the handle is built with.
+    pub(crate) fn built_with(self, settings: impl Fn(DerivaBuilder) -> DerivaBuilder + 'a) -> Self {
+        let settings = Box::new(settings);
+        Self { settings, ..self }
     }
 
     /// What to do next, as an interrupted call tells it.
@@ -119,7 +137,7 @@ impl<'a> Opening<'a> {
 
     async fn open(&self) -> Outcome<Deriva> {
         let args = self.args;
-        let uri: StoreUri = args.store.parse()?;
+        let uri: StoreUri = self.uri.parse()?;
         // Said before anything is looked for.
         deriva::stores::builtin().check(&uri)?;
         if self.absent != Absent::Begun
@@ -128,15 +146,20 @@ impl<'a> Opening<'a> {
             if self.absent == Absent::Empty {
                 return self.attempt("memory:").await;
             }
+            let how = match self.uri == args.store {
+                true => "name another with --store or DERIVA_STORE",
+                false => "name another",
+            };
+            let begin = "`deriva put` and `deriva run` begin one";
             return Err(Error::new(ErrorKind::NotFound, "there is no store here")
                 .with("store", absent)
-                .hint("name another with --store or DERIVA_STORE; `deriva put` and `deriva run` begin one")
+                .hint(format!("{how}; {begin}"))
                 .into());
         }
         let clock = SystemClock::new();
         let until = clock.now().saturating_add(args.wait.unwrap_or_default());
         loop {
-            match self.attempt(&args.store).await {
+            match self.attempt(self.uri).await {
                 Err(Failure::Error { error, .. }) if error.kind() == ErrorKind::Locked => {
                     if clock.now() >= until {
                         let hint = match args.wait {
@@ -153,7 +176,7 @@ impl<'a> Opening<'a> {
     }
 
     async fn attempt(&self, store: &str) -> Outcome<Deriva> {
-        let mut builder = deriva::builder().store(store);
+        let mut builder = (self.settings)(deriva::builder().store(store));
         if let Some(jobs) = self.jobs {
             builder = builder.jobs(jobs.into());
         }

@@ -28,18 +28,21 @@ pub(crate) enum State {
     Lost,
     /// Neither a blob nor a recipe is stored.
     Missing,
+    /// It is refused, as its runs gave different outputs.
+    Condemned,
     /// It failed, or something that it needs did.
     Failed,
 }
 
 impl State {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Leaf,
         Self::Present,
         Self::Computed,
         Self::Absent,
         Self::Lost,
         Self::Missing,
+        Self::Condemned,
         Self::Failed,
     ];
 
@@ -52,6 +55,7 @@ impl State {
             Self::Absent => "not computed",
             Self::Lost => "output lost",
             Self::Missing => "missing",
+            Self::Condemned => "runs differed",
             Self::Failed => "failed",
         }
     }
@@ -65,6 +69,7 @@ impl State {
             Self::Absent => ("#ffffff", "#9a9a9a"),
             Self::Lost => ("#fdeccb", "#c98a1b"),
             Self::Missing => ("#f7d6e6", "#b03a75"),
+            Self::Condemned => ("#e6dcf5", "#6b46a8"),
             Self::Failed => ("#fbd5d3", "#c4352c"),
         }
     }

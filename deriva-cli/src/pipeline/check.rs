@@ -279,6 +279,7 @@ fn connect(
             function: draft.function?,
             params: draft.params,
             over,
+            verify: draft.verify,
             at: draft.at,
         })
     });

@@ -15,8 +15,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deriva::Params;
 use deriva::functions::{ComputeFunction, FunctionRegistry};
+use deriva::{Determinism, Params};
 use globset::GlobSet;
 
 pub(crate) use mistake::{Mistake, Mistakes};
@@ -66,6 +66,8 @@ pub(crate) struct Step {
     pub(crate) params: Params,
     /// On what.
     pub(crate) over: Over,
+    /// How its recipes are checked, where the file says so.
+    pub(crate) verify: Option<Determinism>,
     /// Place of `each` or `inputs` in the file.
     pub(crate) at: Range<usize>,
 }

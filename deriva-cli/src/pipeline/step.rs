@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use deriva::functions::{ComputeFunction, FunctionRegistry};
-use deriva::{Error, Params, Value};
+use deriva::{Determinism, Error, Params, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -19,6 +19,7 @@ pub(super) struct Draft {
     pub(super) function: Option<Arc<dyn ComputeFunction>>,
     pub(super) params: Params,
     pub(super) over: Option<DraftOver>,
+    pub(super) verify: Option<Determinism>,
     pub(super) at: Range<usize>,
 }
 
@@ -46,6 +47,8 @@ pub(super) fn step(
     let fan_in = table.take("fan_in");
     let fan_in_at = fan_in.map(Spanned::span);
     let fan_in = fan_in.and_then(|value| read::count(value, "`fan_in`", 2, mistakes));
+    let verify = table.text("verify", mistakes);
+    let verify = verify.and_then(|mode| verify_mode(&mode, mistakes));
     table.finish(mistakes);
 
     let params = params_value.map_or_else(Params::new, |value| {
@@ -97,7 +100,18 @@ pub(super) fn step(
         function,
         params,
         over,
+        verify,
         at,
+    }
+}
+
+fn verify_mode(mode: &Located<String>, mistakes: &mut Vec<Mistake>) -> Option<Determinism> {
+    match mode.value.parse() {
+        Ok(mode) => Some(mode),
+        Err(error) => {
+            mistakes.push(Mistake::unfit(mode.at.clone(), &error));
+            None
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
-use deriva::admin::{CutoffDecision, Explanation, Forecast, FunctionForecast, NodeState};
+use deriva::admin::{
+    CutoffDecision, ExplainedNode, Explanation, Forecast, FunctionForecast, NodeState,
+};
 use deriva::functions::Weight;
 use deriva::{AddrPrefix, CAddr};
 use serde::ser::Error;
@@ -86,6 +88,15 @@ impl Answer for Explained {
             text += &format!("\nunknown function: {id}");
             if let Some(feature) = feature {
                 text += &format!(" (crate feature `{feature}`)");
+            }
+        }
+        let condemned = explanation.nodes.iter().filter(|node| is_condemned(node));
+        match condemned.count() as u64 {
+            0 => {}
+            n => {
+                let refused = counted(n, "recipe");
+                text +=
+                    &format!("\nrefused: {refused}, as their runs differed (`deriva ledger ls`)");
             }
         }
         if explanation.forecast.computed > 0 {
@@ -198,7 +209,8 @@ fn critical(explanation: &Explanation, all: bool) -> String {
 /// What would come of a request, and what it would take.
 fn verdict(explanation: &Explanation) -> (String, Vec<String>) {
     let forecast = &explanation.forecast;
-    if !explanation.missing.is_empty() || !explanation.unknown_functions.is_empty() {
+    let condemned = explanation.nodes.iter().any(is_condemned);
+    if condemned || !explanation.missing.is_empty() || !explanation.unknown_functions.is_empty() {
         let fails = "a request would fail before any work".to_owned();
         return (fails, Vec::new());
     }
@@ -239,6 +251,10 @@ fn bytes(forecast: &Forecast) -> String {
     )
 }
 
+fn is_condemned(node: &ExplainedNode) -> bool {
+    node.state == NodeState::Condemned
+}
+
 fn mark(critical: bool) -> &'static str {
     if critical { "*" } else { "" }
 }
@@ -255,6 +271,7 @@ fn words(state: NodeState) -> &'static str {
         NodeState::Absent => "no output recorded: computed",
         NodeState::InFlight => "being computed by another request",
         NodeState::UnknownFunction => "function not known here",
+        NodeState::Condemned => "its runs differed: refused",
         NodeState::Missing => "missing",
         _ => "unknown",
     }

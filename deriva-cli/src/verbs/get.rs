@@ -1,17 +1,18 @@
 //! `deriva get`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use deriva::events::Timeline;
-use deriva::{AddrPrefix, CAddr, Deriva};
+use deriva::{AddrPrefix, Blob, CAddr, Deriva};
 use serde::Serialize;
 
+use super::checks::VerifyArgs;
 use crate::args::parsed;
 use crate::exit::{self, Failure, Outcome, usage};
-use crate::files;
+use crate::files::{self, Pieces};
 use crate::store::StoreArgs;
-use crate::term::{Answer, Out, Style};
+use crate::term::{Answer, Out, Style, note};
 
 /// Print the bytes of an address, computing what is missing
 #[derive(Debug, Args)]
@@ -25,12 +26,15 @@ pub(crate) struct Get {
     /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     timeline: Option<PathBuf>,
+    #[command(flatten)]
+    verify: VerifyArgs,
 }
 
 impl Get {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
+            .built_with(|builder| self.verify.build(builder))
             .work(async |deriva| {
                 let addr = deriva.find(&self.addr).await?;
                 with_path(deriva, self.get(deriva, addr, out).await).await
@@ -39,27 +43,69 @@ impl Get {
     }
 
     async fn get(&self, deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
-        if let Some(path) = &self.timeline {
-            timed(deriva, addr, path).await?;
+        if out.json() && self.output.is_none() {
+            return Err(
+                usage("`get --json` describes a file, and stdout takes the bytes")
+                    .hint("add -o FILE, or leave --json away")
+                    .into(),
+            );
+        }
+        // A mere read does without a request of its own.
+        let made = match self.timeline.is_some() || self.verify.is_given() {
+            true => self.make(deriva, addr).await?,
+            false => Made::default(),
+        };
+        let pieces = match made.held {
+            Some(blob) => Pieces::Held(blob),
+            None => Pieces::Stored(deriva.open(addr).await?),
+        };
+        let doubted = made.doubted;
+        if doubted {
+            note(
+                "note: these bytes are doubted: runs of what made them gave different outputs (`deriva ledger ls`)",
+            );
         }
         match &self.output {
             Some(path) => {
-                let (stat, written) = files::write(deriva, addr, path).await?;
+                let (stat, written) = files::write(pieces, path).await?;
                 out.answer(&Written {
                     addr: stat.addr,
                     bytes: stat.len,
                     path: path.display().to_string(),
                     written,
+                    doubted,
                 })
             }
-            None if out.json() => Err(usage(
-                "`get --json` describes a file, and stdout takes the bytes",
-            )
-            .hint("add -o FILE, or leave --json away")
-            .into()),
-            None => print(deriva, addr, out).await,
+            None => print(pieces, out).await,
         }
     }
+
+    /// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
+    async fn make(&self, deriva: &Deriva, addr: CAddr) -> Outcome<Made> {
+        let mut request = self.verify.request(deriva.materialize(addr));
+        let timeline = self.timeline.as_ref().map(|path| (path, Timeline::new()));
+        if let Some((_, timeline)) = &timeline {
+            request = request.timeline(timeline.clone());
+        }
+        let done = request.await;
+        if let Some((path, timeline)) = &timeline {
+            files::write_timeline(path, timeline)?;
+        }
+        let done = done?;
+        Ok(Made {
+            doubted: !done.doubted.is_empty(),
+            held: done.held.into_iter().next().flatten(),
+        })
+    }
+}
+
+/// What a request made available.
+#[derive(Default)]
+struct Made {
+    /// The bytes, where they are in hand: always, where no store has them.
+    held: Option<Blob>,
+    /// Whether others may come of it the next time.
+    doubted: bool,
 }
 
 /// A file with the bytes of an address.
@@ -70,6 +116,8 @@ struct Written {
     path: String,
     /// Whether it did not hold them already.
     written: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    doubted: bool,
 }
 
 impl Answer for Written {
@@ -78,24 +126,14 @@ impl Answer for Written {
     }
 }
 
-async fn print(deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
-    let mut reader = deriva.open(addr).await?;
-    while let Some(chunk) = reader.next_chunk().await? {
+async fn print(mut pieces: Pieces, out: &mut Out) -> Outcome {
+    while let Some(chunk) = pieces.next_chunk().await? {
         out.bytes(&chunk)?;
         if out.closed() {
             break;
         }
     }
     out.flush()
-}
-
-/// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
-async fn timed(deriva: &Deriva, addr: CAddr, path: &Path) -> Outcome {
-    let timeline = Timeline::new();
-    let done = deriva.materialize(addr).timeline(timeline.clone()).await;
-    files::write_timeline(path, &timeline)?;
-    done?;
-    Ok(())
 }
 
 /// Adds the path with the names of functions to a failure that has one.

@@ -111,6 +111,7 @@ fn node(node: GraphNode) -> Node {
         NodeState::Lost => State::Lost,
         NodeState::Absent => State::Absent,
         NodeState::Missing => State::Missing,
+        NodeState::Condemned => State::Condemned,
         // The drawing shows what is stored, whoever could compute it.
         _ if node.output.is_some() => State::Lost,
         _ => State::Absent,

@@ -3,6 +3,9 @@
 //! A new verb is a file, its `mod`, and one line in the list below, which has the order of the help. In the file are a
 //! struct of arguments, whose doc comment is the verb's help, and its method `run`.
 
+mod audit;
+mod bisect;
+mod checks;
 mod collect;
 mod completions;
 mod diff;
@@ -11,8 +14,10 @@ mod functions;
 mod get;
 mod graph;
 mod invalidate;
+mod ledger;
 mod man;
 mod put;
+mod quarantine;
 mod recipe;
 mod root;
 mod run;
@@ -43,6 +48,10 @@ verbs! {
     root::Root,
     invalidate::Invalidate,
     scrub::Scrub,
+    audit::Audit,
+    ledger::Ledger,
+    quarantine::Quarantine,
+    bisect::Bisect,
     collect::Collect,
     run::Run,
     state_digest::StateDigest,

@@ -1,11 +1,12 @@
 //! `deriva status`.
 
 use clap::Args;
+use deriva::determinism::Verification;
 use serde::Serialize;
 
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
-use crate::term::{Answer, Out, Style, size};
+use crate::term::{Answer, Out, Style, counted, size};
 
 /// Count what the store holds
 #[derive(Debug, Args)]
@@ -15,7 +16,12 @@ impl Status {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| out.answer(&Held::from(deriva.status().await?)))
+            .work(async |deriva| {
+                let status = deriva.status().await?;
+                let ledger = deriva.ledger().await?;
+                let open = ledger.iter().filter(|entry| !entry.released).count();
+                out.answer(&Held::new(status, open))
+            })
             .await
     }
 }
@@ -29,15 +35,23 @@ struct Held {
     blob_bytes: Option<u64>,
     roots: Option<u64>,
     cache_bytes: u64,
-    /// How computations are checked by repeating them: not at all.
-    verification: &'static str,
+    verification: Checks,
     blob_store: String,
     dag_store: String,
     executor: String,
 }
 
-impl From<deriva::admin::Status> for Held {
-    fn from(status: deriva::admin::Status) -> Self {
+/// What came of checks, and what is known of functions that are not deterministic.
+#[derive(Serialize)]
+struct Checks {
+    #[serde(flatten)]
+    of_this_call: Verification,
+    /// Entries that were not released.
+    ledger_entries: usize,
+}
+
+impl Held {
+    fn new(status: deriva::admin::Status, ledger_entries: usize) -> Self {
         Self {
             recipes: status.recipes,
             outputs: status.outputs,
@@ -45,7 +59,10 @@ impl From<deriva::admin::Status> for Held {
             blob_bytes: status.blob_bytes,
             roots: status.roots,
             cache_bytes: status.cache_bytes,
-            verification: "off",
+            verification: Checks {
+                of_this_call: status.verification,
+                ledger_entries,
+            },
             blob_store: status.blob_store,
             dag_store: status.dag_store,
             executor: status.executor,
@@ -57,19 +74,40 @@ impl Answer for Held {
     fn text(&self, style: Style) -> String {
         let known = |n: Option<String>| n.unwrap_or_else(|| "not known".to_owned());
         let count = |n: Option<u64>| known(n.map(|n| n.to_string()));
-        [
+        let rows = [
             ("recipes", count(self.recipes)),
             ("outputs", count(self.outputs)),
             ("blobs", count(self.blobs)),
             ("blob bytes", known(self.blob_bytes.map(size))),
             ("roots", count(self.roots)),
             ("cache", size(self.cache_bytes)),
-            ("verification", self.verification.to_owned()),
             ("blob store", self.blob_store.clone()),
             ("dag store", self.dag_store.clone()),
             ("executor", self.executor.clone()),
-        ]
-        .map(|(name, value)| format!("{} {value}", style.dim(&format!("{name:<13}"))))
-        .join("\n")
+        ];
+        let verification = self.verification.words();
+        let rows = rows.into_iter();
+        let rows = rows.chain(verification.map(|words| ("verification", words)));
+        let lines =
+            rows.map(|(name, value)| format!("{} {value}", style.dim(&format!("{name:<13}"))));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Checks {
+    /// For people, where there is something to tell.
+    fn words(&self) -> Option<String> {
+        let total = &self.of_this_call.total;
+        let mut words = Vec::new();
+        if total.checked > 0 {
+            let checked = counted(total.checked, "computation");
+            words.push(format!("{checked} checked, {} violated", total.violated));
+        }
+        match self.ledger_entries {
+            0 => {}
+            1 => words.push("the ledger has 1 recipe (`deriva ledger ls`)".to_owned()),
+            n => words.push(format!("the ledger has {n} recipes (`deriva ledger ls`)")),
+        }
+        (!words.is_empty()).then(|| words.join("; "))
     }
 }

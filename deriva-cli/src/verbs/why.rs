@@ -69,6 +69,10 @@ impl Told {
                 "unknown-function",
                 "a request would fail: its function is not known here",
             ),
+            NodeState::Condemned => (
+                "condemned",
+                "a request would fail: its runs gave different outputs, or its function is in quarantine (`deriva ledger ls`)",
+            ),
             NodeState::Missing => (
                 "missing",
                 "a request would fail: it is neither a blob nor a recipe here",

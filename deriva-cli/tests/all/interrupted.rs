@@ -149,3 +149,39 @@ fn a_second_process_is_told_that_the_store_is_in_use() {
     let text = text.expect("the store was never held");
     assert!(text.contains(".deriva") && text.contains("next:"), "{text}");
 }
+
+#[test]
+fn an_audit_that_is_interrupted_says_where_it_continues() {
+    let bench = Bench::new();
+    let pipeline = BURN.replace("bench.burn/1", "text.upper/1");
+    bench.file("p.toml", pipeline.replace("params = { units = 6 }\n", ""));
+    for i in 0..600 {
+        bench.file(&format!("in/{i}.txt"), i.to_string());
+    }
+    bench.ok(&["run", "p.toml"]);
+    // Three batches, each of more than two seconds.
+    let audit = ["audit", "--all", "--rate", "100", "--json"];
+    let mut wait = Duration::from_secs(3);
+    let next = (0..5).find_map(|_| {
+        let child = bench
+            .command(&audit)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(wait);
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", err(&output));
+        assert!(output.stdout.is_empty());
+        wait += Duration::from_millis(700);
+        let told = err(&output);
+        assert!(told.contains("next: "), "{told}");
+        let cursor = told.split("--resume ").nth(1)?;
+        Some(cursor.trim().to_owned())
+    });
+    let cursor = next.expect("the signal came before the first batch each time");
+    let rest = bench.json(&["audit", "--all", "--json", "--resume", &cursor]);
+    let audited = rest["audited"].as_u64().unwrap();
+    assert!(audited > 0 && audited < 601, "{rest}");
+}

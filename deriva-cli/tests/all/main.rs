@@ -18,4 +18,5 @@ mod run;
 mod stores;
 mod upkeep;
 mod verbs;
+mod verification;
 mod why;

@@ -32,6 +32,17 @@ inputs = ["six"]
 function = "bytes.concat/1"
 inputs = ["five"]
 fan_in = 1
+verify = "dua"
+
+[steps.seven]
+function = "text.upper/1"
+each = "files"
+verify = true
+
+[steps.eight]
+function = "text.upper/1"
+each = "files"
+verify = "quorum:2/4"
 
 [outputs]
 "../out" = "one"
@@ -55,6 +66,12 @@ fn all_mistakes_are_told_with_line_and_column() {
         ("20:8", "needs `each` or `inputs`"),
         ("24:12", "no version `7`"),
         ("30:10", "`fan_in` must be a whole number of 2 or more"),
+        (
+            "31:10",
+            "off, dual, sampled:RATE or quorum:AGREE/OF (found dua)",
+        ),
+        ("36:10", "`verify` must be text, found boolean"),
+        ("41:10", "quorum AGREE/OF"),
     ] {
         let line = text
             .lines()

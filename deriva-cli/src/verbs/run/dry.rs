@@ -19,6 +19,8 @@ struct Row {
     nodes: u64,
     never: u64,
     lost: u64,
+    /// Refused, as their runs gave different outputs.
+    condemned: u64,
     /// Reused, or above what is reused.
     rest: u64,
     /// An item that would run.
@@ -53,6 +55,10 @@ pub(crate) async fn explain<'a>(
                 continue;
             }
             Some(NodeState::Lost) => row.lost += 1,
+            Some(NodeState::Condemned) => {
+                row.condemned += 1;
+                continue;
+            }
             Some(_) => row.never += 1,
         }
         if row.example.is_none() {
@@ -93,6 +99,8 @@ async fn would_run(
         for (node, state) in frontier.into_iter().zip(states) {
             if state != NodeState::Present {
                 would_run[node as usize] = Some(state);
+            }
+            if !matches!(state, NodeState::Present | NodeState::Condemned) {
                 next.extend(expansion.inputs(node).iter().copied().filter(&mut meet));
             }
         }
@@ -130,6 +138,7 @@ impl Serialize for Foretold<'_> {
                     "would_compute": row.runs(),
                     "never_computed": row.never,
                     "lost": row.lost,
+                    "condemned": row.condemned,
                     "reused": row.rest,
                     "example": row.example,
                 })
@@ -168,6 +177,9 @@ impl Answer for Foretold<'_> {
             ]);
         }
         let verdict = match self.sum(Row::runs) {
+            _ if self.sum(|row| row.condemned) > 0 => style.error(
+                "a run would fail: runs of recipes that it needs gave different outputs (`deriva ledger ls`)",
+            ),
             0 => style.good("nothing would run: every result is there"),
             n => format!(
                 "{} of {} would run; fewer where a changed file gives the same result",
@@ -192,6 +204,9 @@ fn why(row: &Row) -> String {
     }
     if row.lost > 0 {
         reasons.push(format!("{} whose stored bytes are gone", row.lost));
+    }
+    if row.condemned > 0 {
+        reasons.push(format!("{} refused, as their runs differed", row.condemned));
     }
     reasons.join("; ")
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use deriva::authors::BuildAddrHasher;
-use deriva::{CAddr, Deriva, Recipe, Result};
+use deriva::{CAddr, Deriva, Determinism, Recipe, Result};
 
 use crate::pipeline::{Mistake, Over, Pipeline, Ref};
 
@@ -35,6 +35,8 @@ pub(crate) struct Expansion {
     pub(crate) items: Vec<Items>,
     /// How many of `items` are sources.
     pub(crate) sources: usize,
+    /// Nodes whose steps say how they are checked. One that several steps make is checked as the strictest of them says.
+    verify: HashMap<u32, Determinism>,
     index: HashMap<CAddr, u32, BuildAddrHasher>,
     starts: Vec<usize>,
     inputs: Vec<u32>,
@@ -188,6 +190,12 @@ impl Expansion {
         self.index.get(addr).copied()
     }
 
+    /// The addresses whose steps say how they are checked, and how.
+    pub(crate) fn verify(&self) -> impl Iterator<Item = (CAddr, Determinism)> {
+        let asked = self.verify.iter();
+        asked.map(|(node, mode)| (self.addrs[*node as usize], *mode))
+    }
+
     /// How many nodes there are, sources included.
     pub(crate) fn len(&self) -> usize {
         self.addrs.len()
@@ -236,6 +244,10 @@ impl Expansion {
         let node = self.add(recipe.addr(), self.sources + step, inputs);
         if self.len() > before {
             batch.push(recipe);
+        }
+        if let Some(mode) = spec.verify {
+            let asked = self.verify.entry(node).or_insert(mode);
+            *asked = asked.stricter(mode);
         }
         Ok(node)
     }

@@ -24,6 +24,7 @@ use deriva::events::Timeline;
 use deriva::stores::StoreUri;
 use deriva::{CAddr, Clock, Deriva, Error, ErrorKind, Materialize, Result, SystemClock};
 
+use super::checks::VerifyArgs;
 use crate::args::jobs;
 use crate::exit::{self, Failure, Outcome};
 use crate::files::{self, at};
@@ -61,6 +62,8 @@ pub(crate) struct Run {
     /// Draw what ran to this SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     graph: Option<PathBuf>,
+    #[command(flatten)]
+    verify: VerifyArgs,
 }
 
 impl Run {
@@ -73,6 +76,7 @@ impl Run {
         };
         opening
             .jobs(self.jobs)
+            .built_with(|builder| self.verify.build(builder))
             .if_interrupted(|| {
                 Some("run the same command again: what was computed is kept".to_owned())
             })
@@ -149,7 +153,12 @@ async fn run(
     let wanted = outputs::wanted(&pipeline, &expansion);
     let tally = Arc::new(Tally::new(Arc::clone(&expansion)));
     let timeline = args.timeline.as_ref().map(|_| Timeline::new());
-    let request = deriva.materialize_many(wanted.iter().copied());
+    let mut request = args
+        .verify
+        .request(deriva.materialize_many(wanted.iter().copied()));
+    for (addr, mode) in expansion.verify() {
+        request = request.determinism_at([addr], mode);
+    }
     let request = match &timeline {
         Some(timeline) => request.timeline(timeline.clone()),
         None => request,
@@ -171,12 +180,12 @@ async fn run(
             return Err(Failure::Error { error, path });
         }
     };
-    let results = wanted.into_iter().zip(&materialized.results);
+    let made = outputs::Made::new(&wanted, &materialized);
     let written = outputs::write(
         deriva,
         &pipeline,
         &expansion,
-        results,
+        &made,
         &places.output,
         args.keep_going,
     )
@@ -189,7 +198,7 @@ async fn run(
         read,
         written: &written,
         output: &places.output,
-        healed: materialized.summary.healed,
+        summary: &materialized.summary,
         time: clock.now(),
     };
     out.answer(&report)?;
@@ -201,7 +210,10 @@ async fn run(
     } else if written.failed == 0 {
         return Ok(());
     }
-    Err(Failure::Partly(ErrorKind::Function))
+    Err(Failure::Partly(match tally.differs {
+        true => ErrorKind::Nondeterministic,
+        false => ErrorKind::Function,
+    }))
 }
 
 fn places(pipeline: &Pipeline, args: &Run) -> Places {

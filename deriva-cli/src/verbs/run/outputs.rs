@@ -1,17 +1,17 @@
 //! What a run is asked for, the files that it writes, and the roots that keep them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use deriva::authors::BuildAddrHasher;
 use deriva::stores::DagUsage;
-use deriva::{BlobStat, CAddr, Deriva, Error, ErrorKind, Result};
+use deriva::{Blob, BlobStat, CAddr, Deriva, Error, ErrorKind, Materialized, Result};
 use futures::{StreamExt, TryStreamExt};
 
 use super::expand::Expansion;
 use super::lists::{self, Files, Stale};
 use super::place;
-use crate::files;
+use crate::files::{self, Pieces};
 use crate::pipeline::{OutputFile, Pipeline};
 use crate::walk::LISTS;
 
@@ -74,6 +74,43 @@ pub(crate) struct Written {
     /// Files that could not be written: the first errors, and how many there are.
     pub(crate) failures: Vec<Error>,
     pub(crate) failed: u64,
+    /// Those of `files` whose bytes are doubted.
+    pub(crate) doubted: Vec<String>,
+}
+
+/// What a request made of the addresses that it was for.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    there: HashMap<CAddr, BlobStat, BuildAddrHasher>,
+    doubted: HashSet<CAddr, BuildAddrHasher>,
+    /// What is doubted, which no store has, by the address of the bytes.
+    held: HashMap<CAddr, Blob, BuildAddrHasher>,
+}
+
+impl Made {
+    pub(crate) fn new(wanted: &[CAddr], done: &Materialized) -> Self {
+        let mut made = Self {
+            doubted: done.doubted.iter().copied().collect(),
+            ..Self::default()
+        };
+        let results = wanted.iter().zip(&done.results);
+        for ((addr, result), held) in results.zip(&done.held) {
+            made.there
+                .extend(result.as_ref().ok().map(|stat| (*addr, *stat)));
+            if let Some(blob) = held.as_ref().filter(|_| made.doubted.contains(addr)) {
+                made.held.insert(blob.addr(), blob.clone());
+            }
+        }
+        made
+    }
+
+    /// The bytes of an output.
+    async fn pieces(&self, deriva: &Deriva, addr: CAddr) -> Result<Pieces> {
+        match self.held.get(&addr) {
+            Some(blob) => Ok(Pieces::Held(blob.clone())),
+            None => Ok(Pieces::Stored(deriva.open(addr).await?)),
+        }
+    }
 }
 
 /// Failures that are told one by one; the rest is counted.
@@ -86,21 +123,23 @@ pub(crate) async fn write(
     deriva: &Deriva,
     pipeline: &Pipeline,
     expansion: &Expansion,
-    results: impl Iterator<Item = (CAddr, &Result<BlobStat>)>,
+    made: &Made,
     folder: &Path,
     keep_going: bool,
 ) -> Result<Written> {
-    let there: HashMap<CAddr, BlobStat, BuildAddrHasher> = results
-        .filter_map(|(addr, result)| Some((addr, *result.as_ref().ok()?)))
-        .collect();
     let listed = lists::load(folder, &pipeline.name)?;
     let mut next = Files::new();
     let mut kept = BTreeSet::new();
     let mut wanted = Vec::new();
+    let mut written = Written::default();
     for output in &pipeline.outputs {
         for (path, node) in files_of(pipeline, expansion, output) {
-            match there.get(&expansion.addrs[node as usize]) {
+            let addr = &expansion.addrs[node as usize];
+            match made.there.get(addr) {
                 Some(stat) => {
+                    if made.doubted.contains(addr) {
+                        written.doubted.push(path.clone());
+                    }
                     next.insert(path.clone(), stat.addr);
                     wanted.push((path, *stat));
                 }
@@ -125,15 +164,12 @@ pub(crate) async fn write(
         }
     }
     lists::remove(folder, &stale.remove)?;
-    let mut written = Written {
-        stale,
-        ..Written::default()
-    };
+    written.stale = stale;
     let absent = differing(folder, &mut wanted).await?;
     let mut writes = futures::stream::iter(absent.into_iter().map(|(name, stat)| async move {
         let path = folder.join(files::to_path(&name));
         let done = match place::free(folder, &name) {
-            Ok(()) => files::write(deriva, stat.addr, &path).await.map(drop),
+            Ok(()) => write_file(deriva, made, stat.addr, &path).await,
             Err(error) => Err(error),
         };
         (name, done)
@@ -156,6 +192,11 @@ pub(crate) async fn write(
     written.files = next;
     written.files.retain(|name, _| !kept.contains(name));
     Ok(written)
+}
+
+async fn write_file(deriva: &Deriva, made: &Made, addr: CAddr, path: &Path) -> Result<()> {
+    let pieces = made.pieces(deriva, addr).await?;
+    files::write(pieces, path).await.map(drop)
 }
 
 /// The output folder itself may be a file.

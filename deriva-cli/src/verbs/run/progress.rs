@@ -48,8 +48,12 @@ impl Progress {
         }
         let done = totals.computed + totals.cutoff + totals.failed + totals.skipped;
         self.bar.set_position(done);
+        let differ = match totals.violations {
+            0 => String::new(),
+            n => format!("{n} not deterministic, "),
+        };
         self.bar.set_message(format!(
-            "computed {}, cut off {}, failed {}, {}",
+            "computed {}, cut off {}, failed {}, {differ}{}",
             totals.computed,
             totals.cutoff,
             totals.failed,

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use deriva::events::Summary;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -23,13 +24,15 @@ pub(crate) struct Report<'a> {
     pub(crate) read: Read,
     pub(crate) written: &'a Written,
     pub(crate) output: &'a Path,
-    pub(crate) healed: u64,
+    pub(crate) summary: &'a Summary,
     pub(crate) time: Duration,
 }
 
+/// Files of a sort that are listed; the rest is counted.
+const MOST_LISTED: usize = 8;
+
 /// Files of earlier runs, as a run and a dry run tell of them.
 pub(crate) fn stale_lines(stale: &Stale, removed: &str) -> String {
-    const MOST: usize = 8;
     let mut text = String::new();
     for (names, what) in [
         (
@@ -41,10 +44,10 @@ pub(crate) fn stale_lines(stale: &Stale, removed: &str) -> String {
             "kept, as it was changed since the pipeline made it:".to_owned(),
         ),
     ] {
-        for name in names.iter().take(MOST) {
+        for name in names.iter().take(MOST_LISTED) {
             text.push_str(&format!("\n{what} {name}"));
         }
-        match names.len().saturating_sub(MOST) {
+        match names.len().saturating_sub(MOST_LISTED) {
             0 => {}
             more => text.push_str(&format!("\n{what} {more} more")),
         }
@@ -68,6 +71,7 @@ impl Serialize for Report<'_> {
                     "cutoff": step.cutoff,
                     "failed": step.failed,
                     "skipped": step.skipped,
+                    "violations": step.violations,
                     "bytes": step.bytes,
                     "seconds": step.cost.as_secs_f64(),
                 })
@@ -79,11 +83,12 @@ impl Serialize for Report<'_> {
             "computed": total.computed,
             "reused": total.reused(),
             "cutoff": total.cutoff,
-            "healed": self.healed,
+            "healed": self.summary.healed,
             "failed": total.failed,
             "skipped": total.skipped,
-            // Nothing is computed twice yet, so nothing can be seen to differ.
-            "violations": 0,
+            "verified": self.summary.checked,
+            "violations": self.summary.violations,
+            "doubted": self.written.doubted,
             "bytes": total.bytes,
             "seconds": self.time.as_secs_f64(),
             "sources": {
@@ -143,7 +148,7 @@ impl Answer for Report<'_> {
         let place = self.output.display();
         match self.written.files.len() {
             0 => {}
-            1..=8 => {
+            1..=MOST_LISTED => {
                 for (file, addr) in &self.written.files {
                     text.push_str(&format!("\n{addr}  {}", self.output.join(file).display()));
                 }
@@ -151,6 +156,10 @@ impl Answer for Report<'_> {
             n => text.push_str(&format!("\n{} in {place}", counted(n as u64, "output"))),
         }
         text.push_str(&stale_lines(&self.written.stale, "removed"));
+        if self.summary.checked + self.summary.violations > 0 {
+            text.push('\n');
+            text.push_str(&self.verification(style));
+        }
         let verdict = if total.failed > 0 {
             style.error(&format!(
                 "{} failed, {} not computed for want of them",
@@ -173,6 +182,25 @@ impl Answer for Report<'_> {
 }
 
 impl Report<'_> {
+    /// What came of the checks, and what is doubted for that.
+    fn verification(&self, style: Style) -> String {
+        let verified = format!("verified {}", counted(self.summary.checked, "recipe"));
+        let mut text = match self.summary.violations {
+            0 => style.good(&format!("{verified}: all agree")),
+            1 => style.error(&format!("{verified}: the runs of 1 differ")),
+            n => style.error(&format!("{verified}: the runs of {n} differ")),
+        };
+        let doubted = &self.written.doubted;
+        for file in doubted.iter().take(MOST_LISTED) {
+            text += &format!("\ndoubted, as what made it differs from run to run: {file}");
+        }
+        match doubted.len().saturating_sub(MOST_LISTED) {
+            0 => {}
+            more => text += &format!("\ndoubted: {more} more"),
+        }
+        text
+    }
+
     fn rows(&self) -> impl Iterator<Item = (&str, &StepTally)> {
         let names = self.pipeline.steps.iter().map(|step| step.name.as_str());
         names.zip(&self.tally.steps)

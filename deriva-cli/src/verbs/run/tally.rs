@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deriva::events::{Event, Reuse};
-use deriva::{CAddr, Error};
+use deriva::{CAddr, Error, ErrorKind};
 
 use super::expand::Expansion;
 
@@ -28,6 +28,8 @@ pub(crate) struct StepTally {
     pub(crate) cutoff: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// Times that runs of a node were found to differ.
+    pub(crate) violations: u64,
     /// Bytes of computed outputs.
     pub(crate) bytes: u64,
     /// Time in the function, over all threads.
@@ -47,6 +49,7 @@ impl StepTally {
         self.cutoff += other.cutoff;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.violations += other.violations;
         self.bytes += other.bytes;
         self.cost += other.cost;
     }
@@ -63,6 +66,8 @@ pub(crate) struct Tallied {
     pub(crate) costs: Vec<(u32, Duration)>,
     /// The first failures.
     pub(crate) failures: Vec<(CAddr, Error)>,
+    /// Whether a node failed as its runs differ, or did before.
+    pub(crate) differs: bool,
 }
 
 impl Tallied {
@@ -121,6 +126,7 @@ impl Tally {
             } => (addr, Fate::Cutoff),
             Event::Failed { addr, .. } => (addr, Fate::Failed),
             Event::Skipped { addr } => (addr, Fate::Skipped),
+            Event::Violated { addr, .. } => (addr, Fate::Untouched),
             _ => return,
         };
         let Some(node) = self.expansion.node(addr) else {
@@ -135,6 +141,11 @@ impl Tally {
         let Some(step) = owner.checked_sub(self.expansion.sources) else {
             return;
         };
+        // What becomes of it is told by another event.
+        if let Event::Violated { .. } = event {
+            tallied.steps[step].violations += 1;
+            return;
+        }
         // A node is counted once, also when a lost blob made it run again.
         if *before != Fate::Untouched {
             return;
@@ -152,6 +163,7 @@ impl Tally {
             }
             Event::Failed { addr, error } => {
                 step.failed += 1;
+                tallied.differs |= error.kind() == ErrorKind::Nondeterministic;
                 if tallied.failures.len() < MOST_FAILURES {
                     tallied.failures.push((*addr, error.clone()));
                 }

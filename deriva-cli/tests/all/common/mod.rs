@@ -41,6 +41,7 @@ impl Bench {
             .current_dir(self.dir.path())
             .args(args)
             .env_remove("DERIVA_STORE")
+            .env_remove("DERIVA_SAMPLING_KEY")
             .stdin(Stdio::null());
         command
     }
@@ -78,6 +79,14 @@ impl Bench {
     /// As `ok`, the last line without its end.
     pub(crate) fn line(&self, args: &[&str]) -> String {
         self.ok(args).trim_end().to_owned()
+    }
+
+    /// Runs, expects this exit code, and answers with stdout.
+    pub(crate) fn tells(&self, code: i32, args: &[&str]) -> String {
+        let output = self.run(args);
+        let told = err(&output);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     pub(crate) fn json(&self, args: &[&str]) -> Value {
