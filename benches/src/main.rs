@@ -7,6 +7,7 @@
 
 mod bare;
 mod cache;
+mod determinism;
 mod heap;
 mod materialize;
 mod measure;
@@ -57,7 +58,7 @@ impl Scale {
 
 type Bench = fn(Scale, &mut Report) -> Result<()>;
 
-const BENCHES: [(&str, &str, Bench); 4] = [
+const BENCHES: [(&str, &str, Bench); 5] = [
     (
         "materialize",
         "graphs computed cold, in memory against the bare loop and on each store against its engine alone",
@@ -77,6 +78,11 @@ const BENCHES: [(&str, &str, Bench); 4] = [
         "cache",
         "the memory cache: a warm get, and what its policy saves against LRU and an upper bound",
         cache::run,
+    ),
+    (
+        "determinism",
+        "what it costs to check computations by running them again, and how quickly an audit goes",
+        determinism::run,
     ),
 ];
 
