@@ -83,16 +83,43 @@ pub struct Step {
     /// Take no cached result: the function is to run, for this step alone. A determinism check compares what comes out;
     /// and where a lost output is computed again, what an executor remembers may point at what was lost.
     pub fresh: bool,
-    /// Run under other conditions than usual, where this executor can bring them about and a deterministic function does
-    /// not notice them: another thread, another depth of the stack, another history of allocations. The number tells one
-    /// such run from another. None is asked for but in determinism checks, and an executor that has no others may
-    /// pass over it.
-    pub perturb: Option<u64>,
+    /// Run under other conditions than usual; an executor that has no others may pass over it. Asked for in determinism
+    /// checks alone.
+    pub perturb: Option<Perturb>,
     /// Give up after this time, counted from the call of [`Executor::execute`]. The context ends then, too.
     pub deadline: Option<Duration>,
     /// What the function may ask and tell while it runs. The scheduler gives the call up when the future of
     /// [`Executor::execute`] is dropped or has ended.
     pub context: CallContext,
+}
+
+/// Other conditions for a run, where an executor can bring them about and a deterministic function does not notice them:
+/// another thread, another depth of the stack, another history of allocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Perturb {
+    /// Tells one such run from another.
+    pub seed: u64,
+    /// Time that passes before it begins, by the clocks that functions may read.
+    pub pause: Duration,
+}
+
+impl Perturb {
+    /// The conditions of this seed, without a pause.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// Sets [`Perturb::pause`].
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
 }
 
 impl Step {

@@ -76,7 +76,7 @@ pub use dag_store_ext::{DagStoreExt, Walk};
 pub use determinism::{Determinism, OnViolation, is_sampled};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reason, Reuse, Summary};
-pub use executor::{Executed, Executor, Operand, Operands, Step};
+pub use executor::{Executed, Executor, Operand, Operands, Perturb, Step};
 pub use fn_function::{Body, FnFunction, Within};
 pub use function::{ComputeFunction, FunctionId, ParamDoc, Weight};
 pub use function_registry::FunctionRegistry;

@@ -79,7 +79,7 @@ pub mod functions {
 
 /// Executors: where heavy functions run.
 pub mod executors {
-    pub use deriva_api::{Executed, Executor, Operand, Operands, Step};
+    pub use deriva_api::{Executed, Executor, Operand, Operands, Perturb, Step};
     pub use deriva_runtime::{InlineExecutor, PoolExecutor};
 }
 

@@ -66,7 +66,8 @@ impl UpkeepArgs {
             .output()?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<&str> = said.lines().filter_map(told).collect();
-        let died = lines.last() == Some(&"died");
+        // Others may tell something more until the process is gone.
+        let died = lines.contains(&"died");
         let addrs = lines.iter().filter_map(|line| line.parse().ok());
         match died || output.status.success() {
             true => Ok((died, addrs.collect())),

@@ -120,9 +120,10 @@ impl Asked {
 
     /// What the answer promises is there.
     pub(crate) async fn check(&self, world: &World, done: &Result<Materialized>) {
-        // What rests on a doubted output is not recorded.
-        let doubted = done.as_ref().is_ok_and(|done| done.summary.doubted > 0);
-        if self.results != StoreResults::All || doubted || !world.undoing.none_since(self.since) {
+        if self.results != StoreResults::All
+            || world.doubts()
+            || !world.undoing.none_since(self.since)
+        {
             return;
         }
         let mut promised = self.promised(world);
@@ -141,7 +142,7 @@ impl Asked {
 
     /// The request was given up: what it computed is there once all is quiet.
     pub(crate) fn leave(&self, world: &World) {
-        if self.results == StoreResults::All {
+        if self.results == StoreResults::All && !world.doubts() {
             let left = self.promised(world).into_iter().map(|addr| Left {
                 addr,
                 since: self.since,

@@ -114,6 +114,11 @@ impl World {
         }
     }
 
+    /// Whether outputs may be doubted: what rests on such a one is not recorded.
+    pub(crate) fn doubts(&self) -> bool {
+        self.checks && self.reports
+    }
+
     /// Notes something that happened.
     pub(crate) fn note(&self, what: impl fmt::Display) {
         self.trace.lock().push(what.to_string());

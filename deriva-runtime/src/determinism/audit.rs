@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use deriva_api::{
     AuditEvent, Audited, Blob, BuildAddrHasher, CAddr, ComputeFunction, DagStoreExt, Error,
-    ErrorKind, FoundBy, FunctionId, Node, Observer, Operand, Operands, Output, Result, Skipped,
-    Step, Walk, Weight,
+    ErrorKind, FoundBy, FunctionId, Node, Observer, Operand, Operands, Output, Perturb, Result,
+    Skipped, Step, Walk, Weight,
 };
 use futures::future::join_all;
 use indexmap::IndexSet;
@@ -569,7 +569,7 @@ async fn compute(
     };
     let mut step = Step::new(node.recipe.clone(), operands);
     step.fresh = true;
-    step.perturb = perturbed.then_some(1);
+    step.perturb = perturbed.then(|| Perturb::new(1));
     let ran = guarded_async(
         ErrorKind::Internal,
         "the executor panicked",

@@ -49,7 +49,7 @@ impl Executor for InlineExecutor {
     async fn execute(&self, step: Step) -> Result<Executed> {
         let nesting = Nesting::of_request();
         let run = || super::run(&self.functions, &*self.clock, &step, &nesting);
-        let elsewhere = step.perturb.and_then(|seed| perturb::run(seed, run));
+        let elsewhere = step.perturb.and_then(|how| perturb::run(how, run));
         elsewhere.unwrap_or_else(run)
     }
 }

@@ -95,8 +95,8 @@ impl Executor for PoolExecutor {
             let what = "a step of its own got no thread";
             Error::new(ErrorKind::Unavailable, what).caused_by(source)
         };
-        if let Some(seed) = perturb {
-            perturb::spawn(seed, work).map_err(no_thread)?;
+        if let Some(perturb) = perturb {
+            perturb::spawn(perturb, work).map_err(no_thread)?;
         } else if is_nested {
             // The pool's threads may all wait for what is nested in them.
             std::thread::Builder::new()

@@ -7,9 +7,10 @@
 
 use std::hint::black_box;
 use std::io;
+use std::time::Duration;
 
 use bytes::Buf;
-use deriva_api::{Blob, Bytes};
+use deriva_api::{Blob, Bytes, Perturb};
 
 /// Bytes of stack that a perturbed run begins below at the most, and that its thread has beside the usual.
 const DEEPER: usize = 64 * 1024;
@@ -18,19 +19,18 @@ const LEVEL: usize = 256;
 /// The stack of a thread as the standard library makes it.
 const STACK: usize = 2 * 1024 * 1024;
 
-/// Does `work` in a thread of its own, under conditions that the seed tells from others. Where the system gives no thread,
-/// nothing is done.
-pub(crate) fn spawn(seed: u64, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let thread = thread(seed).spawn(move || disturbed(seed, work))?;
+/// Does `work` in a thread of its own, under these conditions. Where the system gives no thread, nothing is done.
+pub(crate) fn spawn(perturb: Perturb, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread(perturb.seed).spawn(move || disturbed(perturb, work))?;
     drop(thread);
     Ok(())
 }
 
 /// As [`spawn`], and waits for what comes of it; `None` where the system gives no thread.
-pub(crate) fn run<T: Send>(seed: u64, work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(crate) fn run<T: Send>(perturb: Perturb, work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let work = move || disturbed(seed, work);
-        let thread = thread(seed).spawn_scoped(scope, work).ok()?;
+        let work = move || disturbed(perturb, work);
+        let thread = thread(perturb.seed).spawn_scoped(scope, work).ok()?;
         match thread.join() {
             Ok(done) => Some(done),
             Err(panic) => std::panic::resume_unwind(panic),
@@ -44,7 +44,9 @@ fn thread(seed: u64) -> std::thread::Builder {
         .stack_size(STACK + DEEPER)
 }
 
-fn disturbed<T>(seed: u64, work: impl FnOnce() -> T) -> T {
+fn disturbed<T>(perturb: Perturb, work: impl FnOnce() -> T) -> T {
+    let Perturb { seed, pause, .. } = perturb;
+    wait(pause);
     leave_folder();
     // Their places are free again when the work begins, with what was written there.
     let litter =
@@ -56,6 +58,17 @@ fn disturbed<T>(seed: u64, work: impl FnOnce() -> T) -> T {
     match done {
         Some(done) => done,
         None => unreachable!("the work is done once"),
+    }
+}
+
+/// Waits in a thread of its own, by the time that functions read.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "it holds up nobody else, and no other clock moves what functions read"
+)]
+fn wait(pause: Duration) {
+    if !pause.is_zero() {
+        std::thread::sleep(pause);
     }
 }
 
@@ -113,7 +126,10 @@ mod tests {
             (std::thread::current().id(), depth, std::env::current_dir())
         };
         let (thread, _, folder) = here();
-        let (one, other) = (run(1, here).unwrap(), run(2, here).unwrap());
+        let (one, other) = (
+            run(Perturb::new(1), here).unwrap(),
+            run(Perturb::new(2), here).unwrap(),
+        );
         assert!(one.0 != thread && one.0 != other.0);
         assert_ne!(one.1, other.1);
         if cfg!(target_os = "linux") {
@@ -129,9 +145,10 @@ mod tests {
     #[test]
     fn what_is_done_beside_comes_to_its_end() {
         let (sender, receiver) = std::sync::mpsc::channel();
-        spawn(3, move || sender.send(7).unwrap()).unwrap();
+        spawn(Perturb::new(3), move || sender.send(7).unwrap()).unwrap();
         assert_eq!(receiver.recv().unwrap(), 7);
-        assert_eq!(run(1 << 40, || 5), Some(5));
+        let late = Perturb::new(1 << 40).pause(Duration::from_millis(1));
+        assert_eq!(run(late, || 5), Some(5));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Blob, Bytes, Clock, ComputeFunction, ErrorKind, Operand, Params, Recipe, Result};
+use deriva_api::{
+    Blob, Bytes, Clock, ComputeFunction, ErrorKind, Operand, Params, Perturb, Recipe, Result,
+};
 
 use super::values::Values;
 use crate::determinism::check::{Check, Checked, Standing, Tally};
@@ -217,7 +219,7 @@ impl Chunk {
             };
             let all = || open.iter().map(again).collect::<Vec<_>>();
             let ran = match open.iter().any(|at| perturbs(&at)) {
-                true => perturb::run(round, all),
+                true => perturb::run(Perturb::new(round), all),
                 false => None,
             };
             let ran = ran.unwrap_or_else(|| {

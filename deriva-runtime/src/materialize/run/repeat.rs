@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Executor, Operand, Result, Step};
+use deriva_api::{Executor, Operand, Perturb, Result, Step};
 use futures::future::join_all;
 
 use super::heavy::{Source, Unready, operands};
@@ -38,13 +38,13 @@ pub(super) async fn repeat(
         false => operands(inner, lease, &**again, sources).await?,
     };
     let deadline = step.deadline;
-    let run = |nth: u32| {
+    let run = |nth: u32, pause: Duration| {
         let mut step = step.clone();
         let executor = if nth == 0 { &inner.executor } else { again };
         let inputs = if nth == 0 { &first } else { &second };
         step.inputs = inputs.clone();
         if nth > 0 && check.perturb {
-            step.perturb = Some(u64::from(nth));
+            step.perturb = Some(Perturb::new(nth.into()).pause(pause));
             step.inputs = inputs
                 .iter()
                 .map(|input| elsewhere_in_memory(input, nth))
@@ -66,14 +66,9 @@ pub(super) async fn repeat(
         let nth = tally.runs();
         // One after the other where they are perturbed: each begins when the one before has ended.
         let more = if check.perturb { 1 } else { more };
-        if nth > 0 && check.perturb {
-            // Since it really began: before, it may have waited for a thread.
-            let rest = TICK.saturating_sub(took);
-            if !rest.is_zero() {
-                inner.clock.sleep(rest).await;
-            }
-        }
-        for ran in join_all((nth..nth + more).map(run)).await {
+        // Since that one really began: before, it may have waited for a thread.
+        let pause = TICK.saturating_sub(took);
+        for ran in join_all((nth..nth + more).map(|nth| run(nth, pause))).await {
             took = ran.as_ref().map_or(Duration::ZERO, |(_, took)| *took);
             tally.add(ran).map_err(Unready::Failed)?;
         }

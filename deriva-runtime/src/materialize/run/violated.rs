@@ -160,6 +160,10 @@ impl Run {
             }
         };
         let agreed = dissent.agreed;
+        let policy = self.graph.mode(node).map(|mode| mode.on_violation);
+        let goes_on = agreed || policy == Some(OnViolation::Report);
+        // Whoever waits for the first failure is told at once.
+        let ends = !goes_on && !self.context.options.keep_going;
         let violated = Violated {
             recipe: addr,
             resolved,
@@ -173,7 +177,7 @@ impl Run {
             agreed,
             result,
         });
-        if !self.context.options.keep_going || self.violations.pending.len() >= TOGETHER {
+        if ends || self.violations.pending.len() >= TOGETHER {
             self.judge().await;
         }
     }
