@@ -16,7 +16,6 @@ use indexmap::IndexSet;
 use super::check::{Check, Standing, Tally};
 use super::violated::{Violated, enter};
 use crate::shared::able::{Able, supports};
-use crate::shared::invalidations::Watch;
 use crate::shared::invoke::{guarded_async, invoke};
 use crate::shared::pages::{Page, Pages};
 use crate::shared::perturb;
@@ -441,7 +440,6 @@ async fn judge(inner: &Arc<Inner>, addr: CAddr, node: &Node) -> Result<Verdict> 
     if !inner.ledger.may_serve(&addr, &recorded.addr) {
         return Ok(Verdict::Skipped(Skipped::Condemned));
     }
-    let watch = inner.invalidations.watch();
     let Some(inputs) = inputs(inner, node).await? else {
         return Ok(Verdict::Skipped(Skipped::Inputs));
     };
@@ -473,7 +471,7 @@ async fn judge(inner: &Arc<Inner>, addr: CAddr, node: &Node) -> Result<Verdict> 
             bytes: recorded.len,
         });
     }
-    if !still_so(inner, &watch, addr, node, &contents).await? {
+    if !still_so(inner, addr, node, &contents).await? {
         return Ok(Verdict::Skipped(Skipped::Changed));
     }
     inner
@@ -514,17 +512,8 @@ async fn contents(inner: &Inner, addrs: &[CAddr]) -> Result<Option<Vec<CAddr>>> 
     Ok(addrs.iter().zip(nodes).map(content).collect())
 }
 
-/// Whether what was compared is still what is recorded.
-async fn still_so(
-    inner: &Inner,
-    watch: &Watch,
-    addr: CAddr,
-    node: &Node,
-    before: &[CAddr],
-) -> Result<bool> {
-    if !watch.refuse_if_changed() {
-        return Ok(true);
-    }
+/// Whether what was compared is still what is recorded: it was read with a batch, and may have been forgotten since.
+async fn still_so(inner: &Inner, addr: CAddr, node: &Node, before: &[CAddr]) -> Result<bool> {
     let now: Option<Output> = inner
         .dag
         .outputs(&[addr])

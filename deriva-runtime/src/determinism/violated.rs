@@ -95,14 +95,15 @@ pub(crate) async fn enter_all(inner: &Arc<Inner>, violated: Vec<Violated>) -> Ve
 
 /// Tries again to write what could not be written.
 pub(crate) async fn write_again(inner: &Arc<Inner>) {
-    let unwritten = inner.ledger.take_unwritten();
-    if unwritten.is_empty() {
+    let seen: Vec<_> = (inner.ledger.unwritten().into_iter())
+        .map(|violation| (violation, Vec::new()))
+        .collect();
+    if seen.is_empty() {
         return;
     }
-    let seen: Vec<_> = unwritten.into_iter().map(|it| (it, Vec::new())).collect();
-    if let Err(why) = written(inner, &seen).await {
-        warn!("the ledger was not written: {why:#}");
-        inner.ledger.not_written(seen.into_iter().map(|(it, _)| it));
+    match written(inner, &seen).await {
+        Ok(written) => inner.ledger.are_written(&written),
+        Err(why) => warn!("the ledger was not written: {why:#}"),
     }
 }
 
@@ -178,10 +179,6 @@ async fn written(inner: &Arc<Inner>, seen: &[(Violation, Vec<Blob>)]) -> Result<
     }
     // What is being recorded under another name is found below.
     inner.drain_writes().await;
-    same_computations(inner, &mut documents).await?;
-    for document in &documents {
-        condemn(inner, document);
-    }
     let entries = match enrol(inner, &mut documents, seen).await {
         Ok(entries) => entries,
         Err(why) => {
@@ -199,12 +196,16 @@ async fn written(inner: &Arc<Inner>, seen: &[(Violation, Vec<Blob>)]) -> Result<
         .collect())
 }
 
-/// Writes the entries, and the outputs that are kept with them.
+/// Writes the entries, with what is the same computation and the outputs that are kept.
 async fn enrol(
     inner: &Inner,
     documents: &mut [Document],
     seen: &[(Violation, Vec<Blob>)],
 ) -> Result<Vec<(CAddr, CAddr)>> {
+    same_computations(inner, documents).await?;
+    for document in documents.iter() {
+        condemn(inner, document);
+    }
     if inner.keeps_evidence {
         for (document, (_, outputs)) in documents.iter_mut().zip(seen) {
             ledger::keep_evidence(inner, document.violation.recipe, outputs).await?;

@@ -71,14 +71,10 @@ impl Ledger {
         unwritten.extend(violations.into_iter().map(|it| (it.recipe, it)));
     }
 
-    /// They are on their way again.
-    pub(crate) fn take_unwritten(&self) -> Vec<Violation> {
-        if self.is_empty() {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.state.write().unwritten)
-            .into_values()
-            .collect()
+    /// These are written now.
+    pub(crate) fn are_written(&self, violations: &[Violation]) {
+        let unwritten = &mut self.state.write().unwritten;
+        unwritten.retain(|recipe, _| violations.iter().all(|it| it.recipe != *recipe));
     }
 
     /// What could not be written.

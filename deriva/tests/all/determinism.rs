@@ -782,3 +782,41 @@ async fn doubts_are_carried_from_stage_to_stage() {
             .is_empty()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_while_it_is_audited_is_no_violation() {
+    use std::sync::OnceLock;
+    type Slot = Arc<OnceLock<(Deriva, [CAddr; 2])>>;
+    let slot = Slot::default();
+    let (asked, version) = (Arc::clone(&slot), Arc::new(AtomicU64::new(0)));
+    let now = Arc::clone(&version);
+    let edited = move |inputs: &[Bytes], _: &Params| {
+        let version = now.load(Ordering::SeqCst);
+        // Somebody mends what was made before the version was new, as soon as an audit has begun.
+        if let (1, Some((deriva, recipes))) = (version, asked.get()) {
+            now.store(2, Ordering::SeqCst);
+            for recipe in recipes {
+                futures::executor::block_on(deriva.invalidate(*recipe).into_future())?;
+            }
+        }
+        Ok([&inputs.concat(), version.to_string().as_bytes()]
+            .concat()
+            .into())
+    };
+    let builder = Deriva::builder()
+        .store("memory:")
+        .function("edited", "1", edited);
+    let deriva = builder.build().await.unwrap();
+    let mut recipes = Vec::new();
+    for text in ["one", "other"] {
+        let leaf = deriva.put(text).await.unwrap();
+        recipes.push(recipe(&deriva, "edited", &[leaf]).await);
+    }
+    deriva.materialize_many(recipes.clone()).await.unwrap();
+    slot.set((deriva.clone(), [recipes[0], recipes[1]]))
+        .unwrap();
+    version.store(1, Ordering::SeqCst);
+    let audited = deriva.audit().await.unwrap();
+    assert_eq!((audited.violated, audited.skipped), (0, 2), "{audited:?}");
+    assert!(deriva.ledger().await.unwrap().is_empty());
+}

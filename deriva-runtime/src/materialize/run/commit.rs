@@ -205,7 +205,7 @@ async fn absent(inner: &Inner, contents: &[CAddr]) -> Result<Vec<CAddr>> {
         .collect())
 }
 
-fn divergent(divergence: &Divergence) -> Error {
+pub(super) fn divergent(divergence: &Divergence) -> Error {
     let what = "a recipe gave another output than is recorded";
     Error::new(ErrorKind::Nondeterministic, what)
         .with("addr", divergence.addr)

@@ -301,8 +301,10 @@ impl Run {
                 self.run_here(chunk).await;
                 continue;
             }
-            let (now, none_runs) = (self.context.inner.clock.now(), self.steps.none_runs());
-            if self.violations.are_due(now, none_runs) {
+            if self
+                .violations
+                .are_due(&*self.context.inner.clock, self.steps.none_runs())
+            {
                 self.judge().await;
                 continue;
             }

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use super::heavy::{Source, Unready, operands};
 use crate::determinism::check::{Check, Checked, Standing, Tally};
 use crate::shared::Inner;
+use crate::shared::able::supports;
 use crate::shared::leases::Lease;
 use crate::shared::nesting::Nesting;
 use crate::shared::perturb::relocated;
@@ -30,7 +31,7 @@ pub(super) async fn repeat(
     let began = inner.clock.now();
     step.fresh = true;
     let elsewhere = inner.repeats.as_ref();
-    let elsewhere = elsewhere.filter(|executor| executor.supports(&step.recipe.function()));
+    let elsewhere = elsewhere.filter(|executor| supports(&***executor, &step.recipe.function()));
     let again = elsewhere.unwrap_or(&inner.executor);
     let first = operands(inner, lease, &*inner.executor, sources.clone()).await?;
     let second = match again.operands() == inner.executor.operands() {

@@ -289,6 +289,9 @@ impl Run {
         self.nobody_waits(node);
         let doubted = self.graph.is_doubted(node);
         let record = record && !doubted;
+        if doubted {
+            self.reporter.doubted();
+        }
         self.values.set_kept(node, record || blob.is_none());
         self.verdict.trust(&output.addr);
         self.verdict.repeated(&addr);
@@ -322,7 +325,6 @@ impl Run {
                 self.values.hold(node, blob, output.cost);
                 if doubted {
                     self.values.stays(node);
-                    self.reporter.doubted();
                 }
             }
             None => self.graph.plan.set_stored(node, output.stat(), true),

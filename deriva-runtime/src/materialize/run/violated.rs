@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{
-    Answer, Blob, CAddr, Divergence, Error, ErrorKind, FoundBy, OnViolation, Operand, Output,
-    Result, Violation,
+    Answer, Blob, CAddr, Clock, Divergence, Error, ErrorKind, FoundBy, OnViolation, Operand,
+    Output, Result, Violation,
 };
 
+use super::commit::divergent;
 use super::cutoff::resolved_address;
 use super::{Context, Run};
 use crate::determinism::check::{Check, Checked, Dissent};
@@ -49,8 +50,10 @@ impl Violations {
 
     /// Whether they should be entered: where nothing else is to be done, and where that takes no more than a small part of
     /// the time.
-    pub(super) fn are_due(&self, now: Duration, none_runs: bool) -> bool {
-        let is_time = |(at, took): (Duration, Duration)| now.saturating_sub(at) >= took * SPARED;
+    pub(super) fn are_due(&self, clock: &dyn Clock, none_runs: bool) -> bool {
+        let is_time = |(at, took): (Duration, Duration)| {
+            clock.now().saturating_sub(at) >= took.saturating_mul(SPARED)
+        };
         !self.is_empty() && (none_runs || self.entered.is_none_or(is_time))
     }
 }
@@ -222,13 +225,14 @@ impl Run {
                 recorded, offered, ..
             } = divergence;
             let dissent = two(recorded, offered, Vec::new(), FoundBy::Record);
+            // That it diverges is the answer, also where no more can be found out.
             let error = match diverged(&self.context.inner, addr, dissent).await {
                 Ok(violation) => {
                     let violation = Arc::new(violation);
                     self.reporter.violated(addr, &violation);
                     Violation::clone(&violation).into_error()
                 }
-                Err(error) => error,
+                Err(error) => divergent(&divergence).caused_by(error),
             };
             let node = nodes
                 .iter()
