@@ -82,6 +82,11 @@ impl Deriva {
     /// One hash over recipes, outputs, roots and blob addresses, independent of the order in which they
     /// were written and of the engine that keeps them. Reads every recipe.
     ///
+    /// The notes that deriva takes for itself are left out, so that a store with checked computations has the digest of one
+    /// with the same computations unchecked: the roots whose names begin with `deriva:`, and the blobs that these
+    /// hold and that no recipe, output or other root needs. What was noted earlier is left out as well, if that is counts of
+    /// checks; an earlier form of an entry of the ledger counts as any blob does until it is collected.
+    ///
     /// # Errors
     /// What the stores say.
     pub async fn state_digest(&self) -> Result<CAddr> {

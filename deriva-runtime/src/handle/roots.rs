@@ -5,6 +5,7 @@ use futures::TryStreamExt;
 
 use crate::planted::{Fault, hidden, planted};
 use crate::shared::Deriva;
+use crate::shared::reserved::is_reserved;
 
 impl Deriva {
     /// Names an address, so that collection keeps it; moves the name if it is taken.
@@ -50,9 +51,4 @@ impl Deriva {
         let named = roots.try_filter(|(name, _)| std::future::ready(!is_reserved(name)));
         named.try_collect().await
     }
-}
-
-/// Whether a root of this name is deriva's own: an entry of the ledger, or what one keeps.
-fn is_reserved(name: &str) -> bool {
-    name.starts_with("deriva:")
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::determinism::statistics::Verification;
 use crate::shared::Deriva;
+use crate::shared::reserved::reserved_roots;
 
 /// How much a [`Deriva`] holds. Counts are `None` where a store cannot tell them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,7 +19,7 @@ pub struct Status {
     pub blobs: Option<u64>,
     /// Their bytes.
     pub blob_bytes: Option<u64>,
-    /// Number of roots.
+    /// Number of roots, without those that deriva keeps for itself.
     pub roots: Option<u64>,
     /// Bytes in the memory cache, with its own overhead.
     pub cache_bytes: u64,
@@ -40,12 +41,19 @@ impl Deriva {
     pub async fn status(&self) -> Result<Status> {
         let dag = self.inner.dag.usage().await?;
         let blobs = self.inner.blobs.usage().await?;
+        let roots = match dag {
+            Some(usage) => {
+                let own = reserved_roots(&*self.inner.dag).await?.len() as u64;
+                Some(usage.roots.saturating_sub(own))
+            }
+            None => None,
+        };
         Ok(Status {
             recipes: dag.map(|usage| usage.recipes),
             outputs: dag.map(|usage| usage.outputs),
             blobs: blobs.map(|usage| usage.blobs),
             blob_bytes: blobs.map(|usage| usage.bytes),
-            roots: dag.map(|usage| usage.roots),
+            roots,
             cache_bytes: self.inner.cache.bytes(),
             blob_store: self.inner.blobs.to_string(),
             dag_store: self.inner.dag.to_string(),

@@ -23,6 +23,7 @@ pub(crate) mod open_stores;
 pub(crate) mod pages;
 pub(crate) mod perturb;
 pub(crate) mod policy;
+pub(crate) mod reserved;
 pub(crate) mod settings;
 pub(crate) mod slots;
 pub(crate) mod statistics;
