@@ -45,7 +45,7 @@ struct Held {
 #[derive(Serialize)]
 struct Checks {
     #[serde(flatten)]
-    of_this_call: Verification,
+    in_this_store: Verification,
     /// Entries that were not released.
     ledger_entries: usize,
 }
@@ -60,7 +60,7 @@ impl Held {
             roots: status.roots,
             cache_bytes: status.cache_bytes,
             verification: Checks {
-                of_this_call: status.verification,
+                in_this_store: status.verification,
                 ledger_entries,
             },
             blob_store: status.blob_store,
@@ -97,11 +97,15 @@ impl Answer for Held {
 impl Checks {
     /// For people, where there is something to tell.
     fn words(&self) -> Option<String> {
-        let total = &self.of_this_call.total;
+        let total = &self.in_this_store.total;
         let mut words = Vec::new();
         if total.checked > 0 {
             let checked = counted(total.checked, "computation");
-            words.push(format!("{checked} checked, {} violated", total.violated));
+            let violated = total.violated;
+            let most = 100.0 * total.rate_at_most;
+            words.push(format!(
+                "{checked} checked, {violated} violated: at most {most:.2} % disagree (95 % confidence)"
+            ));
         }
         match self.ledger_entries {
             0 => {}

@@ -49,7 +49,7 @@ use mark::Collector;
 ///
 /// By default: recipes that no root and no lease needs, their outputs, and the blobs that are outputs of
 /// such recipes alone. A blob that is needed as itself, as an input of a live recipe or by a root or a
-/// lease of its own, stays.
+/// lease of its own, stays. What deriva noted of checks and noted anew since is taken as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -197,6 +197,7 @@ async fn perform(inner: Arc<Inner>, options: Options) -> Result<Collected> {
         collector.keep_young(age, &mut unreachable_since).await?;
     }
     collector.take_unreachable().await?;
+    collector.take_earlier_counts().await?;
     if options.policy.unreferenced_blobs {
         collector.take_unreferenced().await?;
     }

@@ -5,7 +5,9 @@ use futures::TryStreamExt;
 
 use super::mark::{BATCH, Collector, ENTRY, Entry};
 use crate::planted::{Fault, planted};
+use crate::shared::Inner;
 use crate::shared::address_index::{Index, Position};
+use crate::shared::reserved::earlier_counts;
 
 /// Recipes or blobs that are taken at a time. A batch keeps everybody else from adding, so it is small.
 pub(super) const TAKE: usize = 256;
@@ -143,31 +145,56 @@ impl Collector {
             if page.is_empty() {
                 return Ok(());
             }
-            let page = self.without_output(page).await?;
-            let alone = match self.options.dry_run {
-                true => None,
-                false => Some(self.alone().await?),
-            };
-            let blind = planted(Fault::takes_blobs_that_were_named_since);
-            let unnamed = page.into_iter().filter(|at| blind || !self.named.has(*at));
-            let unnamed: Vec<Position> = unnamed.collect();
-            let read = move |index: &mut Index<ENTRY>| {
-                let mut blobs = Vec::with_capacity(unnamed.len());
-                for at in unnamed {
-                    let (addr, entry) = index.read(at)?;
-                    blobs.push((at, addr, Entry::decode(entry).len));
-                }
-                Ok(blobs)
-            };
-            let blobs: Vec<_> = self.blobs.with(read).await?;
-            for (at, ..) in &blobs {
-                self.taken.set(*at);
-            }
-            if let Some(alone) = alone {
-                self.take(alone, Vec::new(), &blobs, false).await?;
-            }
-            self.count(0, &[], &blobs);
+            self.take_unnamed(page).await?;
         }
+    }
+
+    /// Takes counts of checks that were counted on since: nobody put them, so nobody misses them. The oldest first, as
+    /// each is found by the one that followed it.
+    pub(super) async fn take_earlier_counts(&mut self) -> Result<()> {
+        let Inner { dag, blobs, .. } = &*self.inner;
+        let mut earlier = earlier_counts(&**dag, &**blobs).await?;
+        earlier.reverse();
+        for batch in earlier.chunks(TAKE) {
+            let mut batch = batch.to_vec();
+            batch.sort_unstable();
+            let found = self.blobs.find(batch).await?.into_iter().flatten();
+            let dead = |at: &Position| !self.named.has(*at) && !self.taken.has(*at);
+            let page: Vec<Position> = found.filter(dead).collect();
+            if !page.is_empty() {
+                self.take_unnamed(page).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes those of some blobs that are no output, and that nothing live needs as themselves by now.
+    async fn take_unnamed(&mut self, page: Vec<Position>) -> Result<()> {
+        let page = self.without_output(page).await?;
+        let alone = match self.options.dry_run {
+            true => None,
+            false => Some(self.alone().await?),
+        };
+        let blind = planted(Fault::takes_blobs_that_were_named_since);
+        let unnamed = page.into_iter().filter(|at| blind || !self.named.has(*at));
+        let unnamed: Vec<Position> = unnamed.collect();
+        let read = move |index: &mut Index<ENTRY>| {
+            let mut blobs = Vec::with_capacity(unnamed.len());
+            for at in unnamed {
+                let (addr, entry) = index.read(at)?;
+                blobs.push((at, addr, Entry::decode(entry).len));
+            }
+            Ok(blobs)
+        };
+        let blobs: Vec<_> = self.blobs.with(read).await?;
+        for (at, ..) in &blobs {
+            self.taken.set(*at);
+        }
+        if let Some(alone) = alone {
+            self.take(alone, Vec::new(), &blobs, false).await?;
+        }
+        self.count(0, &[], &blobs);
+        Ok(())
     }
 
     /// The next recipes that nothing live needs.

@@ -1,6 +1,6 @@
 //! Audits: recorded outputs, compared with what their recipes give now.
 
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use futures::future::join_all;
 use indexmap::IndexSet;
 
 use super::check::{Check, Standing, Tally};
+use super::counts::Counting;
 use super::violated::{Violated, enter};
 use crate::shared::able::{Able, supports};
 use crate::shared::invoke::{guarded_async, invoke};
@@ -132,7 +133,8 @@ impl Audit {
         self
     }
 
-    /// Only tells what differs: nothing is entered into the ledger, and nothing forgotten. Default: both are done.
+    /// Only tells what differs: nothing is entered into the ledger, and nothing forgotten. What is compared is counted all the same. Default:
+    /// both are done.
     pub fn dry_run(mut self) -> Self {
         self.dry_run = true;
         self
@@ -167,7 +169,9 @@ impl IntoFuture for Audit {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let watched = self.deriva.inner.watcher.watch(Observer::audited);
+            let counting = Counting::begin(&self.deriva.inner);
             let audited = self.perform().await.map_err(|error| error.during("audit"));
+            counting.ended(pending()).await;
             watched.ended(audited.as_ref());
             audited
         })
@@ -460,13 +464,8 @@ async fn judge(inner: &Arc<Inner>, addr: CAddr, node: &Node) -> Result<Verdict> 
     });
     tally.add(compute(inner, node, inputs, &function).await)?;
     let agrees = tally.standing() == Standing::Agreed;
-    let checks = |violated, last| Checks {
-        checked: 1,
-        violated,
-        last,
-    };
     if agrees {
-        inner.statistics.add(function.id(), checks(0, None));
+        inner.statistics.add(function.id(), Checks::one(None));
         return Ok(Verdict::Agreed {
             bytes: recorded.len,
         });
@@ -474,9 +473,8 @@ async fn judge(inner: &Arc<Inner>, addr: CAddr, node: &Node) -> Result<Verdict> 
     if !still_so(inner, addr, node, &contents).await? {
         return Ok(Verdict::Skipped(Skipped::Changed));
     }
-    inner
-        .statistics
-        .add(function.id(), checks(1, Some(inner.clock.date())));
+    let checks = Checks::one(Some(inner.clock.date()));
+    inner.statistics.add(function.id(), checks);
     let Some(dissent) = tally.finish().dissent else {
         return Ok(Verdict::Skipped(Skipped::Changed));
     };

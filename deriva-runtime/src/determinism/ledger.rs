@@ -17,6 +17,7 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::shared::Inner;
+use crate::shared::reserved::{CHECKS, RESERVED, roots_between};
 
 /// What no root of an application begins with.
 const LEDGER: &str = "deriva:ledger/";
@@ -110,22 +111,30 @@ impl Document {
 
 /// Entries of one stage, or all, in the order of their names.
 pub(crate) async fn list(inner: &Inner, of: Option<Stage>) -> Result<Vec<Found>> {
-    let mut entries = Vec::new();
     let begin = match of {
         Some(stage) => format!("{LEDGER}{}/", stage.name()),
         None => LEDGER.to_owned(),
     };
-    let mut roots = inner.dag.roots(Some(&begin));
-    while let Some((root, addr)) = roots.try_next().await? {
-        let Some(rest) = root.strip_prefix(&begin) else {
-            break;
-        };
-        let rest = match of {
-            Some(stage) => format!("{}/{rest}", stage.name()),
-            None => rest.to_owned(),
-        };
+    let roots = roots_between(&*inner.dag, &begin, None).await?;
+    entries(inner, roots).await
+}
+
+/// What somebody has to know who opens a store: the entries that were not released, and the roots of the counts of checks, found in one walk.
+pub(crate) async fn at_opening(inner: &Inner) -> Result<(Vec<Found>, Vec<(String, CAddr)>)> {
+    // In the order of names: counts of checks, evidence, and entries that are new, open and released.
+    let released = format!("{LEDGER}{}/", Stage::Released.name());
+    let mut roots = roots_between(&*inner.dag, RESERVED, Some(&released)).await?;
+    let counts = roots.extract_if(.., |(root, _)| root.starts_with(CHECKS));
+    let counts = counts.collect();
+    Ok((entries(inner, roots).await?, counts))
+}
+
+/// The entries among these roots.
+async fn entries(inner: &Inner, roots: Vec<(String, CAddr)>) -> Result<Vec<Found>> {
+    let mut entries = Vec::new();
+    for (root, addr) in roots {
         // Who else would write such a name?
-        let Some((stage, recipe)) = parse(&rest) else {
+        let Some((stage, recipe)) = root.strip_prefix(LEDGER).and_then(parse) else {
             continue;
         };
         let document = match read(inner, addr).await {

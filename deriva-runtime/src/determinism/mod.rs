@@ -8,7 +8,8 @@
 //! | `violated.rs` | what follows when they differ: the ledger, and what is forgotten |
 //! | `ledger.rs` | entries as they lie in the store |
 //! | `quarantine.rs` | functions with too many entries |
-//! | `statistics.rs` | how much was checked, and what that excludes |
+//! | `counts.rs` | how much was checked, as it lies in the store |
+//! | `statistics.rs` | the same, and what it excludes, as it is told |
 //!
 //! What every request asks of the ledger is on the ground floor (`shared/ledger.rs`), as are the conditions of a perturbed
 //! run (`shared/perturb.rs`).
@@ -16,6 +17,7 @@
 pub(crate) mod audit;
 pub(crate) mod bisect;
 pub(crate) mod check;
+pub(crate) mod counts;
 pub(crate) mod ledger;
 pub(crate) mod quarantine;
 pub(crate) mod statistics;

@@ -1,17 +1,16 @@
 //! How much was checked, and what that excludes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use deriva_api::FunctionId;
 use serde::Serialize;
 
+use super::counts::millis;
 use crate::shared::Deriva;
 use crate::shared::statistics::Checks;
 
 /// How sure the bound on the rate of disagreement is.
 const CONFIDENCE: f64 = 0.95;
 
-/// What came of the checks of a handle so far.
+/// What came of the checks that were made in a store so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Verification {
@@ -32,7 +31,7 @@ pub struct FunctionChecks {
     pub agreed: u64,
     /// Those where it was not.
     pub violated: u64,
-    /// When that was last: milliseconds since 1970 in UTC, by the clock of the handle.
+    /// When that was last: milliseconds since 1970 in UTC, by the clock of the handle that saw it.
     pub last_violation_millis: Option<u64>,
     /// The highest rate of disagreement that these checks do not exclude, with a confidence of 95 %: 1 where nothing was
     /// checked, about 3 / n where n computations were checked and all agreed (Clopper and Pearson, 1934).
@@ -46,13 +45,9 @@ impl From<Checks> for FunctionChecks {
             violated,
             last,
         } = checks;
-        let millis = |date: SystemTime| {
-            let since = date.duration_since(UNIX_EPOCH).unwrap_or_default();
-            since.as_millis() as u64
-        };
         Self {
             checked,
-            agreed: checked - violated,
+            agreed: checked.saturating_sub(violated),
             violated,
             last_violation_millis: last.map(millis),
             rate_at_most: upper_bound(violated, checked),
@@ -83,7 +78,11 @@ fn upper_bound(seen: u64, of: u64) -> f64 {
 }
 
 impl Deriva {
-    /// What came of the checks of this handle, since it was built.
+    /// What came of the checks in this store: of all that were ever made, by all handles. What a request or an audit checks is
+    /// in the store when that ends, and counts as soon as it was compared.
+    ///
+    /// A store that may only be read counts as long as it is open. Of one that other processes write to at the same time,
+    /// this has what they had counted when it was opened.
     #[must_use]
     pub fn verification(&self) -> Verification {
         let mut total = Checks::default();

@@ -17,6 +17,7 @@ use futures::TryStreamExt;
 use tracing::{error, warn};
 
 use super::check::Dissent;
+use super::counts;
 use super::ledger::{self, Document, Found, Stage};
 use crate::invalidate::{Invalidate, forget};
 use crate::shared::Inner;
@@ -286,7 +287,7 @@ async fn same_computations(inner: &Inner, documents: &mut [Document]) -> Result<
     Ok(())
 }
 
-/// Reads the ledger of a store that was opened, once, and does what an earlier process could not finish.
+/// Reads the ledger and the counts of a store that was opened, once, and does what an earlier process could not finish.
 pub(crate) async fn open(inner: &Arc<Inner>) -> Result<()> {
     let mut turn = inner.ledger.turn.lock().await;
     load(inner, &mut turn).await
@@ -318,21 +319,21 @@ async fn load(inner: &Arc<Inner>, is_loaded: &mut bool) -> Result<()> {
         return Ok(());
     }
     let writable = inner.dag.capabilities().writable;
-    for stage in [Stage::New, Stage::Open] {
-        for found in ledger::list(inner, Some(stage)).await? {
-            match &found.document {
-                Ok(document) => condemn(inner, document),
-                Err(why) => {
-                    let recipe = found.recipe;
-                    warn!(addr = %recipe, "an entry of the ledger is damaged: {why}");
-                    inner.ledger.condemn(recipe, None, [recipe], None);
-                }
-            }
-            if stage == Stage::New && writable {
-                finish_found(inner, &found).await?;
+    let (entries, counted) = ledger::at_opening(inner).await?;
+    for found in entries {
+        match &found.document {
+            Ok(document) => condemn(inner, document),
+            Err(why) => {
+                let recipe = found.recipe;
+                warn!(addr = %recipe, "an entry of the ledger is damaged: {why}");
+                inner.ledger.condemn(recipe, None, [recipe], None);
             }
         }
+        if found.stage == Stage::New && writable {
+            finish_found(inner, &found).await?;
+        }
     }
+    counts::load(inner, counted).await;
     *is_loaded = true;
     Ok(())
 }

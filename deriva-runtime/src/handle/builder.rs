@@ -24,7 +24,6 @@ use crate::shared::open_stores::{OpenStore, View};
 use crate::shared::policy::{Cutoff, FunctionPolicy, Policies, StoreResults};
 use crate::shared::settings::{MAX_JOBS, in_range};
 use crate::shared::slots::Slots;
-use crate::shared::statistics::Statistics;
 use crate::shared::tallies::Tallies;
 
 /// Where a store comes from: a URI to open, or a ready-made object.
@@ -441,7 +440,7 @@ impl DerivaBuilder {
             unreachable_since: Arc::default(),
             invalidations: Arc::clone(&graph.invalidations),
             ledger: Arc::clone(&graph.ledger),
-            statistics: Statistics::default(),
+            statistics: Arc::clone(&graph.statistics),
             keeps_evidence: self.keeps_evidence,
             repeats: self.repeats,
             graph,

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use deriva_api::{BlobStore, CAddr, DagStore, FunctionRegistry, Request, Result};
 
+use crate::determinism::counts;
 use crate::explain::{Explanation, explain};
 use crate::handle::state_digest::state_digest;
 use crate::materialize::Materialize;
@@ -98,6 +99,7 @@ impl Deriva {
     /// # Errors
     /// What the stores say.
     pub async fn flush(&self) -> Result<()> {
+        counts::keep(&self.inner).await;
         self.inner.blobs.flush().await?;
         if planted(Fault::flushes_blobs_alone) {
             return Ok(());

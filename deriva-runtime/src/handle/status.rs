@@ -29,7 +29,7 @@ pub struct Status {
     pub dag_store: String,
     /// Where heavy functions run.
     pub executor: String,
-    /// What came of checks since the handle was built.
+    /// What came of checks in this store; see [`Deriva::verification`].
     pub verification: Verification,
 }
 

@@ -18,6 +18,7 @@ use deriva_api::{
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::determinism::counts::Counting;
 use crate::materialize::stages::materialize;
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
@@ -421,7 +422,9 @@ async fn perform(
     let (all, limits) = (Arc::clone(&inner), options.clone());
     let _counted = inner.tallies.requests.begin();
     let watched = inner.watcher.request(targets.len());
+    let counting = Counting::begin(&all);
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
+    counting.ended(late(&all, &limits)).await;
     record(&span, &done);
     watched.ended(done.as_ref().map(|done| &done.summary));
     done
@@ -433,20 +436,22 @@ async fn in_time<T>(
     options: &Options,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let late = async {
-        match options.remaining(&*inner.clock) {
-            Some(remaining) => inner.clock.sleep(remaining).await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         biased;
         done = work => done,
-        () = late => Err(Error::new(
+        () = late(inner, options) => Err(Error::new(
             ErrorKind::Timeout,
             "the request was not done by its deadline",
         )
         .with("deadline", format!("{:?}", options.deadline.unwrap_or_default()))
         .hint("what was computed is kept: the same request continues from there")),
+    }
+}
+
+/// Waits until the request's deadline.
+async fn late(inner: &Inner, options: &Options) {
+    match options.remaining(&*inner.clock) {
+        Some(remaining) => inner.clock.sleep(remaining).await,
+        None => std::future::pending().await,
     }
 }

@@ -89,7 +89,7 @@ pub(crate) struct Inner {
     pub(crate) unreachable_since: Arc<tokio::sync::Mutex<UnreachableSince>>,
     pub(crate) invalidations: Arc<Invalidations>,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) statistics: Statistics,
+    pub(crate) statistics: Arc<Statistics>,
     /// Whether outputs that differ are kept.
     pub(crate) keeps_evidence: bool,
     /// Where computations are run again; `None` where that is as the first time.

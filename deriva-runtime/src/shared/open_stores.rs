@@ -5,7 +5,7 @@
 //!
 //! | by the store of | what |
 //! |---|---|
-//! | the graph | leases, flights, invalidations, the ledger, whose turn it is to collect, and who has to hear what is forgotten |
+//! | the graph | leases, flights, invalidations, the ledger, what was checked, whose turn it is to collect, and who has to hear what is forgotten |
 //! | the blobs | which graphs name them: with more than one nobody knows what is needed, and nothing is collected |
 //! | both | the gate |
 //!
@@ -27,6 +27,7 @@ use crate::shared::invalidations::Invalidations;
 use crate::shared::leases::Leases;
 use crate::shared::ledger::Ledger;
 use crate::shared::nesting::NestedWaits;
+use crate::shared::statistics::Statistics;
 
 /// All stores that some handle of this process has open.
 static OPEN: parking_lot::Mutex<Vec<(StoreIdentity, Weak<OpenStore>)>> =
@@ -42,6 +43,7 @@ pub(crate) struct OpenStore {
     pub(crate) nested: Arc<NestedWaits>,
     pub(crate) invalidations: Arc<Invalidations>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) statistics: Arc<Statistics>,
     /// Whose turn it is to collect.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// How each handle sees it as the store of its graph.

@@ -28,5 +28,6 @@ mod requests;
 mod scrub;
 mod settings;
 mod stacks;
+mod statistics;
 mod timeline;
 mod two_handles;

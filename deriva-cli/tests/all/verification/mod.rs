@@ -5,6 +5,7 @@
 
 mod audits;
 mod bisected;
+mod counted;
 mod lying_runs;
 mod refused;
 mod runs;

@@ -46,7 +46,7 @@ fn what_was_found_is_refused_shown_and_released() {
     assert!(status.contains("the ledger has 1 recipe"), "{status}");
     let status = bench.json(&["status", "--json"]);
     assert_eq!(status["verification"]["ledger_entries"], 1);
-    assert_eq!(status["verification"]["checked"], 0);
+    assert_eq!(status["verification"]["checked"], 3);
 
     let listed = bench.ok(&["ledger", "ls"]);
     assert!(

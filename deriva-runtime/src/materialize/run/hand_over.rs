@@ -21,12 +21,14 @@ use super::violated::two;
 use super::writer::Batch;
 use super::{Context, Run, commit};
 use crate::determinism::check::Checked;
+use crate::determinism::counts::Counting;
 use crate::determinism::violated::{Violated, accepted, diverged, enter};
 use crate::materialize::plan::NodeId;
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;
 use crate::shared::flights::Landing;
 use crate::shared::ledger::condemned;
+use crate::shared::statistics::Checks;
 
 impl Drop for Run {
     fn drop(&mut self) {
@@ -101,6 +103,7 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
     } = outcome;
     drop(slot);
     inner.nested.lend(addr, None);
+    let _counting = Counting::begin(inner);
     let claims = Some(addr).into_iter().chain(resolved);
     let named = computation.as_ref();
     let named = named.map(|it| (it.resolved, inner.policies.on_violation_of(&it.function)));
@@ -207,6 +210,13 @@ async fn settled(
     checked: Checked,
 ) -> (Result<Executed>, bool) {
     let executed = |(output, cost)| Executed::new(output, cost);
+    let differs = checked.dissent.is_some();
+    if let Some(Computation { function, .. }) = &computation
+        && (differs || checked.result.is_ok())
+    {
+        let differed = differs.then(|| inner.clock.date());
+        inner.statistics.add(function, Checks::one(differed));
+    }
     let (Some(dissent), Some(computation)) = (checked.dissent, computation) else {
         return (checked.result.map(executed), false);
     };

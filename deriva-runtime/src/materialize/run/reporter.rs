@@ -111,12 +111,8 @@ impl Reporter {
         if self.checks.is_empty() {
             self.checks = vec![Checks::default(); graph.plan.functions.len()];
         }
-        let last = (!agree).then(|| self.clock.date());
-        self.checks[function as usize] += Checks {
-            checked: 1,
-            violated: u64::from(!agree),
-            last,
-        };
+        let differed = (!agree).then(|| self.clock.date());
+        self.checks[function as usize] += Checks::one(differed);
     }
 
     /// They differ.
