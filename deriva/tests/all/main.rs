@@ -2,6 +2,7 @@
 //! own.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod bisect_large;
 mod bytes;
 mod collect;
 mod collect_beside;
