@@ -820,3 +820,46 @@ async fn what_is_forgotten_while_it_is_audited_is_no_violation() {
     assert_eq!((audited.violated, audited.skipped), (0, 2), "{audited:?}");
     assert!(deriva.ledger().await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_that_passes_the_deadline_is_late_and_no_violation() {
+    use std::time::Duration;
+    for stores in Stores::all() {
+        let calls = Arc::new(AtomicU64::new(0));
+        let gate = Arc::new(AtomicBool::new(false));
+        let (counts, opens) = (Arc::clone(&calls), Arc::clone(&gate));
+        let slower = move |_: &[Bytes], _: &Params| {
+            let nth = counts.fetch_add(1, Ordering::SeqCst);
+            while nth > 0 && !opens.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok("the same".into())
+        };
+        let builder = Deriva::builder().store(&stores.uri()).jobs(2);
+        let builder = builder.function("slower", "1", slower);
+        let deriva = builder.build().await.unwrap();
+        let addr = recipe(&deriva, "slower", &[]).await;
+        for perturb in [true, false] {
+            gate.store(false, Ordering::SeqCst);
+            calls.store(0, Ordering::SeqCst);
+            let request = deriva.materialize(addr).determinism(DUAL).perturb(perturb);
+            let request = request.deadline(Duration::from_millis(500)).into_future();
+            let late = tokio::time::timeout(Duration::from_secs(60), request);
+            let late = late.await.unwrap().unwrap_err();
+            assert_eq!(late.kind(), ErrorKind::Timeout, "{late}");
+            assert_eq!(calls.load(Ordering::SeqCst), 2);
+            let outputs = deriva.dag().outputs(&[addr]).await.unwrap();
+            assert_eq!(outputs, [None], "what was not compared is not recorded");
+            assert_eq!(deriva.verification().total.checked, 0);
+            assert!(deriva.ledger().await.unwrap().is_empty());
+            gate.store(true, Ordering::SeqCst);
+            let left = deriva.given_back(Duration::from_secs(60)).await;
+            assert!(left.is_zero(), "{left:?}");
+        }
+        // It is asked for again, and is what it is.
+        let done = deriva.materialize(addr).determinism(DUAL).await.unwrap();
+        assert_eq!((done.summary.checked, done.summary.violations), (1, 0));
+        assert_eq!(deriva.get(addr).await.unwrap(), "the same");
+        assert!(deriva.ledger().await.unwrap().is_empty());
+    }
+}

@@ -429,3 +429,51 @@ async fn what_an_executor_remembers_is_told_as_such_and_a_lost_output_is_compute
     );
     assert_eq!(json(again)["executor_hits"], 1);
 }
+
+#[tokio::test]
+async fn every_run_of_a_check_is_fresh_and_so_is_that_of_an_audit() {
+    let (ran, fresh) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let calls = AtomicUsize::new(0);
+    let mut functions = FunctionRegistry::new();
+    let count = move |_: &[Bytes], _: &Params| Ok(calls.fetch_add(1, SeqCst).to_string().into());
+    functions
+        .register_fn("shout", "1", Weight::Heavy, shout)
+        .unwrap();
+    functions
+        .register_fn("count", "1", Weight::Heavy, count)
+        .unwrap();
+    let clock = Arc::new(SystemClock::new());
+    let pool = PoolExecutor::new(Arc::new(functions.clone()), clock, 2).unwrap();
+    let executor = Remembering {
+        inner: Arc::new(pool),
+        known: Mutex::default(),
+        lies: Arc::default(),
+        ran: Arc::clone(&ran),
+        fresh: Arc::clone(&fresh),
+    };
+    let builder = Deriva::builder().store("memory:").functions(functions);
+    let builder = builder.executor(Arc::new(executor)).cache_bytes(0);
+    let deriva = builder.build().await.unwrap();
+    let seen = || (ran.swap(0, SeqCst), fresh.swap(0, SeqCst));
+    let addr = recipe(&deriva, "good").await;
+    deriva.get(addr).await.unwrap();
+    assert_eq!(seen(), (1, 0));
+    for perturb in [true, false] {
+        for (mode, runs) in [("dual", 2), ("sampled:1", 2), ("quorum:3/4", 3)] {
+            deriva.invalidate(addr).await.unwrap();
+            let request = deriva.materialize(addr).perturb(perturb);
+            let done = request.determinism(mode.parse().unwrap()).await.unwrap();
+            assert_eq!((done.summary.checked, done.summary.executor_hits), (1, 0));
+            assert_eq!(seen(), (runs, runs), "{mode}");
+        }
+    }
+    deriva.audit().await.unwrap();
+    assert_eq!(seen(), (1, 1));
+    // What is remembered of a lie agrees with nothing but itself.
+    let lie = deriva.recipe("count", "1").insert().await.unwrap();
+    deriva.get(lie).await.unwrap();
+    assert_eq!(deriva.audit().addr(lie).await.unwrap().violated, 1);
+    deriva.release(lie).await.unwrap();
+    let checked = deriva.materialize(lie).determinism(Determinism::Dual).await;
+    assert_eq!(checked.unwrap_err().kind(), ErrorKind::Nondeterministic);
+}
