@@ -1,13 +1,17 @@
 //! How much was checked: counted once, whoever counts, and still known when the process is not.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deriva::admin::CollectPolicy;
+use deriva::authors::{BoxStream, async_trait};
 use deriva::determinism::{FunctionChecks, Verification};
 use deriva::layers::{BlobLayer, DagLayer};
 use deriva::prelude::*;
+use deriva::stores::{BlobCheck, BlobUsage, BlobWriter, Capabilities};
+use deriva::{BlobStat, ByteRange};
 use deriva_testkit::{CountingLayer, Damage, FaultLayer, ModelStore, Operation};
 use futures::TryStreamExt;
 
@@ -523,4 +527,93 @@ async fn layers_may_lie_between() {
     close(reader).await;
     close(writer).await;
     assert_eq!(checked(&on(&store).build().await.unwrap()), 2);
+}
+
+/// Blobs that other processes may write, too.
+#[derive(Debug)]
+struct Others(ModelStore);
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("others")
+    }
+}
+
+#[async_trait]
+impl BlobStore for Others {
+    fn capabilities(&self) -> Capabilities {
+        BlobStore::capabilities(&self.0).shared(true)
+    }
+
+    async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        self.0.put(blobs).await
+    }
+
+    async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
+        self.0.writer(expect).await
+    }
+
+    async fn get(&self, addr: CAddr) -> Result<Option<Blob>> {
+        self.0.get(addr).await
+    }
+
+    async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Blob>>> {
+        BlobStore::get_many(&self.0, addrs).await
+    }
+
+    async fn get_range(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
+        self.0.get_range(addr, range).await
+    }
+
+    async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
+        self.0.stat(addrs).await
+    }
+
+    async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
+        self.0.verify(addrs).await
+    }
+
+    async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
+        BlobStore::remove(&self.0, addrs).await
+    }
+
+    fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<BlobStat>> {
+        BlobStore::list(&self.0, after)
+    }
+
+    async fn usage(&self) -> Result<Option<BlobUsage>> {
+        BlobStore::usage(&self.0).await
+    }
+
+    async fn flush(&self) -> Result<()> {
+        BlobStore::flush(&self.0).await
+    }
+}
+
+#[tokio::test]
+async fn where_others_write_each_process_has_a_root_of_its_own() {
+    let store = ModelStore::new();
+    for round in 0..3 {
+        let others: Arc<dyn BlobStore> = Arc::new(Others(store.clone()));
+        let deriva = on(&store).blobs(others).build().await.unwrap();
+        assert_eq!(checked(&deriva), 2 * round);
+        for n in 0..2 {
+            check(&deriva, "honest", &format!("{round} {n}"))
+                .await
+                .unwrap();
+        }
+        assert_eq!(counts(&deriva).await.len() as u64, round + 1);
+        close(deriva).await;
+    }
+    // Who has it alone takes the first of them over.
+    for round in 3..5 {
+        let deriva = on(&store).build().await.unwrap();
+        assert_eq!(checked(&deriva), 3 + round);
+        check(&deriva, "honest", &round.to_string()).await.unwrap();
+        assert_eq!(
+            (checked(&deriva), counts(&deriva).await.len()),
+            (4 + round, 3)
+        );
+        close(deriva).await;
+    }
 }
