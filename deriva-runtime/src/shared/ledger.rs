@@ -128,6 +128,12 @@ impl Ledger {
             .map(|it| it.entry)
     }
 
+    /// The entry by which an address is condemned, also where one output of it may be served.
+    pub(crate) fn any_entry_of(&self, addr: &CAddr) -> Option<CAddr> {
+        let state = self.state.read();
+        state.condemned.get(addr).map(|it| it.entry)
+    }
+
     /// The entries of a function that were not released.
     pub(crate) fn entries_of(&self, function: &FunctionId) -> Vec<CAddr> {
         let state = self.state.read();
@@ -194,6 +200,8 @@ mod tests {
             (ledger.entry_of(&addr(3)), ledger.entry_of(&addr(4))),
             (None, None)
         );
+        let any = |n| ledger.any_entry_of(&addr(n));
+        assert_eq!([2, 3, 4].map(any), [Some(addr(1)), Some(addr(3)), None]);
         let expected = BTreeSet::from([addr(1), addr(3)])
             .into_iter()
             .collect::<Vec<_>>();

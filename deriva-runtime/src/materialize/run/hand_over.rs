@@ -120,7 +120,9 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
             if !may_serve(inner, &[addr, name], &executed) && !doubted =>
         {
             doubted = true;
-            let entry = inner.ledger.entry_of(&addr).unwrap_or(name);
+            let entry = (inner.ledger.any_entry_of(&addr))
+                .or_else(|| inner.ledger.any_entry_of(&name))
+                .unwrap_or(name);
             Ended::Executed(match policy {
                 OnViolation::Report => Ok(executed),
                 _ => Err(condemned(addr, entry)),

@@ -7,6 +7,7 @@ use deriva_api::{
     Record, Result, Reuse,
 };
 
+use super::cutoff::resolved_address;
 use super::graph::Graph;
 use super::heavy::{Ended, Outcome};
 use super::light::ChunkDone;
@@ -146,7 +147,13 @@ impl Run {
                 None
             }
             _ => {
-                let entry = self.context.inner.ledger.entry_of(&addr);
+                let ledger = &self.context.inner.ledger;
+                let resolved = resolved_address(&self.graph, &self.values, node).ok();
+                let names = [Some(addr), resolved];
+                let entry = names
+                    .iter()
+                    .flatten()
+                    .find_map(|it| ledger.any_entry_of(it));
                 Some(condemned(addr, entry.unwrap_or(addr)))
             }
         }
