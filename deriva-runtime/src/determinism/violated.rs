@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use deriva_api::{
     Blob, BuildAddrHasher, CAddr, DagStoreExt, Difference, Error, ErrorKind, FunctionId, Operand,
-    Output, Recipe, Result, Violation,
+    Output, Recipe, Record, Result, Violation,
 };
 use futures::TryStreamExt;
 use tracing::{error, warn};
@@ -19,7 +19,8 @@ use tracing::{error, warn};
 use super::check::Dissent;
 use super::counts;
 use super::ledger::{self, Document, Found, Stage};
-use crate::invalidate::{Invalidate, forget};
+use crate::invalidate::Invalidate;
+use crate::invalidate::forget::{self, Contents};
 use crate::shared::Inner;
 
 /// Recipes that are looked at at a time.
@@ -218,7 +219,7 @@ async fn enrol(
     ledger::write(inner, documents).await
 }
 
-fn condemn(inner: &Inner, document: &Document) {
+pub(crate) fn condemn(inner: &Inner, document: &Document) {
     let Violation {
         recipe,
         function,
@@ -231,12 +232,25 @@ fn condemn(inner: &Inner, document: &Document) {
         .condemn(*recipe, Some(function), addrs, *accepted);
 }
 
-/// Forgets what is recorded of what entries condemn, and of all that was made from it. Nothing, where all that is
-/// recorded is what may be served; and where that was done before, for the same entry, and nothing was recorded since.
+/// Forgets what is recorded of what entries condemn, and of all that was made from it.
 async fn forget(
     inner: &Arc<Inner>,
     documents: impl IntoIterator<Item = (&Document, bool)>,
 ) -> Result<()> {
+    let wrong = wrong(inner, documents).await?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let forgotten = Invalidate::all(Arc::clone(inner), wrong).cascade().await;
+    forgotten.map(drop)
+}
+
+/// What is to be forgotten of what entries condemn, each known before or not. Nothing, where all that is recorded is what
+/// may be served; and where it was forgotten before, for the same entry, and nothing was recorded since.
+pub(crate) async fn wrong(
+    inner: &Inner,
+    documents: impl IntoIterator<Item = (&Document, bool)>,
+) -> Result<Vec<CAddr>> {
     let mut wrong = Vec::new();
     for (document, known) in documents {
         let addrs: Vec<CAddr> = document.addrs().collect();
@@ -250,16 +264,12 @@ async fn forget(
         }
         wrong.extend(addrs);
     }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    let forgotten = Invalidate::all(Arc::clone(inner), wrong).cascade().await;
-    forgotten.map(drop)
+    Ok(wrong)
 }
 
 /// Finds the other recipes that are recorded and are the same computations: there is no index of resolved addresses, so
 /// all recipes of these functions are looked at.
-async fn same_computations(inner: &Inner, documents: &mut [Document]) -> Result<()> {
+pub(crate) async fn same_computations(inner: &Inner, documents: &mut [Document]) -> Result<()> {
     let functions: BTreeSet<FunctionId> = (documents.iter())
         .map(|document| document.violation.function.clone())
         .collect();
@@ -285,6 +295,43 @@ async fn same_computations(inner: &Inner, documents: &mut [Document]) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether any of these must not be recorded: it was found to differ since it was computed, by its own name or as the same
+/// computation under another.
+pub(crate) async fn condemns(inner: &Inner, records: &[Record]) -> Result<bool> {
+    let ledger = &inner.ledger;
+    if ledger.is_empty() {
+        return Ok(false);
+    }
+    let may_serve = |record: &Record| {
+        let mut names = [Some(record.addr), record.resolved].into_iter().flatten();
+        names.all(|name| ledger.may_serve(&name, &record.output.addr))
+    };
+    if !records.iter().all(may_serve) {
+        return Ok(true);
+    }
+    let contents = records.iter();
+    let contents: Contents = contents.map(|it| (it.addr, it.output.addr)).collect();
+    // What the computation is called is known only of those that were looked for under that name.
+    let unnamed = records.iter().filter(|record| record.resolved.is_none());
+    let unnamed: Vec<CAddr> = unnamed.map(|record| record.addr).collect();
+    for batch in unnamed.chunks(BATCH) {
+        let nodes = inner.dag.get_many(batch).await?;
+        let recipes = nodes.into_iter().flatten().map(|node| node.recipe);
+        let of_liars = |recipe: &Recipe| !ledger.entries_of(&recipe.function()).is_empty();
+        let recipes: Vec<Recipe> = recipes.filter(of_liars).collect();
+        let resolved = forget::resolved_over(inner, &recipes, &contents).await?;
+        let mut named = recipes.iter().zip(resolved);
+        let may_serve = |(recipe, name): (&Recipe, CAddr)| {
+            let content = contents.get(&recipe.addr());
+            content.is_none_or(|content| ledger.may_serve(&name, content))
+        };
+        if !named.all(may_serve) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads the ledger and the counts of a store that was opened, once, and does what an earlier process could not finish.

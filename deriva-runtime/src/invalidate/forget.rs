@@ -147,18 +147,34 @@ pub(crate) async fn resolve(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAd
     Ok(others.map(|(_, resolved)| resolved).collect())
 }
 
+/// What recipes gave, by recipe.
+pub(crate) type Contents = HashMap<CAddr, CAddr, BuildAddrHasher>;
+
 /// The resolved address of each of these recipes, in their order; see [`resolve`].
 pub(crate) async fn resolved_of(inner: &Inner, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
+    resolved_over(inner, recipes, &Contents::default()).await
+}
+
+/// As [`resolved_of`], where it is known of some inputs what they gave.
+pub(crate) async fn resolved_over(
+    inner: &Inner,
+    recipes: &[Recipe],
+    known: &Contents,
+) -> Result<Vec<CAddr>> {
     let mut inputs: Vec<CAddr> = recipes.iter().flat_map(Recipe::inputs).collect();
     inputs.sort_unstable();
     inputs.dedup();
-    let mut contents: HashMap<CAddr, CAddr, BuildAddrHasher> = HashMap::default();
+    inputs.retain(|input| !known.contains_key(input));
+    let mut contents = Contents::default();
     for batch in inputs.chunks(BATCH) {
         let outputs = inner.dag.outputs(batch).await?;
         let known = batch.iter().zip(outputs);
         contents.extend(known.filter_map(|(addr, output)| Some((*addr, output?.addr))));
     }
-    let content = |addr: CAddr| contents.get(&addr).copied().unwrap_or(addr);
+    let content = |addr: CAddr| {
+        let content = known.get(&addr).or_else(|| contents.get(&addr));
+        content.copied().unwrap_or(addr)
+    };
     let mut resolved = Vec::with_capacity(recipes.len());
     for recipe in recipes {
         let over: Vec<CAddr> = recipe.inputs().map(content).collect();

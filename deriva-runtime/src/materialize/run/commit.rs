@@ -6,10 +6,12 @@ use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Record, Result};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::writer::Batch;
+use crate::determinism::violated::condemns;
 use crate::planted::{Fault, hidden, planted};
 use crate::shared::Inner;
 use crate::shared::flights::Landing;
 use crate::shared::invalidations::Watch;
+use crate::shared::leases::Lease;
 use crate::shared::tallies::Counted;
 
 /// What came of writing a batch, which holds no more than its nodes now and is to be filled again.
@@ -52,7 +54,27 @@ impl Committed {
 struct Flying {
     inner: Arc<Inner>,
     batch: Batch,
+    /// On what is recorded, until it is written: the request that leases it may end before.
+    _lease: Lease,
     _counted: Counted,
+}
+
+impl Flying {
+    fn new(inner: &Arc<Inner>, batch: Batch) -> Self {
+        let records = match planted(Fault::leases_nothing_that_it_records) {
+            true => &[][..],
+            false => &batch.records,
+        };
+        let mut recorded = Vec::with_capacity(2 * records.len());
+        recorded.extend(records.iter().map(|record| record.addr));
+        recorded.extend(records.iter().map(|record| record.output.addr));
+        Self {
+            _lease: inner.grant(recorded),
+            _counted: inner.tallies.commits.begin(),
+            inner: Arc::clone(inner),
+            batch,
+        }
+    }
 }
 
 impl Drop for Flying {
@@ -68,86 +90,70 @@ impl Drop for Flying {
 /// even when the request is dropped.
 pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> JoinHandle<Committed> {
     // Made before the task, which may never run when the async runtime shuts down.
-    let mut flying = Flying {
-        _counted: inner.tallies.commits.begin(),
-        inner: Arc::clone(inner),
-        batch,
-    };
+    let flying = Flying::new(inner, batch);
     let watch = Arc::clone(watch);
-    // Until they are written, where the request that leases them may end before.
-    let records = match planted(Fault::leases_nothing_that_it_records) {
-        true => &[][..],
-        false => &flying.batch.records,
-    };
-    let mut recorded = Vec::with_capacity(2 * records.len());
-    recorded.extend(records.iter().map(|record| record.addr));
-    recorded.extend(records.iter().map(|record| record.output.addr));
-    let lease = inner.grant(recorded);
-    inner.tokio.spawn(async move {
-        let inner = Arc::clone(&flying.inner);
-        let way = inner
-            .make_way(flying.batch.blobs.iter().map(Blob::addr))
-            .await;
-        // Until the flights have landed: who asks after an invalidation must not join them.
-        let _together = inner.gate.read().await;
-        let Batch {
-            records,
-            also,
-            strict,
-            ..
-        } = &flying.batch;
-        if planted(Fault::lands_before_it_writes) {
-            inner.flights.land(flying.batch.landing(), done);
-        }
-        let refused = match way {
-            Ok(()) if condemns(&inner, records) => {
-                watch.refuse();
-                Ok(true)
-            }
-            Ok(()) => watch.refuses(&*inner.dag, records, also, *strict).await,
-            Err(error) => Err(error),
-        };
-        let result = match refused {
-            Ok(false) => write(&inner, &flying.batch).await.map(Written::Recorded),
-            Ok(true) if !planted(Fault::refuses_nothing) => Ok(Written::Refused),
-            Ok(true) => write(&inner, &flying.batch).await.map(Written::Recorded),
-            Err(error) => Err(error.during("commit")),
-        };
-        let result = match result {
-            Err(_) if planted(Fault::takes_a_failed_batch_for_written) => {
-                Ok(Written::Recorded(Recorded::default()))
-            }
-            result => result,
-        };
-        let mut batch = std::mem::take(&mut flying.batch);
-        let landing = |record: &Record| match &result {
-            Err(error) => Landing::Failed(error.clone()),
-            Ok(Written::Refused) if planted(Fault::hands_a_refused_batch_on) => done(record),
-            Ok(Written::Refused) => Landing::Abandoned,
-            Ok(Written::Recorded(recorded)) if recorded.gone.contains(&record.output.addr) => {
-                Landing::Abandoned
-            }
-            Ok(Written::Recorded(Recorded { divergences, .. })) => {
-                match divergences.iter().find(|(addr, _)| *addr == record.addr) {
-                    Some((_, other)) => Landing::Failed(divergent(other)),
-                    None => done(record),
-                }
-            }
-        };
-        inner.flights.land(batch.landing(), landing);
-        batch.clear();
-        drop(lease);
-        Committed { batch, result }
-    })
+    inner.tokio.spawn(commit(flying, watch))
 }
 
-/// Whether something was found to differ of what these record, since it was computed.
-fn condemns(inner: &Inner, records: &[Record]) -> bool {
-    let may_serve = |record: &Record| {
-        let mut names = [Some(record.addr), record.resolved].into_iter().flatten();
-        names.all(|name| inner.ledger.may_serve(&name, &record.output.addr))
+async fn commit(mut flying: Flying, watch: Arc<Watch>) -> Committed {
+    let inner = Arc::clone(&flying.inner);
+    let way = inner
+        .make_way(flying.batch.blobs.iter().map(Blob::addr))
+        .await;
+    // Until the flights have landed: who asks after an invalidation must not join them.
+    let _together = inner.gate.read().await;
+    if planted(Fault::lands_before_it_writes) {
+        inner.flights.land(flying.batch.landing(), done);
+    }
+    let refused = match way {
+        Ok(()) => refuses(&inner, &flying.batch, &watch).await,
+        Err(error) => Err(error),
     };
-    !inner.ledger.is_empty() && !records.iter().all(may_serve)
+    let result = match refused {
+        Ok(false) => write(&inner, &flying.batch).await.map(Written::Recorded),
+        Ok(true) if !planted(Fault::refuses_nothing) => Ok(Written::Refused),
+        Ok(true) => write(&inner, &flying.batch).await.map(Written::Recorded),
+        Err(error) => Err(error.during("commit")),
+    };
+    let result = match result {
+        Err(_) if planted(Fault::takes_a_failed_batch_for_written) => {
+            Ok(Written::Recorded(Recorded::default()))
+        }
+        result => result,
+    };
+    let mut batch = std::mem::take(&mut flying.batch);
+    let landing = |record: &Record| match &result {
+        Err(error) => Landing::Failed(error.clone()),
+        Ok(Written::Refused) if planted(Fault::hands_a_refused_batch_on) => done(record),
+        Ok(Written::Refused) => Landing::Abandoned,
+        Ok(Written::Recorded(recorded)) if recorded.gone.contains(&record.output.addr) => {
+            Landing::Abandoned
+        }
+        Ok(Written::Recorded(Recorded { divergences, .. })) => {
+            match divergences.iter().find(|(addr, _)| *addr == record.addr) {
+                Some((_, other)) => Landing::Failed(divergent(other)),
+                None => done(record),
+            }
+        }
+    };
+    inner.flights.land(batch.landing(), landing);
+    batch.clear();
+    Committed { batch, result }
+}
+
+/// Whether a batch may not be recorded: some of it was found to differ, or relies on what was forgotten.
+async fn refuses(inner: &Inner, batch: &Batch, watch: &Watch) -> Result<bool> {
+    if condemns(inner, &batch.records).await? {
+        watch.refuse();
+        return Ok(true);
+    }
+    let Batch {
+        records,
+        also,
+        strict,
+        ..
+    } = batch;
+    watch.refuses(&*inner.dag, records, also, *strict).await
 }
 
 /// How a flight ends whose record is written.
