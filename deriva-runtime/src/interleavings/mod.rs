@@ -4,8 +4,10 @@
 //! on; a schedule in which everybody waits fails. Which schedules are tried is random, and a failure prints
 //! its schedule.
 
+mod checks;
 mod flights;
 mod leases;
+mod ledger;
 mod planner;
 mod slots;
 

@@ -131,7 +131,8 @@ impl IntoFuture for Invalidate {
     }
 }
 
-async fn perform(request: Invalidate) -> Result<Invalidated> {
+/// Forgets, in the task of who asks.
+pub(crate) async fn perform(request: Invalidate) -> Result<Invalidated> {
     let inner = &*request.inner;
     let began = inner.clock.now();
     let barred = Barred::default();

@@ -19,6 +19,8 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::determinism::counts::Counting;
+#[cfg(test)]
+pub(crate) use crate::materialize::run::commit_of;
 use crate::materialize::stages::materialize;
 use crate::planted::{Fault, planted};
 use crate::shared::Inner;

@@ -21,13 +21,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deriva_api::{BuildAddrHasher, CAddr, DagStore, Record, Result};
 use indexmap::IndexSet;
-use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use crate::planted::{Fault, planted};
+use crate::shared::sync::RwLock;
 
 /// Addresses in the order in which they were met.
-pub(crate) type Barred = Arc<RwLock<IndexSet<CAddr, BuildAddrHasher>>>;
+pub(crate) type Barred = Arc<parking_lot::RwLock<IndexSet<CAddr, BuildAddrHasher>>>;
 
 /// Recipes that are looked up at a time.
 const BATCH: usize = 512;
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn barring(addrs: &[CAddr]) -> Barred {
-        Arc::new(RwLock::new(addrs.iter().copied().collect()))
+        Arc::new(parking_lot::RwLock::new(addrs.iter().copied().collect()))
     }
 
     fn record(n: u8) -> Record {

@@ -4,10 +4,11 @@
 //! it is empty, and then asking costs a load.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use deriva_api::{BuildAddrHasher, CAddr, Error, ErrorKind, FunctionId, Violation};
-use parking_lot::RwLock;
+
+use crate::shared::sync::{AtomicBool, RwLock};
 
 /// Entries that an error names.
 const NAMED: usize = 10;

@@ -6,8 +6,8 @@
 mod interleaved;
 
 #[cfg(test)]
-pub(crate) use interleaved::{AtomicU64, Mutex, explore};
+pub(crate) use interleaved::{AtomicBool, AtomicU64, Mutex, RwLock, explore};
 #[cfg(not(test))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, RwLock};
 #[cfg(not(test))]
-pub(crate) use std::sync::atomic::AtomicU64;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -141,6 +141,21 @@ async fn commit(mut flying: Flying, watch: Arc<Watch>) -> Committed {
     Committed { batch, result }
 }
 
+/// Writes what was made as a run does, beside whoever else is at work; tells whether it is recorded.
+#[cfg(test)]
+pub(crate) async fn commit_of(
+    inner: &Arc<Inner>,
+    made: impl IntoIterator<Item = (Record, Blob)>,
+    watch: &Arc<Watch>,
+) -> bool {
+    let mut batch = Batch::new(u64::MAX);
+    for (node, (record, blob)) in made.into_iter().enumerate() {
+        batch.add(node as u32, record, Some(blob), true);
+    }
+    let committed = commit(Flying::new(inner, batch), Arc::clone(watch)).await;
+    matches!(committed.result, Ok(Written::Recorded(_)))
+}
+
 /// Whether a batch may not be recorded: some of it was found to differ, or relies on what was forgotten.
 async fn refuses(inner: &Inner, batch: &Batch, watch: &Watch) -> Result<bool> {
     if condemns(inner, &batch.records).await? {

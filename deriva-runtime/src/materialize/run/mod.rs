@@ -66,6 +66,8 @@ use crate::shared::leases::Lease;
 use crate::shared::slots::Slot;
 
 use commit::Committed;
+#[cfg(test)]
+pub(crate) use commit::commit_of;
 use cutoff::resolved_address;
 use executing::StepProgress;
 use graph::Graph;

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
+use parking_lot::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 use shuttle::scheduler::RandomScheduler;
 use shuttle::{Config, Runner};
 
@@ -46,15 +46,49 @@ impl<T> Mutex<T> {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        loop {
-            point();
-            // To block would stop the thread that has the lock, too.
-            match self.0.try_lock() {
-                Some(guard) => return guard,
-                None if EXPLORING.get() => shuttle::thread::yield_now(),
-                None => return self.0.lock(),
-            }
+        taken(|| self.0.try_lock(), || self.0.lock())
+    }
+}
+
+/// A lock that many may have who only read.
+#[derive(Debug, Default)]
+pub(crate) struct RwLock<T>(parking_lot::RwLock<T>);
+
+impl<T> RwLock<T> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+        taken(|| self.0.try_read(), || self.0.read())
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+        taken(|| self.0.try_write(), || self.0.write())
+    }
+}
+
+/// Takes a lock. To block would stop the thread that has it, too.
+fn taken<G>(try_to: impl Fn() -> Option<G>, block: impl FnOnce() -> G) -> G {
+    loop {
+        point();
+        match try_to() {
+            Some(guard) => return guard,
+            None if EXPLORING.get() => shuttle::thread::yield_now(),
+            None => return block(),
         }
+    }
+}
+
+/// A flag.
+#[derive(Debug, Default)]
+pub(crate) struct AtomicBool(std::sync::atomic::AtomicBool);
+
+impl AtomicBool {
+    pub(crate) fn load(&self, order: Ordering) -> bool {
+        point();
+        self.0.load(order)
+    }
+
+    pub(crate) fn store(&self, value: bool, order: Ordering) {
+        point();
+        self.0.store(value, order);
     }
 }
 
