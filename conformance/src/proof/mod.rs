@@ -6,20 +6,23 @@
 //! | `store` | stores by URI, and the command as the process that opens them |
 //! | `collect` | the child that collects until it is killed, and what it leaves |
 //! | `power` | losses of power, replayed, as a verb |
-//! | `upkeep` | the child that invalidates, scrubs or materializes until it is killed |
+//! | `checks` | functions that lie and such that do not, recipes of them, and requests that check them |
+//! | `upkeep` | the child that invalidates, scrubs, materializes, audits or checks until it is killed |
 //! | `verb` | the command line |
 
+mod checks;
 mod collect;
 mod power;
 mod store;
 mod upkeep;
 mod verb;
 
+pub use checks::{Ask, Family, lies_in, with_liars};
 pub use collect::{CollectReport, KilledCollections};
 pub use deriva_testkit::proof::{
     Broken, Calls, CallsReport, Crash, CrashReport, Damage, DamageReport, Proved, Waits,
 };
 pub use power::{PowerArgs, STORES};
 pub use store::{prover, uri_in};
-pub use upkeep::{Upkeep, UpkeepArgs};
+pub use upkeep::{Moment, Upkeep, UpkeepArgs};
 pub use verb::Verb;

@@ -1,7 +1,10 @@
-//! The child that invalidates, scrubs or materializes until it is killed.
+//! The child that invalidates, scrubs, materializes, audits or checks until it is killed.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use deriva_api::{AuditEvent, CAddr, Error, FunctionRegistry, Result};
@@ -9,8 +12,11 @@ use deriva_runtime::DerivaBuilder;
 use deriva_testkit::functions::{function, graph};
 use deriva_testkit::proof::{tell, told};
 
-use super::Broken;
 use super::store::die_at;
+use super::{Broken, checks};
+
+/// The signal of `kill -9`.
+const KILL: i32 = 9;
 
 /// What is done to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,6 +30,17 @@ pub enum Upkeep {
     /// Every recorded output is compared with what `bench.mix/1` gives now: every other one is not that. What was found is
     /// told.
     Audit,
+    /// What roots name is asked for as they say ([`super::Ask`]). Each violation that is heard of is told.
+    Check,
+}
+
+/// A moment in the life of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// What it has told by then, in lines, since it opened the store.
+    pub lines: usize,
+    /// How long after that.
+    pub delay: Duration,
 }
 
 /// How the process is called.
@@ -35,14 +52,17 @@ pub struct UpkeepArgs {
     pub work: Upkeep,
     /// End the process, as if killed, at this failpoint.
     #[arg(long)]
-    pub die_at: String,
+    pub die_at: Option<String>,
     /// How often the failpoint is passed before.
-    #[arg(long)]
+    #[arg(long, default_value_t = 0)]
     pub passes: u64,
+    /// Kill it from outside, at this moment.
+    #[arg(skip)]
+    pub killed: Option<Moment>,
 }
 
 impl UpkeepArgs {
-    /// Runs `program` like this; answers whether it died at the failpoint.
+    /// Runs `program` like this; answers whether it died as it should.
     ///
     /// # Errors
     /// A process that ended otherwise.
@@ -55,20 +75,25 @@ impl UpkeepArgs {
     /// # Errors
     /// A process that ended otherwise.
     pub fn dies_telling(&self, program: &Path) -> Result<(bool, Vec<CAddr>), Broken> {
-        let work = self.work.to_possible_value();
-        let output = Command::new(program)
-            .arg("__upkeep")
-            .arg(&self.uri)
-            .args(work.iter().map(|work| work.get_name()))
-            .arg(format!("--die-at={}", self.die_at))
-            .arg(format!("--passes={}", self.passes))
-            .stdin(Stdio::null())
-            .output()?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let lines: Vec<&str> = said.lines().filter_map(told).collect();
+        let mut child = self.command(program).spawn()?;
+        let output = child.stdout.take();
+        let output = output.ok_or_else(|| Broken::new("the process has no output"))?;
+        let lines = BufReader::new(output).lines();
+        let lines = lines.map_while(std::io::Result::ok);
+        let mut lines = lines.filter_map(|line| told(&line).map(str::to_owned));
+        let mut said = Vec::new();
+        if let Some(Moment { lines: many, delay }) = self.killed {
+            // The first one says that the store is open.
+            said.extend(lines.by_ref().take(1 + many));
+            std::thread::park_timeout(delay);
+            child.kill()?;
+        }
+        said.extend(lines);
+        let output = child.wait_with_output()?;
+        let killed = self.killed.is_some() && output.status.signal() == Some(KILL);
         // Others may tell something more until the process is gone.
-        let died = lines.contains(&"died");
-        let addrs = lines.iter().filter_map(|line| line.parse().ok());
+        let died = killed || said.iter().any(|line| line == "died");
+        let addrs = said.iter().filter_map(|line| line.parse().ok());
         match died || output.status.success() {
             true => Ok((died, addrs.collect())),
             false => Err(Broken::new(format!(
@@ -77,6 +102,28 @@ impl UpkeepArgs {
                 output.status,
                 String::from_utf8_lossy(&output.stderr)
             ))),
+        }
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let work = self.work.to_possible_value();
+        command.arg("__upkeep").arg(&self.uri);
+        command.args(work.iter().map(|work| work.get_name()));
+        if let Some(place) = &self.die_at {
+            command.args([
+                format!("--die-at={place}"),
+                format!("--passes={}", self.passes),
+            ]);
+        }
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn arm(&self) {
+        if let Some(place) = &self.die_at {
+            die_at(place, self.passes);
         }
     }
 }
@@ -88,18 +135,27 @@ pub(super) fn run(args: &UpkeepArgs) -> Result<()> {
         .map_err(Error::io)?;
     tokio.block_on(async {
         let opened = crate::open(&args.uri).await?;
-        let mut builder = DerivaBuilder::new().functions(match args.work {
-            Upkeep::Audit => edited()?,
-            _ => deriva_functions::builtin(),
-        });
+        let builder = DerivaBuilder::new();
+        let mut builder = match args.work {
+            Upkeep::Audit => builder.functions(edited()?),
+            Upkeep::Check => checks::with_liars(builder, "child")?,
+            _ => builder.functions(deriva_functions::builtin()),
+        };
         if let Some(blobs) = opened.blobs {
             builder = builder.blobs(blobs);
         }
         if let Some(dag) = opened.dag {
             builder = builder.dag(dag);
         }
+        if args.work == Upkeep::Check {
+            // What an earlier one left undone is done when the store is opened.
+            args.arm();
+        }
         let deriva = builder.build().await?;
-        die_at(&args.die_at, args.passes);
+        if args.work != Upkeep::Check {
+            args.arm();
+        }
+        tell("open");
         match args.work {
             Upkeep::Invalidate => {
                 let id = "bench.mix/1".parse()?;
@@ -116,6 +172,7 @@ pub(super) fn run(args: &UpkeepArgs) -> Result<()> {
                 };
                 deriva.audit().progress(told).await?;
             }
+            Upkeep::Check => checks::ask(&deriva).await?,
             Upkeep::Materialize => {
                 let roots = deriva.roots().await?;
                 let addrs = roots.into_iter().map(|(_, addr)| addr);

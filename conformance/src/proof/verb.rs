@@ -76,7 +76,7 @@ pub enum Verb {
         /// The store
         store: String,
     },
-    /// Invalidates, scrubs or materializes until it is killed
+    /// Invalidates, scrubs, materializes, audits or checks until it is killed
     #[command(name = "__upkeep", hide = true)]
     Upkeep(UpkeepArgs),
     /// Collects until it is killed

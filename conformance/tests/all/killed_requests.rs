@@ -57,8 +57,9 @@ async fn a_killed_request_is_continued_by_the_next(#[case] scheme: &str, #[case]
         let args = UpkeepArgs {
             uri: fixture.uri(),
             work: Upkeep::Materialize,
-            die_at: PLACES[(kill % 4) as usize].to_owned(),
+            die_at: Some(PLACES[(kill % 4) as usize].to_owned()),
             passes: random.below(5),
+            killed: None,
         };
         died += u64::from(
             args.dies(Path::new(env!("CARGO_BIN_EXE_conformance")))

@@ -10,6 +10,7 @@ mod damage;
 mod durability;
 mod equivalence;
 mod executors;
+mod killed_checks;
 mod killed_collections;
 mod killed_requests;
 mod materializers;

@@ -50,8 +50,9 @@ async fn a_killed_invalidation_leaves_nothing_that_was_made_from_what_it_forgot(
         let args = UpkeepArgs {
             uri: fixture.uri(),
             work: Upkeep::Invalidate,
-            die_at: PLACES[(kill % 4) as usize].to_owned(),
+            die_at: Some(PLACES[(kill % 4) as usize].to_owned()),
             passes: random.below(3),
+            killed: None,
         };
         died += u64::from(args.dies(program()).unwrap());
         let deriva = open(&fixture.uri()).await;
@@ -97,8 +98,9 @@ async fn a_killed_scrub_leaves_what_the_next_one_heals(
         let args = UpkeepArgs {
             uri: fixture.uri(),
             work: Upkeep::Scrub,
-            die_at: PLACES[(kill % 4) as usize].to_owned(),
+            die_at: Some(PLACES[(kill % 4) as usize].to_owned()),
             passes: random.below(8),
+            killed: None,
         };
         died += u64::from(args.dies(program()).unwrap());
         let deriva = open(&fixture.uri()).await;
@@ -157,8 +159,9 @@ async fn a_killed_audit_leaves_nothing_that_it_found_to_be_a_lie(
         let args = UpkeepArgs {
             uri: fixture.uri(),
             work: Upkeep::Audit,
-            die_at: PLACES[(kill % 4) as usize].to_owned(),
+            die_at: Some(PLACES[(kill % 4) as usize].to_owned()),
             passes: random.below(12),
+            killed: None,
         };
         let (is_dead, found) = args.dies_telling(program()).unwrap();
         died += u64::from(is_dead);
