@@ -1,7 +1,7 @@
 //! Many clients at once, for a while, over graphs that overlap, while everything that can go wrong does: functions
 //! fail and panic, requests are dropped, blobs vanish, and collections run one after the other.
 //!
-//! `DERIVA_HAMMER_SECONDS` says for how long (default 5).
+//! `DERIVA_HAMMER_SECONDS` says for how long (default 4; 2 with checks).
 //!
 //! Executions are counted where functions are called, for each address; where cutoff is forced, for each
 //! resolved recipe. Of each:
@@ -19,9 +19,13 @@
 //!
 //! So all executions are distinct addresses, heals, failures, and steps of requests that ended early.
 //!
-//! All functions are heavy here: light ones tell no start, and are the simulation's subject.
+//! All functions are heavy here: light ones tell no start, and are the simulation's subject. Checks run a step more
+//! than once and forget what was recorded, so they have a hammer of their own (`hammer/checks.rs`).
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+#[path = "hammer/checks.rs"]
+mod checks;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -82,7 +86,7 @@ fn answers_are_right_and_executions_accounted_for(
         .unwrap();
     let hammer = tokio.block_on(Hammer::new(&fixture.uri(), cutoff_forced));
     let hammer = Arc::new(hammer);
-    let (stop, watchdog) = watch(Arc::clone(&hammer));
+    let (stop, watchdog) = watch(&hammer.progress);
     tokio.block_on(hammer.run());
     // R1: what dropped requests left behind ends, and everything is given back.
     let left = tokio.block_on(hammer.deriva.given_back(GIVEN_BACK));
@@ -123,7 +127,7 @@ struct Hammer {
     /// By content.
     vanished: Mutex<HashMap<CAddr, u64>>,
     requests: AtomicU64,
-    progress: AtomicU64,
+    progress: Arc<AtomicU64>,
     over: AtomicBool,
 }
 
@@ -241,7 +245,7 @@ impl Hammer {
             numbers: Mutex::default(),
             vanished: Mutex::default(),
             requests: AtomicU64::new(0),
-            progress: AtomicU64::new(0),
+            progress: Arc::default(),
             over: AtomicBool::new(false),
         }
     }
@@ -282,8 +286,7 @@ impl Hammer {
     }
 
     fn is_time_up(&self) -> bool {
-        let seconds = std::env::var("DERIVA_HAMMER_SECONDS").map(|text| text.parse().unwrap());
-        self.clock.now() >= Duration::from_secs(seconds.unwrap_or(5))
+        self.clock.now() >= seconds(4)
     }
 
     async fn client(self: Arc<Self>, id: u64) {
@@ -597,13 +600,20 @@ impl Executor for Counted {
     }
 }
 
+/// For how long to go on.
+fn seconds(default: u64) -> Duration {
+    let seconds = std::env::var("DERIVA_HAMMER_SECONDS").map(|text| text.parse().unwrap());
+    Duration::from_secs(seconds.unwrap_or(default))
+}
+
 /// Ends the process where nothing goes on.
-fn watch(hammer: Arc<Hammer>) -> (mpsc::Sender<()>, JoinHandle<()>) {
+fn watch(progress: &Arc<AtomicU64>) -> (mpsc::Sender<()>, JoinHandle<()>) {
     let (stop, stopped) = mpsc::channel();
+    let progress = Arc::clone(progress);
     let thread = std::thread::spawn(move || {
         let (mut last, mut still) = (0, 0);
         while stopped.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
-            let progress = hammer.progress.load(Relaxed);
+            let progress = progress.load(Relaxed);
             still = if progress == last { still + 1 } else { 0 };
             last = progress;
             if still == PATIENCE {
