@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use deriva_api::{
-    Answer, Blob, BlobStore, CAddr, DagStore, FunctionId, Output, Params, Recipe, Record, Violation,
+    Answer, Blob, BlobLayer, BlobStore, CAddr, DagLayer, DagStore, FunctionId, Output, Params,
+    Recipe, Record, Violation,
 };
-use deriva_testkit::ModelStore;
+use deriva_testkit::{ModelStore, YieldLayer};
 use futures::FutureExt;
 use shuttle::future::block_on;
 
-use super::{SCHEDULES, idle_tokio, inner, threads};
+use super::{SCHEDULES, idle_tokio, inner_over, threads};
 use crate::determinism::ledger::Document;
 use crate::determinism::violated::{condemn, same_computations, wrong};
 use crate::invalidate::{Invalidate, perform};
@@ -71,7 +72,10 @@ impl World {
         let lie = recipe(&[leaf.addr(), leaf.addr()]);
         let alias = recipe(&[leaf.addr(), same.addr()]);
         let above = recipe(&[lie.addr(), lie.addr(), lie.addr()]);
-        let inner = inner(&store);
+        // A store that takes its time: so others come between any two calls.
+        let slow = YieldLayer::new(1, 1);
+        let blobs = BlobLayer::wrap(&slow, Arc::new(store.clone()));
+        let inner = inner_over(blobs, DagLayer::wrap(&slow, Arc::new(store.clone())));
         let world = Self {
             lie: lie.addr(),
             alias: alias.addr(),
@@ -222,10 +226,12 @@ fn who_asks_after_it_was_told_is_refused() {
             0 => world.violated(None).await,
             1 => {
                 let past = [record(world.lie, LIE).0];
-                world.inner.dag.record(&past).await.unwrap();
+                for _ in 0..8 {
+                    world.inner.dag.record(&past).await.unwrap();
+                }
             }
             _ => {
-                for _ in 0..3 {
+                for _ in 0..6 {
                     let told = world.told.load(SeqCst);
                     let task = world.plan(world.lie).await;
                     assert!(!told || task == Task::Failed, "{task:?} after it was told");

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use deriva_api::{BlobStore, Bytes, DagStore, FunctionRegistry, Params, Weight};
 use deriva_testkit::{ManualClock, ModelStore};
-use futures::FutureExt;
+use shuttle::future::block_on;
 use shuttle::thread::{JoinHandle, spawn};
 
 use crate::shared::Inner;
@@ -38,8 +38,11 @@ fn threads(count: usize, thread: impl Fn(usize) + Clone + Send + 'static) {
 
 /// What requests share, over a store in memory.
 fn inner(store: &ModelStore) -> Arc<Inner> {
-    let blobs: Arc<dyn BlobStore> = Arc::new(store.clone());
-    let dag: Arc<dyn DagStore> = Arc::new(store.clone());
+    inner_over(Arc::new(store.clone()), Arc::new(store.clone()))
+}
+
+/// The same over other stores; called where schedules are tried.
+fn inner_over(blobs: Arc<dyn BlobStore>, dag: Arc<dyn DagStore>) -> Arc<Inner> {
     let mut functions = FunctionRegistry::new();
     let concat = |inputs: &[Bytes], _: &Params| Ok(inputs.concat().into());
     functions
@@ -56,8 +59,7 @@ fn inner(store: &ModelStore) -> Arc<Inner> {
         .cache_bytes(0)
         .memory(1 << 20)
         .executor(Arc::new(executor));
-    // Nothing that it waits for is out of memory.
-    builder.build().now_or_never().unwrap().unwrap().inner
+    block_on(builder.build()).unwrap().inner
 }
 
 /// A runtime to have a handle of; nothing runs on it.
