@@ -20,7 +20,7 @@ const PLACES: [&str; 4] = [
     failpoints::COMMIT_APPLIED,
     failpoints::COMMIT_ANSWERED,
 ];
-const KILLS: u64 = 24;
+const KILLS: u64 = 36;
 /// Of these, every Nth comes before anybody looks at what the one before left.
 const UNSEEN: u64 = 4;
 /// Families that a round asks for.
@@ -62,20 +62,20 @@ async fn what_a_killed_process_told_to_be_a_lie_is_served_to_nobody(
     }
     let told = killed.told.len();
     assert!(
-        died > KILLS / 2 && told as u64 > KILLS / 2,
+        died > KILLS / 3 && told as u64 > KILLS / 3,
         "{died} kills, {told} told"
     );
 }
 
-/// Half of them are killed at a failpoint, half from outside.
+/// Two of three are killed at a failpoint, the third from outside.
 fn moment(kill: u64, random: &mut SplitMix64) -> UpkeepArgs {
-    let (passes, lines) = (random.below(60), random.below(10) as usize);
+    let (passes, lines) = (random.below(24), random.below(8) as usize);
     let delay = Duration::from_micros(random.below(4000));
-    let at_failpoint = kill % 2 == 0;
+    let at_failpoint = kill % 3 != 0;
     UpkeepArgs {
         uri: String::new(),
         work: Upkeep::Check,
-        die_at: at_failpoint.then(|| PLACES[(kill / 2 % 4) as usize].to_owned()),
+        die_at: at_failpoint.then(|| PLACES[(kill % 4) as usize].to_owned()),
         passes,
         killed: (!at_failpoint).then_some(Moment { lines, delay }),
     }

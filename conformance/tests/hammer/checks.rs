@@ -25,7 +25,7 @@ use deriva::events::Event;
 use deriva::{
     Blob, CAddr, Clock, Cutoff, Deriva, Determinism, ErrorKind, Materialized, Result, SystemClock,
 };
-use deriva_testkit::{SplitMix64, give_way};
+use deriva_testkit::{SplitMix64, YieldLayer, give_way};
 use futures::future::{Either, join_all, select};
 use parking_lot::Mutex;
 use rstest::rstest;
@@ -37,6 +37,8 @@ const ASKED: usize = 6;
 const ROOTED: usize = 9;
 /// Requests after which there is a new family.
 const REQUESTS: u64 = 40;
+/// Requests that there are however long they take.
+const LEAST: u64 = 300;
 
 #[rstest]
 #[case("memory", "")]
@@ -130,7 +132,11 @@ impl Asking {
 impl Hammer {
     async fn new(uri: &str) -> Self {
         let builder = deriva::builder().store(uri).jobs(4);
-        let builder = with_liars(builder, "hammer").unwrap();
+        let mut builder = with_liars(builder, "hammer").unwrap();
+        if uri.starts_with("memory") {
+            // It takes its time as others do, so that more comes between.
+            builder = builder.layer(YieldLayer::new(1, 20));
+        }
         Self {
             deriva: builder.build().await.unwrap(),
             clock: SystemClock::new(),
@@ -162,7 +168,7 @@ impl Hammer {
 
     async fn client(self: Arc<Self>, id: u64) {
         let mut random = SplitMix64::new(id);
-        while self.clock.now() < seconds(2) {
+        while self.clock.now() < seconds(2) || self.requests.load(Relaxed) < LEAST {
             if self.requests.fetch_add(1, Relaxed) % REQUESTS == REQUESTS - 1 {
                 self.next_family().await;
             }
