@@ -71,7 +71,7 @@ async fn what_a_killed_process_told_to_be_a_lie_is_served_to_nobody(
 fn moment(kill: u64, random: &mut SplitMix64) -> UpkeepArgs {
     let (passes, lines) = (random.below(24), random.below(8) as usize);
     let delay = Duration::from_micros(random.below(4000));
-    let at_failpoint = kill % 3 != 0;
+    let at_failpoint = !kill.is_multiple_of(3);
     UpkeepArgs {
         uri: String::new(),
         work: Upkeep::Check,
