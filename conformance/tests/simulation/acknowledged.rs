@@ -143,8 +143,11 @@ impl Asked {
     /// The request was given up: what it computed is there once all is quiet.
     pub(crate) fn leave(&self, world: &World) {
         if self.results == StoreResults::All && !world.doubts() {
-            let left = self.promised(world).into_iter().map(|addr| Left {
+            let promised = self.promised(world);
+            let seen = self.seen.lock();
+            let left = promised.into_iter().map(|addr| Left {
                 addr,
+                is_cutoff: seen.iter().any(|seen| seen.addr == addr && seen.is_cutoff),
                 since: self.since,
                 injected: self.injected,
             });
@@ -184,6 +187,8 @@ impl Asked {
 /// What a request computed that was given up.
 pub(crate) struct Left {
     addr: CAddr,
+    /// It was found for a recipe of the same work.
+    is_cutoff: bool,
     since: Moment,
     injected: u64,
 }
@@ -194,11 +199,19 @@ impl World {
         let left = std::mem::take(&mut *self.left.lock());
         for Left {
             addr,
+            is_cutoff,
             since,
             injected,
         } in left
         {
-            if self.undoing.none_since(since) && self.faults.injected() == injected {
+            // What was found by cutoff may have vanished after the request was given up, too, and before it was recorded.
+            let vanished = is_cutoff
+                && self
+                    .vanished
+                    .lock()
+                    .contains(&self.graph.expected[&addr].addr());
+            let is_unhurt = self.faults.injected() == injected && !vanished;
+            if self.undoing.none_since(since) && is_unhurt {
                 let output = self.raw.outputs(&[addr]).await.unwrap()[0];
                 assert!(output.is_some(), "{addr} was computed and is not recorded");
             }
