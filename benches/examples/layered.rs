@@ -1,7 +1,7 @@
 //! One cold LAYERED graph on one thread, to be profiled or to see how much memory it takes:
 //! `valgrind --tool=callgrind target/release/examples/layered 1000 20`, or
 //! `target/release/examples/layered 10000 1000 sled:/tmp/store 1024` for ten million recipes in a
-//! budget of 1024 MiB.
+//! budget of 1024 MiB. With a fifth argument, `without`, it goes without metrics.
 #![allow(clippy::print_stdout, reason = "a program that prints its figures")]
 
 use deriva::prelude::*;
@@ -23,6 +23,9 @@ fn main() -> Result<()> {
         let mut builder = Deriva::builder().store(store).jobs(1);
         if let Some(bytes) = args.get(3).and_then(|mib| mib.parse::<u64>().ok()) {
             builder = builder.memory(bytes << 20);
+        }
+        if args.get(4).is_some_and(|arg| arg == "without") {
+            builder = builder.without_instrument();
         }
         let deriva = builder.build().await?;
         let (clock, workload) = (SystemClock::new(), Workload::Layered { width, layers });

@@ -11,6 +11,7 @@ mod determinism;
 mod heap;
 mod materialize;
 mod measure;
+mod overhead;
 mod report;
 mod schedule;
 mod stores;
@@ -58,7 +59,7 @@ impl Scale {
 
 type Bench = fn(Scale, &mut Report) -> Result<()>;
 
-const BENCHES: [(&str, &str, Bench); 5] = [
+const BENCHES: [(&str, &str, Bench); 6] = [
     (
         "materialize",
         "graphs computed cold, in memory against the bare loop and on each store against its engine alone",
@@ -83,6 +84,11 @@ const BENCHES: [(&str, &str, Bench); 5] = [
         "determinism",
         "what it costs to check computations by running them again, and how quickly an audit goes",
         determinism::run,
+    ),
+    (
+        "overhead",
+        "what metrics cost: a request and reads with them and without, and a scrape of a busy instance",
+        overhead::run,
     ),
 ];
 

@@ -16,6 +16,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("deriva-functions", &["deriva-api"]),
     ("deriva-layers", &["deriva-api"]),
     ("deriva-runtime", &["deriva-api"]),
+    (
+        "deriva-metrics",
+        &["deriva-api", "deriva-layers", "deriva-runtime"],
+    ),
     ("deriva-testkit", &["deriva-api"]),
     (
         "deriva",
@@ -24,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deriva-backends",
             "deriva-functions",
             "deriva-layers",
+            "deriva-metrics",
             "deriva-runtime",
         ],
     ),
@@ -48,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("deriva-backends", &["deriva-testkit"]),
     ("deriva-layers", &["deriva-testkit"]),
+    ("deriva-metrics", &["deriva-testkit"]),
     ("deriva-runtime", &["deriva-backends", "deriva-testkit"]),
     ("deriva", &["deriva-testkit"]),
     ("deriva-cli", &["deriva-testkit"]),

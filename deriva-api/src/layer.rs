@@ -167,6 +167,12 @@ impl Layers {
         self
     }
 
+    /// Whether there is none for stores.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.dag.is_empty()
+    }
+
     /// Wraps what was opened.
     #[must_use]
     pub fn wrap(&self, store: OpenedStore) -> OpenedStore {

@@ -1,6 +1,10 @@
 //! The contract of observers.
 
-use crate::{Audited, Collected, Error, Event, Invalidated, Scrubbed, Summary};
+use std::time::Duration;
+
+use crate::{
+    Audited, Collected, Error, Event, Invalidated, Planned, Scrubbed, Summary, Violation, Work,
+};
 
 /// Is told what a deriva does. One value for each instance hears of all its requests; each request may have one more.
 ///
@@ -8,6 +12,7 @@ use crate::{Audited, Collected, Error, Event, Invalidated, Scrubbed, Summary};
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+/// use std::time::Duration;
 ///
 /// use deriva_api::{Error, Observer, Summary};
 ///
@@ -20,7 +25,7 @@ use crate::{Audited, Collected, Error, Event, Invalidated, Scrubbed, Summary};
 ///         false
 ///     }
 ///
-///     fn request_ended(&self, ended: Result<&Summary, &Error>) {
+///     fn request_ended(&self, ended: Result<&Summary, &Error>, _took: Duration) {
 ///         self.0.fetch_add(u64::from(ended.is_err()), Relaxed);
 ///     }
 /// }
@@ -54,9 +59,32 @@ pub trait Observer: Send + Sync + 'static {
         let _ = event;
     }
 
-    /// A request ended. With `keep_going` it may have failed in part: see [`Summary::failed`].
-    fn request_ended(&self, ended: Result<&Summary, &Error>) {
-        let _ = ended;
+    /// A part of a request was planned.
+    fn planned(&self, planned: &Planned) {
+        let _ = planned;
+    }
+
+    /// What requests did since this was last told: some times a second while one runs, and before it is told to have
+    /// ended, however it ended.
+    fn worked(&self, work: &Work) {
+        let _ = work;
+    }
+
+    /// A request ended, and how long it took. With `keep_going` it may have failed in part: see [`Summary::failed`].
+    fn request_ended(&self, ended: Result<&Summary, &Error>, took: Duration) {
+        let _ = (ended, took);
+    }
+
+    /// A store had what one read asked for, and so there was no request; and how long that took. What the memory cache
+    /// had is not told: the handle counts it.
+    fn read(&self, took: Duration) {
+        let _ = took;
+    }
+
+    /// Runs of a computation differ, by whomever that was found: a request, an audit, healing. The ledger has it, or
+    /// it could not be written, which is tried again.
+    fn violated(&self, violation: &Violation) {
+        let _ = violation;
     }
 
     /// A collection ended, or a dry run of one ([`Collected::dry_run`]). What one took that failed is in the store's

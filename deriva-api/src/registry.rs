@@ -18,6 +18,26 @@ pub struct OpenedStore {
     pub dag: Option<Arc<dyn DagStore>>,
 }
 
+impl OpenedStore {
+    /// A store of blobs alone.
+    #[must_use]
+    pub fn of_blobs(blobs: &Arc<dyn BlobStore>) -> Self {
+        Self {
+            blobs: Some(Arc::clone(blobs)),
+            dag: None,
+        }
+    }
+
+    /// A store of the graph alone.
+    #[must_use]
+    pub fn of_dag(dag: &Arc<dyn DagStore>) -> Self {
+        Self {
+            blobs: None,
+            dag: Some(Arc::clone(dag)),
+        }
+    }
+}
+
 /// Prints as the URI that opens the same again: that of the stores, where both print alike, or
 /// `split(blobs=.., dag=..)`. A part that is missing is left out.
 impl fmt::Display for OpenedStore {
@@ -175,22 +195,62 @@ impl StoreRegistry {
     /// # Errors
     /// Those of [`StoreRegistry::check`], and what the store itself says.
     pub async fn open(&self, uri: &StoreUri) -> Result<OpenedStore> {
-        self.check(uri)?;
-        self.open_checked(uri).await
+        self.open_wrapped(uri, &|_, store| store).await
     }
 
-    fn open_checked<'a>(&'a self, uri: &'a StoreUri) -> BoxFuture<'a, Result<OpenedStore>> {
+    /// The same, with something around each store that is opened, and around what a stack makes of those. `wrap` is given
+    /// the place of each: its scheme or the name of the stack; within a stack that names its stores, the name, such as
+    /// `fast`, and what lies deeper begins with it: `slow.sled`.
+    ///
+    /// # Errors
+    /// As [`StoreRegistry::open`].
+    pub async fn open_wrapped(
+        &self,
+        uri: &StoreUri,
+        wrap: &(dyn Fn(&str, OpenedStore) -> OpenedStore + Sync),
+    ) -> Result<OpenedStore> {
+        self.check(uri)?;
+        self.open_checked(uri, "", uri.scheme().to_owned(), wrap)
+            .await
+    }
+
+    /// `within` is the place of the last store with a name around this one.
+    fn open_checked<'a>(
+        &'a self,
+        uri: &'a StoreUri,
+        within: &'a str,
+        place: String,
+        wrap: &'a (dyn Fn(&str, OpenedStore) -> OpenedStore + Sync),
+    ) -> BoxFuture<'a, Result<OpenedStore>> {
         Box::pin(async move {
             if !uri.is_stack() {
                 let opened = self.factory(uri)?.open(uri).await;
-                return opened.map_err(|error| error.during("open").with("store", uri));
+                let opened = opened.map_err(|error| error.during("open").with("store", uri))?;
+                return Ok(wrap(&place, opened));
             }
             let put_together = self.stack(uri)?.prepare(uri)?;
             let mut stores = Vec::with_capacity(uri.stores().len());
-            for (_, store) in uri.stores() {
-                stores.push(self.open_checked(store).await?);
+            for (name, store) in uri.stores() {
+                let below = |name: &str| match within {
+                    "" => name.to_owned(),
+                    within => format!("{within}.{name}"),
+                };
+                let opened = match name {
+                    "" => {
+                        self.open_checked(store, within, below(store.scheme()), wrap)
+                            .await
+                    }
+                    name => {
+                        let place = below(name);
+                        let within = place.clone();
+                        self.open_checked(store, &within, place, wrap).await
+                    }
+                };
+                stores.push(opened?);
             }
-            put_together(stores).map_err(|error| error.during("open").with("store", uri))
+            let opened = put_together(stores);
+            let opened = opened.map_err(|error| error.during("open").with("store", uri))?;
+            Ok(wrap(&place, opened))
         })
     }
 

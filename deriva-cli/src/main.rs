@@ -8,6 +8,7 @@ mod exit;
 mod files;
 mod graph;
 mod interrupt;
+mod metrics;
 mod param;
 mod pipeline;
 mod store;

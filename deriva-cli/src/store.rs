@@ -1,5 +1,7 @@
 //! The store that a call names: made only by what fills it, and waited for where that was asked.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -9,6 +11,8 @@ use deriva::{Clock, Deriva, DerivaBuilder, Error, ErrorKind, SystemClock};
 
 use crate::exit::{Failure, Outcome};
 use crate::interrupt::interruptible;
+use crate::metrics::{self, Listening};
+use crate::term::note;
 
 /// Between two attempts to open a store that another process has.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -69,6 +73,23 @@ pub(crate) struct Opening<'a> {
     jobs: Option<u16>,
     settings: Box<dyn Fn(DerivaBuilder) -> DerivaBuilder + 'a>,
     next: Box<dyn FnOnce() -> Option<String> + 'a>,
+    metrics: MetricsArgs<'a>,
+}
+
+/// Where what was counted is told.
+#[derive(Default)]
+struct MetricsArgs<'a> {
+    file: Option<&'a Path>,
+    listen: Option<SocketAddr>,
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl StoreArgs {
@@ -104,6 +125,7 @@ impl StoreArgs {
             jobs: None,
             settings: Box::new(|builder| builder),
             next: Box::new(|| None),
+            metrics: MetricsArgs::default(),
         }
     }
 }
@@ -120,6 +142,18 @@ impl<'a> Opening<'a> {
         Self { settings, ..self }
     }
 
+    /// Writes what was counted to a file at the end, however the work ends.
+    pub(crate) fn metrics(mut self, file: Option<&'a Path>) -> Self {
+        self.metrics.file = file;
+        self
+    }
+
+    /// Tells what was counted so far, at this address, to who asks meanwhile.
+    pub(crate) fn metrics_at(mut self, listen: Option<SocketAddr>) -> Self {
+        self.metrics.listen = listen;
+        self
+    }
+
     /// What to do next, as an interrupted call tells it.
     pub(crate) fn if_interrupted(self, next: impl FnOnce() -> Option<String> + 'a) -> Self {
         let next = Box::new(next);
@@ -131,8 +165,26 @@ impl<'a> Opening<'a> {
     /// # Errors
     /// `Invalid` for what is no URI of a store, `NotFound` where nothing is there; what the store and `work` say.
     pub(crate) async fn work(self, work: impl AsyncFnOnce(&Deriva) -> Outcome) -> Outcome {
+        let MetricsArgs { file, listen } = self.metrics;
+        let listening = match listen {
+            Some(addr) => Some(Listening::at(addr).await?),
+            None => None,
+        };
         let deriva = self.open().await?;
-        interruptible(&deriva, work(&deriva), self.next).await
+        let serving = listening.map(|it| AbortOnDrop(tokio::spawn(it.serve(deriva.clone()))));
+        let done = interruptible(&deriva, work(&deriva), self.next).await;
+        drop(serving);
+        let Some(path) = file else {
+            return done;
+        };
+        match (done, metrics::write(&deriva, path).await) {
+            (Ok(()), written) => Ok(written?),
+            (failed, Err(error)) => {
+                note(format!("note: the metrics were not written: {error}"));
+                failed
+            }
+            (failed, Ok(())) => failed,
+        }
     }
 
     async fn open(&self) -> Outcome<Deriva> {

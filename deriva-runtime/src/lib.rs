@@ -53,6 +53,7 @@ pub use handle::builder::{DerivaBuilder, StoreSource};
 pub use handle::find::Shown;
 #[doc(hidden)]
 pub use handle::in_use::InUse;
+pub use handle::instrument::{Instance, Instrument};
 pub use handle::reader::BlobReader;
 pub use handle::recipe_builder::RecipeBuilder;
 pub use handle::snapshot::Snapshot;

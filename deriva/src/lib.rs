@@ -119,6 +119,14 @@ pub mod admin {
     };
 }
 
+/// Metrics: what an instance and each of its stores do, for Prometheus.
+#[cfg(feature = "metrics")]
+pub mod metrics {
+    pub use deriva_metrics::{
+        Buckets, Family, Kind, Metrics, Registry, SECTIONS, Section, families, prometheus,
+    };
+}
+
 /// What authors of stores, layers and executors need beside the contracts.
 pub mod authors {
     pub use deriva_api::authors::{
@@ -131,10 +139,18 @@ pub mod authors {
 }
 
 /// A builder that knows every store scheme and every function that come with deriva.
+///
+/// With the feature `metrics`, which is on by default, it counts what the instance and its stores do: see
+/// [`DerivaExt::metrics`].
 pub fn builder() -> DerivaBuilder {
-    DerivaBuilder::new()
+    let builder = DerivaBuilder::new()
         .stores(stores::builtin())
-        .functions(functions::builtin())
+        .functions(functions::builtin());
+    #[cfg(feature = "metrics")]
+    if let Ok(metrics) = deriva_metrics::Metrics::new() {
+        return builder.instrument(std::sync::Arc::new(metrics));
+    }
+    builder
 }
 
 /// Gives [`Deriva`] its `builder()`. The runtime knows no backend, so this crate, which knows both,
@@ -144,9 +160,44 @@ pub trait DerivaExt {
     fn builder() -> DerivaBuilder {
         builder()
     }
+
+    /// What it and its stores did, for Prometheus; `None` where it was built
+    /// [without](DerivaBuilder::without_instrument), or with another instrument.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    ///
+    /// use deriva::metrics::{Metrics, Registry};
+    /// use deriva::prelude::*;
+    ///
+    /// // In a registry of one's own, which may hold other metrics.
+    /// let registry = Registry::new();
+    /// let metrics = Arc::new(Metrics::in_registry(registry.clone())?);
+    /// let deriva = Deriva::builder().store("memory:").instrument(metrics).build().await?;
+    /// let leaf = deriva.put("hello").await?;
+    /// deriva.get(leaf).await?;
+    /// assert!(!registry.gather().is_empty());
+    ///
+    /// // Or in the one that each instance has.
+    /// let deriva = Deriva::builder().store("memory:").build().await?;
+    /// if let Some(metrics) = deriva.metrics() {
+    ///     println!("{}", metrics.exposition(&deriva).await?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "metrics")]
+    fn metrics(&self) -> Option<&deriva_metrics::Metrics>;
 }
 
-impl DerivaExt for Deriva {}
+impl DerivaExt for Deriva {
+    #[cfg(feature = "metrics")]
+    fn metrics(&self) -> Option<&deriva_metrics::Metrics> {
+        self.instrument()
+    }
+}
 
 /// Compiles the example of the repository's README.
 #[cfg(doctest)]
@@ -177,6 +228,11 @@ struct GuideDeterminism;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/why.md")]
 struct GuideWhy;
+
+/// Compiles the examples of the guide.
+#[cfg(all(doctest, feature = "metrics"))]
+#[doc = include_str!("../../docs/guide/observe.md")]
+struct Observe;
 
 /// Compiles the example of the reference page.
 #[cfg(doctest)]

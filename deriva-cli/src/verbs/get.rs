@@ -26,6 +26,9 @@ pub(crate) struct Get {
     /// Write what ran when to this file, for ui.perfetto.dev or chrome://tracing
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     timeline: Option<PathBuf>,
+    /// Write what was counted to this file at the end, for Prometheus (its text format)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    metrics: Option<PathBuf>,
     #[command(flatten)]
     verify: VerifyArgs,
 }
@@ -35,6 +38,7 @@ impl Get {
         store
             .existing()
             .built_with(|builder| self.verify.build(builder))
+            .metrics(self.metrics.as_deref())
             .work(async |deriva| {
                 let addr = deriva.find(&self.addr).await?;
                 with_path(deriva, self.get(deriva, addr, out).await).await

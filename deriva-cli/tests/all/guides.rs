@@ -61,6 +61,7 @@ fn read(path: &str) -> String {
 fn pages() -> Vec<String> {
     let guides = std::fs::read_dir(repository().join("docs/guide")).unwrap();
     let guides = guides.map(|guide| guide.unwrap().file_name().into_string().unwrap());
+    let guides = guides.filter(|guide| guide.ends_with(".md"));
     let mut pages: Vec<String> = guides.map(|guide| format!("docs/guide/{guide}")).collect();
     pages.push("README.md".to_owned());
     assert!(pages.len() >= 8, "{pages:?}");

@@ -6,7 +6,7 @@ use deriva_api::{
     Recipe, Record, Result,
 };
 
-use super::{Intercept, Intercepted, Operation};
+use super::{Intercept, Intercepted, Operation, count};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -17,74 +17,87 @@ impl<A: Intercept> DagStore for Intercepted<A, dyn DagStore> {
 
     async fn insert(&self, recipes: &[Recipe]) -> Result<Vec<CAddr>> {
         let insert = || self.inner.insert(recipes);
-        self.call(Operation::writes("insert"), insert).await
+        self.call(Operation::DAG_INSERT, insert, |_| (count(recipes), 0))
+            .await
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
         let get = || self.inner.get_many(addrs);
-        self.call(Operation::reads("get_many"), get).await
+        self.call(Operation::DAG_GET_MANY, get, |_| (count(addrs), 0))
+            .await
     }
 
     async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
         let get = || self.inner.outputs(addrs);
-        self.call(Operation::reads("outputs"), get).await
+        self.call(Operation::DAG_OUTPUTS, get, |_| (count(addrs), 0))
+            .await
     }
 
     async fn record(&self, records: &[Record]) -> Result<Vec<Divergence>> {
         let record = || self.inner.record(records);
-        self.call(Operation::writes("record"), record).await
+        self.call(Operation::DAG_RECORD, record, |_| (count(records), 0))
+            .await
     }
 
     async fn forget(&self, addrs: &[CAddr]) -> Result<u64> {
-        self.call(Operation::writes("forget"), || self.inner.forget(addrs))
-            .await
+        self.call(
+            Operation::DAG_FORGET,
+            || self.inner.forget(addrs),
+            |_| (count(addrs), 0),
+        )
+        .await
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<u64> {
-        self.call(Operation::writes("remove"), || self.inner.remove(addrs))
-            .await
+        self.call(
+            Operation::DAG_REMOVE,
+            || self.inner.remove(addrs),
+            |_| (count(addrs), 0),
+        )
+        .await
     }
 
     fn dependents(&self, addr: CAddr, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
         let open = move |after| self.inner.dependents(addr, after);
-        self.stream(Operation::reads("dependents"), after, open, |addr| *addr)
+        self.stream(Operation::DAG_DEPENDENTS, after, open, |addr| *addr)
     }
 
     fn by_function(&self, id: &FunctionId, after: Option<CAddr>) -> BoxStream<'_, Result<CAddr>> {
         let id = id.clone();
         let open = move |after| self.inner.by_function(&id, after);
-        self.stream(Operation::reads("by_function"), after, open, |addr| *addr)
+        self.stream(Operation::DAG_BY_FUNCTION, after, open, |addr| *addr)
     }
 
     fn list(&self, after: Option<CAddr>) -> BoxStream<'_, Result<(CAddr, Node)>> {
         let open = |after| self.inner.list(after);
-        self.stream(Operation::reads("list"), after, open, |(addr, _)| *addr)
+        self.stream(Operation::DAG_LIST, after, open, |(addr, _)| *addr)
     }
 
     async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
         let set = || self.inner.set_root(name, addr);
-        self.call(Operation::writes("set_root"), set).await
+        self.call(Operation::DAG_SET_ROOT, set, |()| (1, 0)).await
     }
 
     async fn remove_root(&self, name: &str) -> Result<bool> {
         let remove = || self.inner.remove_root(name);
-        self.call(Operation::writes("remove_root"), remove).await
+        self.call(Operation::DAG_REMOVE_ROOT, remove, |_| (1, 0))
+            .await
     }
 
     fn roots(&self, after: Option<&str>) -> BoxStream<'_, Result<(String, CAddr)>> {
         let open = |after: Option<String>| self.inner.roots(after.as_deref());
         let after = after.map(str::to_owned);
         let name = |(name, _): &(String, CAddr)| name.clone();
-        self.stream(Operation::reads("roots"), after, open, name)
+        self.stream(Operation::DAG_ROOTS, after, open, name)
     }
 
     async fn usage(&self) -> Result<Option<DagUsage>> {
-        self.call(Operation::reads("usage"), || self.inner.usage())
+        self.call(Operation::DAG_USAGE, || self.inner.usage(), |_| (0, 0))
             .await
     }
 
     async fn flush(&self) -> Result<()> {
-        self.call(Operation::reads("flush"), || self.inner.flush())
+        self.call(Operation::DAG_FLUSH, || self.inner.flush(), |()| (0, 0))
             .await
     }
 }

@@ -56,6 +56,7 @@
 
 mod blobs;
 mod dag;
+mod operation;
 
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
@@ -64,28 +65,7 @@ use deriva_api::{BoxStream, Capabilities, Error, Result};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-/// A call of a store's contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Operation {
-    /// The method's name: `put`, `get_many`, `dependents`. Those of a blob writer are `write`, `finish` and `abort`.
-    pub name: &'static str,
-    /// Whether it changes what is stored.
-    pub writes: bool,
-}
-
-impl Operation {
-    const fn reads(name: &'static str) -> Self {
-        Self {
-            name,
-            writes: false,
-        }
-    }
-
-    const fn writes(name: &'static str) -> Self {
-        Self { name, writes: true }
-    }
-}
+pub use operation::Operation;
 
 /// What a layer does around the calls of a store.
 ///
@@ -101,6 +81,10 @@ impl Operation {
 pub trait Intercept: Debug + Send + Sync + 'static {
     /// The layer's name, for `Display`: it prints as `NAME(inner)`.
     const NAME: &'static str;
+
+    /// Whether `Display` shows the layer at all. One that leaves the store as it is, and is put around it unasked, does
+    /// not show: what is printed opens the same store again. Default: yes.
+    const IS_SHOWN: bool = true;
 
     /// What is remembered from one attempt of a call to the next; `()` where nothing is.
     type Attempts: Default + Send;
@@ -124,6 +108,12 @@ pub trait Intercept: Debug + Send + Sync + 'static {
     where
         T: Send,
         F: Future<Output = Result<T>> + Send;
+
+    /// An attempt ended well: how many blobs, recipes or addresses it was about, and how many bytes of blobs went through.
+    /// Default: nothing.
+    fn carried(&self, operation: Operation, items: u64, bytes: u64) {
+        let _ = (operation, items, bytes);
+    }
 
     /// After a failed attempt: returns when the next should be made, or with the error that the caller
     /// is to see. Not asked where a call cannot be repeated (what a writer was fed is gone). Default: the error.
@@ -155,11 +145,16 @@ impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
         &'a self,
         operation: Operation,
         call: impl Fn() -> BoxFuture<'a, Result<T>> + Send + Sync,
+        carried: impl FnOnce(&T) -> (u64, u64) + Send,
     ) -> Result<T> {
         let mut attempts = A::Attempts::default();
         loop {
             match self.interceptor.attempt(operation, &call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    let (items, bytes) = carried(&answer);
+                    self.interceptor.carried(operation, items, bytes);
+                    return Ok(answer);
+                }
                 Err(error) => self.interceptor.again(&mut attempts, error).await?,
             }
         }
@@ -181,8 +176,14 @@ impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
         stream::try_unfold(
             begin,
             move |(items, mut after, mut attempts, open)| async move {
-                let mut items: BoxStream<'a, Result<T>> =
-                    items.unwrap_or_else(|| open(after.clone()));
+                let mut operation = operation;
+                let mut items: BoxStream<'a, Result<T>> = match items {
+                    Some(items) => {
+                        operation = operation.part();
+                        items
+                    }
+                    None => open(after.clone()),
+                };
                 loop {
                     match self
                         .interceptor
@@ -191,6 +192,7 @@ impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
                     {
                         Ok(None) => return Ok(None),
                         Ok(Some(item)) => {
+                            self.interceptor.carried(operation, 1, 0);
                             after = Some(cursor(&item));
                             let rest = (Some(items), after, A::Attempts::default(), open);
                             return Ok(Some((item, rest)));
@@ -207,8 +209,15 @@ impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
     }
 }
 
+fn count<T>(of: &[T]) -> u64 {
+    of.len() as u64
+}
+
 impl<A: Intercept, S: ?Sized + Display> Display for Intercepted<A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !A::IS_SHOWN {
+            return self.inner.fmt(f);
+        }
         write!(
             f,
             "{}({}{})",

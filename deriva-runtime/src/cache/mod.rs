@@ -53,6 +53,8 @@ pub struct BlobCache {
     bytes: AtomicU64,
     /// The part of `bytes` that is pinned.
     pinned: AtomicU64,
+    /// Entries that were evicted as less room was left.
+    yielded: AtomicU64,
 }
 
 /// A moment in the removals of a cache; see [`BlobCache::epoch`].
@@ -74,6 +76,7 @@ impl BlobCache {
             limit: AtomicU64::new(limit),
             bytes: AtomicU64::new(0),
             pinned: AtomicU64::new(0),
+            yielded: AtomicU64::new(0),
         }
     }
 
@@ -161,7 +164,7 @@ impl BlobCache {
     pub fn shrink_to(&self, bytes: u64) -> u64 {
         let mut freed = 0;
         while self.bytes() > bytes {
-            match self.evict_lowest(Priority::NONE) {
+            match self.make_yield() {
                 Some(size) => freed += size,
                 None => break,
             }
@@ -174,12 +177,19 @@ impl BlobCache {
     pub fn evict(&self, bytes: u64) -> u64 {
         let mut freed = 0;
         while freed < bytes {
-            match self.evict_lowest(Priority::NONE) {
+            match self.make_yield() {
                 Some(size) => freed += size,
                 None => break,
             }
         }
         freed
+    }
+
+    /// Evicts the lowest entry, as less room is left; answers with its bytes.
+    fn make_yield(&self) -> Option<u64> {
+        let freed = self.evict_lowest(Priority::NONE)?;
+        self.yielded.fetch_add(1, Relaxed);
+        Some(freed)
     }
 
     /// Bytes held, with [`BlobCache::ENTRY_BYTES`] for each entry.
@@ -200,6 +210,7 @@ impl BlobCache {
         let mut stats = CacheStats {
             bytes: self.bytes(),
             pinned_bytes: self.pinned.load(Relaxed),
+            yielded: self.yielded.load(Relaxed),
             limit: self.limit(),
             ..CacheStats::default()
         };

@@ -37,6 +37,8 @@ pub(super) struct Shard {
     hits: u64,
     misses: u64,
     evictions: u64,
+    /// Nanoseconds.
+    saved: f64,
 }
 
 /// A place in the order: among equals the oldest goes first.
@@ -82,6 +84,7 @@ impl Shard {
             return None;
         };
         self.hits += 1;
+        self.saved += entry.worth * size(&entry.blob) as f64;
         entry.frequency = entry.frequency.saturating_add(1);
         entry.priority = clock.priority(entry.frequency, entry.worth);
         Some(entry.blob.clone())
@@ -220,6 +223,7 @@ impl Shard {
         stats.hits += self.hits;
         stats.misses += self.misses;
         stats.evictions += self.evictions;
+        stats.saved_nanos += self.saved as u64;
         stats.entries += self.table.len() as u64;
     }
 

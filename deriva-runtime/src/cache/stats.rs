@@ -13,6 +13,11 @@ pub struct CacheStats {
     pub misses: u64,
     /// Entries that had to go for others, or because less room was left. Removed ones do not count.
     pub evictions: u64,
+    /// The part of `evictions` that went because less room was left: to others that need memory, or by a lower limit.
+    pub yielded: u64,
+    /// Time that hits saved, in nanoseconds: what it takes to compute what was held, or to read it again where that
+    /// takes longer.
+    pub saved_nanos: u64,
     /// Entries held.
     pub entries: u64,
     /// Their bytes, with the overhead of each ([`super::BlobCache::ENTRY_BYTES`]), and those of

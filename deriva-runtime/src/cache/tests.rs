@@ -238,14 +238,24 @@ fn uses_and_evictions_are_counted() {
     }
     let found = (0..17).filter(|i| cache.get(key(*i)).is_some()).count();
     assert_eq!(found, 16);
+    let stats = cache.stats();
+    // What the others took: 2 to 17 ms.
+    let saved = Duration::from_millis(152).as_nanos() as u64;
+    assert!(stats.saved_nanos.abs_diff(saved) < 1000, "{stats:?}");
     let expected = CacheStats {
         hits: 16,
         misses: 1,
         evictions: 1,
+        yielded: 0,
+        saved_nanos: stats.saved_nanos,
         entries: 16,
         bytes: 16 * 2048,
         pinned_bytes: 0,
         limit: 16 * 2048,
     };
-    assert_eq!(cache.stats(), expected);
+    assert_eq!(stats, expected);
+    cache.evict(1);
+    cache.set_limit(14 * 2048);
+    let stats = cache.stats();
+    assert_eq!((stats.evictions, stats.yielded), (3, 2));
 }

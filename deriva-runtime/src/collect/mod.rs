@@ -36,7 +36,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Capabilities, CollectEvent, Collected, Error, ErrorKind, Observer, Result};
+use deriva_api::{Capabilities, CollectEvent, Collected, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::planted::{Fault, planted};
@@ -166,7 +166,9 @@ impl IntoFuture for Collect {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let tokio = self.inner.tokio.clone();
-            let watched = self.inner.watcher.watch(Observer::collected);
+            let counted = self.inner.tallies.collections.begin();
+            let watcher = &self.inner.watcher;
+            let watched = watcher.watch(counted, |to, ended| to.collected(ended));
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
             let collecting = tokio.spawn(perform(self.inner, self.options));
             let collecting = AbortOnDrop(collecting).await;

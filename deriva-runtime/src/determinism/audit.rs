@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use deriva_api::{
     AuditEvent, Audited, Blob, BuildAddrHasher, CAddr, ComputeFunction, DagStoreExt, Error,
-    ErrorKind, FoundBy, FunctionId, Node, Observer, Operand, Operands, Output, Perturb, Result,
-    Skipped, Step, Walk, Weight,
+    ErrorKind, FoundBy, FunctionId, Node, Operand, Operands, Output, Perturb, Result, Skipped,
+    Step, Walk, Weight,
 };
 use futures::future::join_all;
 use indexmap::IndexSet;
@@ -168,7 +168,9 @@ impl IntoFuture for Audit {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let watched = self.deriva.inner.watcher.watch(Observer::audited);
+            let counted = self.deriva.inner.tallies.audits.begin();
+            let watcher = &self.deriva.inner.watcher;
+            let watched = watcher.watch(counted, |to, ended| to.audited(ended));
             let counting = Counting::begin(&self.deriva.inner);
             let audited = self.perform().await.map_err(|error| error.during("audit"));
             counting.ended(pending()).await;

@@ -77,8 +77,14 @@ pub(crate) async fn enter_all(inner: &Arc<Inner>, violated: Vec<Violated>) -> Ve
         .map(|(violation, _)| violation.clone())
         .collect();
     // A task of its own: what was begun is done, whatever becomes of the request that found it.
-    let own = Arc::clone(inner);
-    let writing = inner.tokio.spawn(async move { written(&own, &seen).await });
+    let (own, all) = (Arc::clone(inner), found.clone());
+    let writing = inner.tokio.spawn(async move {
+        let written = written(&own, &seen).await;
+        for violation in written.as_ref().unwrap_or(&all) {
+            own.watcher.tell(|observer| observer.violated(violation));
+        }
+        written
+    });
     let written = writing.await.unwrap_or_else(|source| {
         let what = "writing the ledger was interrupted";
         Err(Error::new(ErrorKind::Cancelled, what).caused_by(source))

@@ -1,5 +1,6 @@
 //! Putting a [`Deriva`] together.
 
+use std::any::Any;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use deriva_api::{
 use crate::cache::BlobCache;
 use crate::determinism::violated;
 use crate::execute::PoolExecutor;
+use crate::handle::instrument::{Instance, Instrument};
 use crate::shared::Deriva;
 use crate::shared::Inner;
 use crate::shared::able::{Able, able_by_id};
@@ -76,6 +78,7 @@ pub struct DerivaBuilder {
     repeats: Option<Arc<dyn Executor>>,
     no_perturbation: bool,
     observer: Watcher,
+    instrument: Option<Instrumented>,
     /// The first mistake made while building, told when it is done.
     mistake: Option<Error>,
 }
@@ -308,9 +311,25 @@ impl DerivaBuilder {
         self
     }
 
-    /// Who is told what is done through this handle. Default: nobody, and then nothing is made to be told.
+    /// Who is told what is done through this handle: one more. Default: nobody, and then nothing is made to be told.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Watcher::new(Some(observer));
+        self.observer.add(observer);
+        self
+    }
+
+    /// What sees the instance from within: hears what it does, stands around its stores, reads what it holds. Default:
+    /// nothing here, metrics in the facade crate. A builder has one: the last counts.
+    pub fn instrument<T: Instrument>(mut self, instrument: Arc<T>) -> Self {
+        self.instrument = Some(Instrumented {
+            known: Arc::clone(&instrument) as Arc<dyn Any + Send + Sync>,
+            instrument,
+        });
+        self
+    }
+
+    /// Leaves the [instrument](DerivaBuilder::instrument) out.
+    pub fn without_instrument(mut self) -> Self {
+        self.instrument = None;
         self
     }
 
@@ -361,26 +380,51 @@ impl DerivaBuilder {
                 .during("build")
                 .caused_by(source)
         })?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let instrument = self.instrument.as_ref().map(|it| &*it.instrument);
+        if let Some(instrument) = instrument {
+            let begun = instrument.begin(Arc::clone(&clock));
+            begun.map_err(|error| error.during("build"))?;
+        }
+        let open = async |uri: &str| {
+            let uri = uri.parse::<StoreUri>()?;
+            let opened = |place: &str, store| match instrument {
+                Some(instrument) => instrument.wrap(place, store),
+                None => store,
+            };
+            self.registry.open_wrapped(&uri, &opened).await
+        };
         let both = match &self.store {
-            Some(uri) => open(&self.registry, uri).await?,
+            Some(uri) => open(uri).await?,
             None => OpenedStore {
                 blobs: None,
                 dag: None,
             },
         };
-        let blobs = match self.blobs {
-            Some(StoreSource::Object(store)) => Some(store),
-            Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.blobs,
-            None => both.blobs,
+        // As they are known to other handles, and with the instrument around them.
+        let (bare_blobs, blobs) = match self.blobs {
+            Some(StoreSource::Object(store)) => {
+                let seen = seen(instrument, OpenedStore::of_blobs(&store));
+                (Some(store), seen.blobs)
+            }
+            Some(StoreSource::Uri(uri)) => twice(open(&uri).await?.blobs),
+            None => twice(both.blobs),
         };
-        let dag = match self.dag {
-            Some(StoreSource::Object(store)) => Some(store),
-            Some(StoreSource::Uri(uri)) => open(&self.registry, &uri).await?.dag,
-            None => both.dag,
+        let (bare_dag, dag) = match self.dag {
+            Some(StoreSource::Object(store)) => {
+                let seen = seen(instrument, OpenedStore::of_dag(&store));
+                (Some(store), seen.dag)
+            }
+            Some(StoreSource::Uri(uri)) => twice(open(&uri).await?.dag),
+            None => twice(both.dag),
         };
-        let opened = OpenedStore { blobs, dag };
-        let OpenedStore { blobs, dag } = self.layers.wrap(opened.clone());
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let inside = OpenedStore { blobs, dag };
+        let is_layered = !self.layers.is_empty();
+        let opened = self.layers.wrap(inside);
+        let OpenedStore { blobs, dag } = match is_layered {
+            true => seen(instrument, opened),
+            false => opened,
+        };
         let mut functions = self.functions;
         for function in self.own.iter() {
             let added = functions.register(Arc::clone(function));
@@ -397,9 +441,9 @@ impl DerivaBuilder {
         };
         let executor = ExecutorLayer::wrap(&self.layers, executor);
         let no_blobs = || missing("blob", ".store(\"sled:./data\") or .blobs(..)");
-        let (bare_blobs, blobs) = opened.blobs.zip(blobs).ok_or_else(no_blobs)?;
+        let (bare_blobs, blobs) = bare_blobs.zip(blobs).ok_or_else(no_blobs)?;
         let no_dag = || missing("DAG", ".store(\"sled:./data\") or .dag(..)");
-        let (bare_dag, dag) = opened.dag.zip(dag).ok_or_else(no_dag)?;
+        let (bare_dag, dag) = bare_dag.zip(dag).ok_or_else(no_dag)?;
         let memory = self.memory.unwrap_or_else(default_limit);
         let cache_bytes = self.cache_bytes.unwrap_or(Self::DEFAULT_CACHE_BYTES);
         let cache = Arc::new(BlobCache::new(cache_bytes.min(memory)));
@@ -421,6 +465,14 @@ impl DerivaBuilder {
         let contents = OpenStore::of_blobs(&bare_blobs);
         let view = View::new(&cache, &blobs, &dag, &contents);
         graph.enter(&contents, view);
+        let mut watcher = self.observer;
+        let built = self
+            .instrument
+            .as_ref()
+            .map(|it| Arc::clone(&it.instrument));
+        if let Some(instrument) = built.clone() {
+            watcher.add(instrument);
+        }
         let deriva = Deriva::new(Inner {
             costs: Costs::new(dag.capabilities().durability),
             slots: Arc::new(Slots::new(executor.width())),
@@ -446,13 +498,17 @@ impl DerivaBuilder {
             graph,
             contents,
             tallies: Tallies::default(),
-            watcher: self.observer,
+            watcher,
+            instrument: self.instrument.map(|instrument| instrument.known),
             jobs,
         });
         // Before anything is served.
         violated::open(&deriva.inner)
             .await
             .map_err(|error| error.during("build"))?;
+        if let Some(instrument) = built {
+            instrument.built(Instance::of(&deriva));
+        }
         Ok(deriva)
     }
 
@@ -484,6 +540,54 @@ impl DerivaBuilder {
     }
 }
 
+/// An instrument, and the same as who gave it knows it.
+#[derive(Debug)]
+struct Instrumented {
+    instrument: Arc<dyn Instrument>,
+    known: Arc<dyn Any + Send + Sync>,
+}
+
+/// A store with the instrument around it. Each half is known by the first word that it prints as.
+fn seen(instrument: Option<&dyn Instrument>, store: OpenedStore) -> OpenedStore {
+    let Some(instrument) = instrument else {
+        return store;
+    };
+    let word = |prints: String| {
+        let end = prints.find([':', '(']).unwrap_or(prints.len());
+        prints[..end].to_owned()
+    };
+    let of_blobs = store.blobs.as_ref().map(|blobs| word(blobs.to_string()));
+    let of_dag = store.dag.as_ref().map(|dag| word(dag.to_string()));
+    match (of_blobs, of_dag) {
+        (Some(blobs), Some(dag)) if blobs != dag => OpenedStore {
+            blobs: instrument
+                .wrap(
+                    &blobs,
+                    OpenedStore {
+                        dag: None,
+                        ..store.clone()
+                    },
+                )
+                .blobs,
+            dag: instrument
+                .wrap(
+                    &dag,
+                    OpenedStore {
+                        blobs: None,
+                        ..store
+                    },
+                )
+                .dag,
+        },
+        (Some(one), _) | (None, Some(one)) => instrument.wrap(&one, store),
+        (None, None) => store,
+    }
+}
+
+fn twice<S: ?Sized>(store: Option<Arc<S>>) -> (Option<Arc<S>>, Option<Arc<S>>) {
+    (store.clone(), store)
+}
+
 fn random_key() -> Result<[u8; 32]> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|source| {
@@ -509,10 +613,6 @@ fn unregistered(function: &FunctionId, functions: &FunctionRegistry) -> Error {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint("register it with the builder, or give an executor that has it"),
     }
-}
-
-async fn open(registry: &StoreRegistry, uri: &str) -> Result<OpenedStore> {
-    registry.open(&uri.parse::<StoreUri>()?).await
 }
 
 fn missing(what: &'static str, call: &'static str) -> Error {

@@ -1,6 +1,7 @@
 //! Reading: what is stored is given out, all else is materialized.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use deriva_api::{
@@ -30,6 +31,7 @@ impl Deriva {
     /// As [`Deriva::materialize`].
     pub async fn get(&self, addr: CAddr) -> Result<Bytes> {
         if let Some(blob) = self.inner.cache.get(addr) {
+            self.inner.tallies.cached.fetch_add(1, Relaxed);
             return Ok(blob.into_bytes());
         }
         let search = self.inner.search(addr);
@@ -44,7 +46,13 @@ impl Deriva {
 
     /// The blob of an address, past the cache.
     pub(crate) async fn fetch(&self, addr: CAddr) -> Result<Fetched> {
+        let watcher = &self.inner.watcher;
+        let began = (!watcher.is_empty()).then(|| self.inner.clock.now());
         if let Some((blob, cost)) = self.stored(addr).await? {
+            if let Some(began) = began {
+                let took = self.inner.clock.now().saturating_sub(began);
+                watcher.tell(|observer| observer.read(took));
+            }
             return Ok(Fetched {
                 blob,
                 cost,

@@ -6,6 +6,7 @@ pub(crate) mod find;
 pub(crate) mod get;
 pub(crate) mod in_use;
 mod insert;
+pub(crate) mod instrument;
 mod materializer;
 mod put;
 pub(crate) mod reader;

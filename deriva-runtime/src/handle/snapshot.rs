@@ -1,5 +1,7 @@
 //! What a handle has under way and holds: what gauges show.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use serde::Serialize;
 
 use crate::cache::CacheStats;
@@ -24,12 +26,28 @@ pub struct Snapshot {
     pub slots_wanted: u64,
     /// Batches of results that are being written.
     pub commits: u64,
+    /// Collections, scrubs, invalidations and audits that are under way.
+    pub collections: u64,
+    /// See `collections`.
+    pub scrubs: u64,
+    /// See `collections`.
+    pub invalidations: u64,
+    /// See `collections`.
+    pub audits: u64,
     /// Leases that somebody holds, on the store of the graph.
     pub leases: u64,
     /// Bytes that requests hold, to within 64 KiB for each request.
     pub memory_bytes: u64,
     /// Bytes that requests and the memory cache may hold together.
     pub memory_limit: u64,
+    /// Bytes of values that were written, since the handle was built, as memory was short.
+    pub spilled_bytes: u64,
+    /// Reads that the memory cache answered since the handle was built: nothing else is told of them.
+    pub cached: u64,
+    /// Entries of the ledger that were not released.
+    pub ledger_open: u64,
+    /// Functions that are in quarantine.
+    pub quarantined: u64,
     /// The memory cache.
     pub cache: CacheStats,
 }
@@ -51,6 +69,16 @@ impl Deriva {
             leases: inner.leases.in_use().0,
             memory_bytes: inner.memory.held(),
             memory_limit: inner.memory.limit(),
+            collections: inner.tallies.collections.count(),
+            scrubs: inner.tallies.scrubs.count(),
+            invalidations: inner.tallies.invalidations.count(),
+            audits: inner.tallies.audits.count(),
+            spilled_bytes: inner.tallies.spilled.load(Relaxed),
+            cached: inner.tallies.cached.load(Relaxed),
+            ledger_open: inner.ledger.count(),
+            quarantined: (self.suspects().iter())
+                .filter(|suspect| suspect.quarantined)
+                .count() as u64,
             cache: inner.cache.stats(),
         }
     }

@@ -13,8 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use deriva_api::{
-    BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, FunctionId, Invalidated, Observer, Result,
-    Walk,
+    BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, FunctionId, Invalidated, Result, Walk,
 };
 use futures::TryStreamExt;
 
@@ -113,7 +112,9 @@ impl IntoFuture for Invalidate {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let watched = self.inner.watcher.watch(Observer::invalidated);
+            let counted = self.inner.tallies.invalidations.begin();
+            let watcher = &self.inner.watcher;
+            let watched = watcher.watch(counted, |to, ended| to.invalidated(ended));
             // A task of its own: what it bars must not depend on who polls.
             let tokio = self.inner.tokio.clone();
             let task = AbortOnDrop(tokio.spawn(perform(self)));

@@ -423,7 +423,7 @@ async fn perform(
 ) -> Result<Materialized> {
     let (all, limits) = (Arc::clone(&inner), options.clone());
     let _counted = inner.tallies.requests.begin();
-    let watched = inner.watcher.request(targets.len());
+    let watched = (inner.watcher).request(targets.len(), &inner.clock, options.began);
     let counting = Counting::begin(&all);
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     counting.ended(late(&all, &limits)).await;

@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{
     BuildAddrHasher, CAddr, Error, ErrorKind, Event, Materialized, Result, Reuse, Summary,
@@ -124,20 +125,26 @@ impl Stages {
             Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
                 *deferred += 1;
+                self.inner.watcher.tell(|observer| {
+                    let mut told = deriva_api::Planned::default();
+                    (told.in_part, told.took) =
+                        (true, self.inner.clock.now().saturating_sub(began));
+                    observer.planned(&told);
+                });
                 let stages = frontier.chunks(room.recipes / 4).rev();
                 self.stages.extend(stages.map(Stage::new));
                 self.plans = 0;
                 return Ok(None);
             }
         };
+        let took = self.inner.clock.now().saturating_sub(began);
         // Until the run has ended.
         let _waiting = self.waits(&plan).await?;
         if let Some(timeline) = &self.options.timeline {
             let computes = plan.computes();
-            let now = self.inner.clock.now();
-            timeline.add(Work::Plan { computes }, None, began, now);
+            timeline.add(Work::Plan { computes }, None, began, began + took);
         }
-        self.announce(&plan);
+        self.announce(&plan, took);
         let roots = self.roots_in(&plan).await?;
         let is_stage = self.stages.len() > 1;
         let carried = std::mem::take(&mut self.carried);
@@ -205,7 +212,7 @@ impl Stages {
     }
 
     /// Tells what was planned. A later plan finds what an earlier one computed: that is no reuse.
-    fn announce(&mut self, plan: &Plan) {
+    fn announce(&mut self, plan: &Plan, took: Duration) {
         let first = self.plans == 0;
         let found = |(addr, _): &&(CAddr, _)| first && !self.ours.contains(addr);
         let reused = plan.reused.iter().filter(found).count() as u64;
@@ -222,6 +229,13 @@ impl Stages {
                     how: Reuse::Recorded,
                 });
             }
+        }
+        let watcher = &self.inner.watcher;
+        if !watcher.is_empty() {
+            let mut told = deriva_api::Planned::default();
+            (told.compute, told.reused) = (plan.computes(), reused);
+            (told.depth, told.took) = (plan.depth(), took);
+            watcher.tell(|observer| observer.planned(&told));
         }
         self.summary.reused += reused;
         self.summary.planned += if first { plan.computes() } else { 0 };

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Error, ErrorKind, Observer, Result, ScrubCursor, ScrubEvent, Scrubbed};
+use deriva_api::{Error, ErrorKind, Result, ScrubCursor, ScrubEvent, Scrubbed};
 
 use crate::shared::Deriva;
 use crate::shared::settings::in_range;
@@ -107,7 +107,9 @@ impl IntoFuture for Scrub {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let watched = self.deriva.inner.watcher.watch(Observer::scrubbed);
+            let counted = self.deriva.inner.tallies.scrubs.begin();
+            let watcher = &self.deriva.inner.watcher;
+            let watched = watcher.watch(counted, |to, ended| to.scrubbed(ended));
             let scrubbed = self.perform().await.map_err(|error| error.during("scrub"));
             watched.ended(scrubbed.as_ref());
             scrubbed

@@ -142,6 +142,16 @@ impl Ledger {
         entries.into_iter().flatten().copied().collect()
     }
 
+    /// How many entries were not released.
+    pub(crate) fn count(&self) -> u64 {
+        let state = self.state.read();
+        state
+            .of_functions
+            .values()
+            .map(|entries| entries.len() as u64)
+            .sum()
+    }
+
     /// The functions with entries that were not released, and these.
     pub(crate) fn functions(&self) -> Vec<(FunctionId, Vec<CAddr>)> {
         let state = self.state.read();

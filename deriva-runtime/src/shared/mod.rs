@@ -31,6 +31,7 @@ pub(crate) mod sync;
 pub(crate) mod tallies;
 pub(crate) mod unreachable_since;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use deriva_api::{
@@ -102,6 +103,8 @@ pub(crate) struct Inner {
     pub(crate) tallies: Tallies,
     /// Hears of all that is done through this handle.
     pub(crate) watcher: Watcher,
+    /// What sees all from within, as who gave it knows it.
+    pub(crate) instrument: Option<Arc<dyn Any + Send + Sync>>,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
 }

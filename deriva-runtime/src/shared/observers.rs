@@ -1,13 +1,16 @@
 //! Those who are told what happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{
-    Audited, Collected, Error, ErrorKind, Event, Invalidated, Observer, Scrubbed, Summary,
+    Audited, Clock, Collected, Error, ErrorKind, Event, Invalidated, Observer, Planned, Scrubbed,
+    Summary, Violation, Work,
 };
 use tracing::error;
 
 use crate::shared::invoke::guarded;
+use crate::shared::tallies::Counted;
 
 /// Those who want the events of a request. Nothing is made for them where there are none.
 #[derive(Clone, Default)]
@@ -37,44 +40,78 @@ impl Observers {
     }
 }
 
-/// The observer of an instance. What it does wrong is not the fault of those whom it watches: a panic ends here.
-#[derive(Clone, Default)]
-pub(crate) struct Watcher(Option<Arc<dyn Observer>>);
+/// The observers of an instance. What one does wrong is not the fault of those whom it watches: a panic ends here.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watcher(Vec<Watching>);
 
 impl Watcher {
-    pub(crate) fn new(observer: Option<Arc<dyn Observer>>) -> Self {
-        Self(observer)
+    /// Adds one.
+    pub(crate) fn add(&mut self, observer: Arc<dyn Observer>) {
+        self.0.push(Watching(observer));
     }
 
-    /// Those who want the events of a request: this one, if it does.
+    /// Whether nobody watches.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those who want the events of a request.
     pub(crate) fn observers(&self) -> Observers {
         let mut observers = Observers::default();
-        if self.0.is_some() {
-            observers.add(Arc::new(self.clone()));
+        for observer in &self.0 {
+            observers.add(Arc::new(observer.clone()));
         }
         observers
     }
 
-    /// Tells that a request for N addresses begins; its end is to be told.
-    pub(crate) fn request(&self, addresses: usize) -> Watched<Summary> {
-        self.request_began(addresses);
-        self.watch(Self::request_ended)
-    }
-
-    /// Something begins whose end is to be told.
-    pub(crate) fn watch<T>(&self, tell: fn(&Self, Result<&T, &Error>)) -> Watched<T> {
-        Watched {
-            watcher: self.clone(),
-            tell,
+    /// Tells all of them.
+    pub(crate) fn tell(&self, tell: impl Fn(&dyn Observer)) {
+        for observer in &self.0 {
+            tell(observer);
         }
     }
 
-    fn tell<T: Default>(&self, call: impl FnOnce(&dyn Observer) -> T) -> T {
-        let Some(observer) = &self.0 else {
-            return T::default();
+    /// Tells that a request for N addresses, made at `began`, begins; its end is to be told.
+    pub(crate) fn request(
+        &self,
+        addresses: usize,
+        clock: &Arc<dyn Clock>,
+        began: Duration,
+    ) -> Watched<Summary> {
+        self.tell(|observer| observer.request_began(addresses));
+        let clock = Arc::clone(clock);
+        let tell = move |observer: &dyn Observer, ended: Result<&Summary, &Error>| {
+            observer.request_ended(ended, clock.now().saturating_sub(began));
         };
+        Watched {
+            watcher: self.clone(),
+            tell: Box::new(tell),
+            _counted: None,
+        }
+    }
+
+    /// Something begins whose end is to be told; until then it is counted.
+    pub(crate) fn watch<T: 'static>(
+        &self,
+        counted: Counted,
+        tell: fn(&dyn Observer, Result<&T, &Error>),
+    ) -> Watched<T> {
+        Watched {
+            watcher: self.clone(),
+            tell: Box::new(tell),
+            _counted: Some(counted),
+        }
+    }
+}
+
+/// One of them.
+#[derive(Clone)]
+struct Watching(Arc<dyn Observer>);
+
+impl Watching {
+    fn tell<T: Default>(&self, call: impl FnOnce(&dyn Observer) -> T) -> T {
         let told = guarded(ErrorKind::Internal, "the observer panicked", || {
-            call(&**observer)
+            call(&*self.0)
         });
         told.unwrap_or_else(|error| {
             error!("{error}");
@@ -83,17 +120,14 @@ impl Watcher {
     }
 }
 
-impl std::fmt::Debug for Watcher {
+impl std::fmt::Debug for Watching {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() {
-            "an observer"
-        } else {
-            "nobody"
-        })
+        f.write_str("an observer")
     }
 }
 
-impl Observer for Watcher {
+#[deny(clippy::missing_trait_methods)]
+impl Observer for Watching {
     fn wants_events(&self) -> bool {
         self.tell(Observer::wants_events)
     }
@@ -106,8 +140,24 @@ impl Observer for Watcher {
         self.tell(|observer| observer.event(event));
     }
 
-    fn request_ended(&self, ended: Result<&Summary, &Error>) {
-        self.tell(|observer| observer.request_ended(ended));
+    fn planned(&self, planned: &Planned) {
+        self.tell(|observer| observer.planned(planned));
+    }
+
+    fn worked(&self, work: &Work) {
+        self.tell(|observer| observer.worked(work));
+    }
+
+    fn request_ended(&self, ended: Result<&Summary, &Error>, took: Duration) {
+        self.tell(|observer| observer.request_ended(ended, took));
+    }
+
+    fn read(&self, took: Duration) {
+        self.tell(|observer| observer.read(took));
+    }
+
+    fn violated(&self, violation: &Violation) {
+        self.tell(|observer| observer.violated(violation));
     }
 
     fn collected(&self, ended: Result<&Collected, &Error>) {
@@ -130,23 +180,28 @@ impl Observer for Watcher {
 /// Something whose end is told once. Where it is dropped it was cancelled, unless a panic ended it.
 pub(crate) struct Watched<T> {
     watcher: Watcher,
-    tell: fn(&Watcher, Result<&T, &Error>),
+    tell: Box<Tell<T>>,
+    _counted: Option<Counted>,
 }
+
+type Tell<T> = dyn Fn(&dyn Observer, Result<&T, &Error>) + Send + Sync;
 
 impl<T> Watched<T> {
     pub(crate) fn ended(mut self, ended: Result<&T, &Error>) {
-        (self.tell)(&std::mem::take(&mut self.watcher), ended);
+        let watcher = std::mem::take(&mut self.watcher);
+        watcher.tell(|observer| (self.tell)(observer, ended));
     }
 }
 
 impl<T> Drop for Watched<T> {
     fn drop(&mut self) {
-        if self.watcher.0.is_some() {
+        if !self.watcher.is_empty() {
             let error = match std::thread::panicking() {
                 true => Error::new(ErrorKind::Internal, "a panic ended it"),
                 false => Error::new(ErrorKind::Cancelled, "it was dropped before its end"),
             };
-            (self.tell)(&self.watcher, Err(&error));
+            self.watcher
+                .tell(|observer| (self.tell)(observer, Err(&error)));
         }
     }
 }

@@ -1,14 +1,23 @@
 //! What is under way and has no table that tells.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-/// Counts what is under way and has no table that tells.
+/// Counts what is under way and has no table that tells; and what was done that nobody else counts.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
     pub(crate) requests: Tally,
     pub(crate) steps: Tally,
     pub(crate) commits: Tally,
     pub(crate) spools: Tally,
+    pub(crate) collections: Tally,
+    pub(crate) scrubs: Tally,
+    pub(crate) invalidations: Tally,
+    pub(crate) audits: Tally,
+    /// Reads that the memory cache answered.
+    pub(crate) cached: AtomicU64,
+    /// Bytes of values that were written as memory was short.
+    pub(crate) spilled: AtomicU64,
 }
 
 #[derive(Debug, Default)]

@@ -19,6 +19,8 @@ mod graph;
 mod invalidate;
 mod invalidate_beside;
 mod light;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod observer;
 mod panics;
 mod params;

@@ -48,7 +48,7 @@ impl Observer for Diary {
         }
     }
 
-    fn request_ended(&self, ended: Result<&Summary, &Error>) {
+    fn request_ended(&self, ended: Result<&Summary, &Error>, _: Duration) {
         self.write(match ended {
             Ok(summary) => format!("ended {}", summary.computed),
             Err(error) => format!("ended {:?}", error.kind()),
@@ -245,7 +245,7 @@ impl Observer for Broken {
         self.panic()
     }
 
-    fn request_ended(&self, _: Result<&Summary, &Error>) {
+    fn request_ended(&self, _: Result<&Summary, &Error>, _: Duration) {
         self.panic()
     }
 
@@ -296,7 +296,7 @@ impl Observer for Ends {
         panic!("{event:?} was told to who wants no events");
     }
 
-    fn request_ended(&self, _: Result<&Summary, &Error>) {
+    fn request_ended(&self, _: Result<&Summary, &Error>, _: Duration) {
         self.0.fetch_add(1, SeqCst);
     }
 }

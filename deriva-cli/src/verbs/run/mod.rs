@@ -15,6 +15,7 @@ mod scan;
 mod tally;
 
 use std::io::Read as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,12 @@ pub(crate) struct Run {
     /// Draw what ran to this SVG file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     graph: Option<PathBuf>,
+    /// Write what was counted to this file at the end, for Prometheus (its text format)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    metrics: Option<PathBuf>,
+    /// While it runs, tell what was counted at this address (`/metrics`), such as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     verify: VerifyArgs,
 }
@@ -77,6 +84,8 @@ impl Run {
         opening
             .jobs(self.jobs)
             .built_with(|builder| self.verify.build(builder))
+            .metrics(self.metrics.as_deref())
+            .metrics_at(self.metrics_listen)
             .if_interrupted(|| {
                 Some("run the same command again: what was computed is kept".to_owned())
             })

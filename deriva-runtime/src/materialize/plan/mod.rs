@@ -177,6 +177,12 @@ impl Plan {
         (&self.dependents_at, &self.dependents)
     }
 
+    /// Steps from what was asked for to the node that is farthest from it: of those met last.
+    pub(crate) fn depth(&self) -> u64 {
+        let last = self.nodes().next_back();
+        last.map_or(0, |node| self.path(node).len() as u64 - 1)
+    }
+
     /// The path from a requested address (first) to `node` (last).
     pub(crate) fn path(&self, node: NodeId) -> Vec<CAddr> {
         let mut path = vec![self.addr(node)];

@@ -168,8 +168,10 @@ impl Executing {
         let (node, handed_over) = (outcome.node, Arc::clone(&is_handed_over));
         let (sender, counted) = (self.sender.clone(), inner.tallies.steps.begin());
         let inner = Arc::clone(inner);
+        let began = inner.clock.now();
         let task = context.inner.tokio.spawn(async move {
             let ended = work.await;
+            let took = inner.clock.now().saturating_sub(began);
             let slot = match planted(Fault::keeps_the_slot_of_a_failed_step)
                 && matches!(ended, Ended::Executed(Err(_)))
             {
@@ -181,6 +183,7 @@ impl Executing {
             };
             let outcome = Outcome {
                 ended,
+                took,
                 slot,
                 ..outcome
             };

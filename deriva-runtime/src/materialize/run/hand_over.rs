@@ -36,6 +36,7 @@ impl Drop for Run {
         self.reporter.share_costs(&inner.costs, &self.graph.plan);
         self.reporter
             .share_checks(&inner.statistics, &self.graph.plan);
+        self.reporter.share_work();
         let mut batch = self.writer.take();
         if !batch.is_empty() && !planted(Fault::writes_nothing_of_a_dropped_request) {
             // The batch before may still be refused, so this one is not judged by itself.
@@ -100,6 +101,7 @@ pub(super) async fn land(inner: &Arc<Inner>, outcome: Outcome) {
         computation,
         mut doubted,
         slot,
+        took: _,
     } = outcome;
     drop(slot);
     inner.nested.lend(addr, None);

@@ -37,6 +37,8 @@ pub(super) struct Outcome {
     /// Whether an input is doubted.
     pub(super) doubted: bool,
     pub(super) ended: Ended,
+    /// Time from when it was handed over to its end.
+    pub(super) took: Duration,
     /// What a check is of.
     pub(super) computation: Option<Computation>,
     /// The slot that it had, where that may be for the next step.
@@ -125,6 +127,7 @@ pub(super) fn prepare(
         is_root: graph.is_root(node),
         doubted: graph.rests_on_doubt(node),
         ended: Ended::Unread(Vec::new()),
+        took: Duration::ZERO,
         computation,
         slot: None,
     };

@@ -49,9 +49,10 @@ mod writer;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use deriva_api::{CAddr, ComputeFunction, Error, ErrorKind, Record, Result, Summary};
+use deriva_api::{CAddr, ComputeFunction, Determinism, Error, ErrorKind, Record, Result, Summary};
 
 use crate::determinism::check::Check;
 use crate::materialize::Options;
@@ -123,20 +124,23 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The mode in which the computation of a node is checked.
+    fn determinism(&self, graph: &Graph, node: NodeId) -> Option<Determinism> {
+        let (recipe, _) = graph.plan.recipe(node)?;
+        if self.options.asked.at.is_none() {
+            return Some(graph.mode(node)?.determinism);
+        }
+        let asked = self.options.asked.of(&graph.plan.addr(node));
+        let policies = &self.inner.policies;
+        Some(policies.determinism_of(&recipe.function(), asked))
+    }
+
     /// How the computation of a node is checked, if it is.
     fn check(&self, graph: &Graph, values: &Values, node: NodeId) -> Option<Check> {
         if !graph.checks() {
             return None;
         }
-        let (recipe, _) = graph.plan.recipe(node)?;
-        let mut mode = graph.mode(node)?.determinism;
-        if self.options.asked.at.is_some() {
-            let asked = self.options.asked.of(&graph.plan.addr(node));
-            mode = self
-                .inner
-                .policies
-                .determinism_of(&recipe.function(), asked);
-        }
+        let mode = self.determinism(graph, node)?;
         let perturb = self.options.perturbs(&self.inner);
         let resolved = || resolved_address(graph, values, node);
         let key = &self.inner.policies.sampling_key;
@@ -494,6 +498,8 @@ impl Run {
             let Some(held) = self.values.held(node) else {
                 continue;
             };
+            let spilled = &self.context.inner.tallies.spilled;
+            spilled.fetch_add(held.blob.len(), Relaxed);
             let record = Record {
                 addr: self.graph.plan.addr(node),
                 resolved: None,

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{CAddr, Clock, Error, Event, Output, Reuse, Summary, Violation};
+use deriva_api::{
+    CAddr, Clock, Determinism, Error, Event, FunctionWork, Output, Reuse, Summary, Violation, Work,
+};
 use tracing::debug;
 
 use super::Context;
@@ -13,7 +15,7 @@ use super::light::ChunkDone;
 use super::timeline::Slices;
 use crate::materialize::plan::{NodeId, Plan};
 use crate::shared::costs::{Calls, Costs};
-use crate::shared::observers::Observers;
+use crate::shared::observers::{Observers, Watcher};
 use crate::shared::statistics::{Checks, Statistics};
 use crate::timeline::Open;
 
@@ -33,6 +35,23 @@ pub(super) struct Reporter {
     planned_of: Vec<u64>,
     /// When progress was last reported.
     reported: Duration,
+    /// What those who watch the instance are to be told; nothing is noted where nobody does.
+    untold: Option<Box<Untold>>,
+}
+
+/// What was done since it was last told.
+struct Untold {
+    watcher: Watcher,
+    /// As it was then.
+    before: Summary,
+    work: Work,
+    /// When the batch that is being written began to be.
+    commit: Duration,
+}
+
+/// Nanoseconds.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Reporter {
@@ -47,7 +66,22 @@ impl Reporter {
         let slices = (options.timeline.clone()).map(|timeline| Slices::new(timeline, plan.len()));
         let mut summary = Summary::default();
         summary.planned = plan.computes();
+        let watcher = &context.inner.watcher;
+        let untold = (!watcher.is_empty()).then(|| {
+            let mut work = Work::default();
+            let functions = plan.functions.iter();
+            work.functions = functions
+                .map(|function| FunctionWork::new(function.id().clone()))
+                .collect();
+            Box::new(Untold {
+                watcher: watcher.clone(),
+                before: Summary::default(),
+                work,
+                commit: Duration::ZERO,
+            })
+        });
         Self {
+            untold,
             observers: options.observers.clone(),
             clock: Arc::clone(clock),
             summary,
@@ -94,6 +128,12 @@ impl Reporter {
             calls.calls += 1;
             calls.time += output.cost;
             calls.bytes += output.len;
+            if let Some(untold) = &mut self.untold {
+                let work = &mut untold.work.functions[function as usize];
+                work.times.add(nanos(output.cost));
+                work.inputs.add(graph.input_bytes(node));
+                work.outputs.add(output.len);
+            }
         }
         self.observers.tell(|| Event::Computed {
             addr,
@@ -102,12 +142,25 @@ impl Reporter {
         });
     }
 
+    /// A step took longer than the function that it ran.
+    pub(super) fn waited(&mut self, graph: &Graph, node: NodeId, time: Duration) {
+        if let Some(untold) = &mut self.untold
+            && let Some((_, function)) = graph.plan.recipe(node)
+        {
+            let work = &mut untold.work.functions[function as usize];
+            work.waits.add(nanos(time));
+        }
+    }
+
     /// The runs of a node were compared.
-    pub(super) fn checked(&mut self, graph: &Graph, node: NodeId, agree: bool) {
+    pub(super) fn checked(&mut self, graph: &Graph, node: NodeId, mode: Determinism, agree: bool) {
         self.summary.checked += 1;
         let Some((_, function)) = graph.plan.recipe(node) else {
             return;
         };
+        if let Some(untold) = &mut self.untold {
+            untold.work.functions[function as usize].checked(mode, agree);
+        }
         if self.checks.is_empty() {
             self.checks = vec![Checks::default(); graph.plan.functions.len()];
         }
@@ -141,8 +194,14 @@ impl Reporter {
     }
 
     /// A node failed.
-    pub(super) fn failed(&mut self, addr: CAddr, error: &Error) {
+    pub(super) fn failed(&mut self, graph: &Graph, node: NodeId, error: &Error) {
+        let addr = graph.plan.addr(node);
         self.summary.failed += 1;
+        if let Some(untold) = &mut self.untold
+            && let Some((_, function)) = graph.plan.recipe(node)
+        {
+            untold.work.functions[function as usize].failed(error.kind());
+        }
         self.observers.tell(|| Event::Failed {
             addr,
             error: error.clone(),
@@ -164,6 +223,10 @@ impl Reporter {
 
     /// N records begin to be written.
     pub(super) fn commit_begins(&mut self, records: usize) {
+        if let Some(untold) = &mut self.untold {
+            untold.commit = self.clock.now();
+            untold.work.commit_records.add(records as u64);
+        }
         if let Some(slices) = &mut self.slices {
             slices.commit_begins(&self.clock, records);
         }
@@ -171,6 +234,10 @@ impl Reporter {
 
     /// They are written, or they are not.
     pub(super) fn commit_ends(&mut self) {
+        if let Some(untold) = &mut self.untold {
+            let took = self.clock.now().saturating_sub(untold.commit);
+            untold.work.commits.add(nanos(took));
+        }
         if let Some(slices) = &mut self.slices {
             slices.commit_ends();
         }
@@ -178,7 +245,7 @@ impl Reporter {
 
     /// Tells how far the request is, if it is time or `now`.
     pub(super) fn progress(&mut self, context: &Context, plan: &Plan, now: bool) {
-        if self.observers.is_empty() {
+        if self.observers.is_empty() && self.untold.is_none() {
             return;
         }
         let time = self.clock.now();
@@ -186,6 +253,10 @@ impl Reporter {
             return;
         }
         self.reported = time;
+        self.share_work();
+        if self.observers.is_empty() {
+            return;
+        }
         let elapsed = time.saturating_sub(context.options.began);
         let left = self.left(&context.inner.costs, plan, elapsed);
         let summary = &self.summary;
@@ -219,6 +290,29 @@ impl Reporter {
         Duration::try_from_secs_f64(work.sum::<f64>() / rate).ok()
     }
 
+    /// Tells those who watch the instance what was done.
+    pub(super) fn share_work(&mut self) {
+        let Some(untold) = &mut self.untold else {
+            return;
+        };
+        let mut work = Work::default();
+        work.summary = since(&self.summary, &untold.before);
+        (work.summary.planned, work.summary.reused) = (0, 0);
+        untold.before = self.summary;
+        work.commits = std::mem::take(&mut untold.work.commits);
+        work.commit_records = std::mem::take(&mut untold.work.commit_records);
+        let done = untold.work.functions.iter_mut();
+        let done = done.filter(|function| !function.is_empty());
+        let take = |function: &mut FunctionWork| {
+            let anew = FunctionWork::new(function.function.clone());
+            std::mem::replace(function, anew)
+        };
+        work.functions = done.map(take).collect();
+        if !work.is_empty() {
+            untold.watcher.tell(|observer| observer.worked(&work));
+        }
+    }
+
     /// Tells what came of checks.
     pub(super) fn share_checks(&mut self, statistics: &Statistics, plan: &Plan) {
         for (function, checks) in plan.functions.iter().zip(self.checks.drain(..)) {
@@ -234,4 +328,21 @@ impl Reporter {
         costs.observe(seen);
         self.calls.fill(Calls::default());
     }
+}
+
+/// What was done between two looks at a summary.
+fn since(now: &Summary, before: &Summary) -> Summary {
+    let mut done = *now;
+    done.computed -= before.computed;
+    done.cutoff -= before.cutoff;
+    done.healed -= before.healed;
+    done.joined -= before.joined;
+    done.executor_hits -= before.executor_hits;
+    done.checked -= before.checked;
+    done.violations -= before.violations;
+    done.doubted -= before.doubted;
+    done.failed -= before.failed;
+    done.skipped -= before.skipped;
+    done.bytes -= before.bytes;
+    done
 }

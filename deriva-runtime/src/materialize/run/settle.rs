@@ -35,6 +35,8 @@ impl Run {
                     reused,
                     ..
                 } = executed;
+                let waited = outcome.took.saturating_sub(cost);
+                self.reporter.waited(&self.graph, node, waited);
                 self.computed(node, output, cost, reused).await;
             }
             Ended::Executed(Err(error)) => self.fail(node, error),
@@ -246,7 +248,7 @@ impl Run {
     /// A node failed. Without `keep_going` this ends the run; with it, only what depends on the node.
     pub(super) fn fail(&mut self, node: NodeId, error: Error) {
         let error = self.graph.located(node, error);
-        self.reporter.failed(self.graph.plan.addr(node), &error);
+        self.reporter.failed(&self.graph, node, &error);
         self.give_up(node, &error);
         match self.context.options.keep_going {
             true => self.skip_above(node, &error),

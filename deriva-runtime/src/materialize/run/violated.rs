@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{
-    Answer, Blob, CAddr, Clock, Divergence, Error, ErrorKind, FoundBy, OnViolation, Operand,
-    Output, Result, Violation,
+    Answer, Blob, CAddr, Clock, Determinism, Divergence, Error, ErrorKind, FoundBy, OnViolation,
+    Operand, Output, Result, Violation,
 };
 
 use super::commit::divergent;
@@ -73,7 +73,9 @@ impl Run {
         let Some(dissent) = dissent else {
             return match result {
                 Ok((output, cost)) => {
-                    self.reporter.checked(&self.graph, node, true);
+                    let mode = self.context.determinism(&self.graph, node);
+                    let mode = mode.unwrap_or_default();
+                    self.reporter.checked(&self.graph, node, mode, true);
                     self.computed(node, output, cost, false).await;
                 }
                 Err(error) => self.fail(node, error),
@@ -151,7 +153,14 @@ impl Run {
         dissent: Dissent,
         result: Result<(Operand, Duration)>,
     ) {
-        self.reporter.checked(&self.graph, node, false);
+        let mode = match dissent.check.found_by {
+            FoundBy::Healing => Determinism::Off,
+            _ => self
+                .context
+                .determinism(&self.graph, node)
+                .unwrap_or_default(),
+        };
+        self.reporter.checked(&self.graph, node, mode, false);
         let addr = self.graph.plan.addr(node);
         let resolved = resolved_address(&self.graph, &self.values, node);
         let (function, resolved) = match (self.graph.plan.recipe(node), resolved) {

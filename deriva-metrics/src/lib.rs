@@ -1,0 +1,27 @@
+//! Metrics of a deriva and of each of its stores, for Prometheus.
+//!
+//! [`Metrics`] is an [`Instrument`](deriva_runtime::Instrument): given to a builder it hears what the instance does, stands
+//! around its stores, and reads what it holds when somebody looks. One belongs to one instance, with a registry of its own
+//! or one that it is given; nothing is global.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `families.rs` | every family: its name, what it means, its labels; the reference page is written from it |
+//! | `counts.rs` | what was told, added up |
+//! | `stores.rs` | the layer around stores, and what it counts |
+//! | `sheet.rs` | how samples become what Prometheus reads |
+//! | `collector.rs` | what is read when somebody looks |
+//!
+//! Nothing is done for each recipe: the runtime adds up what it did and tells it some times a second. What it counts anyway,
+//! such as hits of its cache, is read when somebody looks.
+
+mod collector;
+mod counts;
+mod families;
+mod metrics;
+mod sheet;
+mod stores;
+
+pub use families::{Buckets, Family, Kind, SECTIONS, Section, families};
+pub use metrics::Metrics;
+pub use prometheus::{self, Registry};
