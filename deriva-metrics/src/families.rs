@@ -16,7 +16,7 @@ pub enum Kind {
 pub enum Buckets {
     /// Powers of four, from 64 ns to 275 s.
     Seconds,
-    /// Powers of four, from 16 to 17 billion.
+    /// Powers of sixteen, from 16 B to 4 GiB.
     Bytes,
     /// Powers of four, from 1 to 1 million.
     Count,
@@ -24,11 +24,11 @@ pub enum Buckets {
 
 impl Buckets {
     /// The powers of four that are bounds.
-    pub(crate) const fn powers(self) -> std::ops::RangeInclusive<usize> {
+    pub(crate) const fn powers(self) -> &'static [usize] {
         match self {
-            Self::Seconds => 3..=19,
-            Self::Bytes => 2..=17,
-            Self::Count => 0..=10,
+            Self::Seconds => &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+            Self::Bytes => &[2, 4, 6, 8, 10, 12, 14, 16],
+            Self::Count => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
         }
     }
 

@@ -49,14 +49,14 @@ impl Sheet {
         let Kind::Histogram(buckets) = family.kind else {
             return;
         };
-        let bucket = |power| {
+        let bucket = |&power: &usize| {
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(buckets.in_unit(Distribution::bound(power)));
             bucket.set_cumulative_count(values.up_to(power));
             bucket
         };
         let mut histogram = Histogram::default();
-        histogram.set_bucket(buckets.powers().map(bucket).collect());
+        histogram.set_bucket(buckets.powers().iter().map(bucket).collect());
         histogram.set_sample_count(values.count());
         histogram.set_sample_sum(buckets.in_unit(values.sum()));
         let mut metric = Metric::from_label(pairs(family, labels));

@@ -86,9 +86,10 @@ pub mod executors {
 /// What is told while something runs, and what was done.
 pub mod events {
     pub use deriva_api::{
-        AuditEvent, CollectEvent, Event, Observer, Reason, Reuse, ScrubEvent, Summary,
+        AuditEvent, CollectEvent, Distribution, Event, FunctionWork, Observer, Planned, Reason,
+        Reuse, ScrubEvent, Summary, Work,
     };
-    pub use deriva_runtime::Timeline;
+    pub use deriva_runtime::{Instance, Instrument, Timeline};
 }
 
 /// The memory cache.

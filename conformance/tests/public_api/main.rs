@@ -67,6 +67,11 @@ fn deriva_layers() {
 }
 
 #[test]
+fn deriva_metrics() {
+    holds("deriva-metrics");
+}
+
+#[test]
 fn deriva_runtime() {
     holds("deriva-runtime");
 }

@@ -19,8 +19,8 @@ use tracing::{error, warn};
 use super::check::Dissent;
 use super::counts;
 use super::ledger::{self, Document, Found, Stage};
-use crate::invalidate::Invalidate;
 use crate::invalidate::forget::{self, Contents};
+use crate::invalidate::{Invalidate, perform};
 use crate::shared::Inner;
 
 /// Recipes that are looked at at a time.
@@ -243,12 +243,32 @@ async fn forget(
     inner: &Arc<Inner>,
     documents: impl IntoIterator<Item = (&Document, bool)>,
 ) -> Result<()> {
-    let wrong = wrong(inner, documents).await?;
-    if wrong.is_empty() {
+    let Wrong {
+        mut recorded,
+        unrecorded,
+    } = wrong(inner, documents).await?;
+    if !unrecorded.is_empty() {
+        // What was given out before may lie in memory, and in what was made from it.
+        let above = Invalidate::all(Arc::clone(inner), unrecorded.clone());
+        match perform(above.cascade().dry_run()).await?.outputs {
+            0 => inner.graph.uncache_all(),
+            _ => recorded.extend(unrecorded),
+        }
+    }
+    if recorded.is_empty() {
         return Ok(());
     }
-    let forgotten = Invalidate::all(Arc::clone(inner), wrong).cascade().await;
+    let forgotten = Invalidate::all(Arc::clone(inner), recorded).cascade().await;
     forgotten.map(drop)
+}
+
+/// What may have to be forgotten of what entries condemn.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// What is recorded and not what may be served, and what nobody looked for yet.
+    pub(crate) recorded: Vec<CAddr>,
+    /// Of which nothing is recorded, and one output is accepted: another may have been given out before.
+    pub(crate) unrecorded: Vec<CAddr>,
 }
 
 /// What is to be forgotten of what entries condemn, each known before or not. Nothing, where all that is recorded is what
@@ -256,19 +276,24 @@ async fn forget(
 pub(crate) async fn wrong(
     inner: &Inner,
     documents: impl IntoIterator<Item = (&Document, bool)>,
-) -> Result<Vec<CAddr>> {
-    let mut wrong = Vec::new();
+) -> Result<Wrong> {
+    let mut wrong = Wrong::default();
     for (document, known) in documents {
         let addrs: Vec<CAddr> = document.addrs().collect();
         let accepted = document.violation.accepted;
         if known || accepted.is_some() {
             let recorded = inner.dag.outputs(&addrs).await?;
             let is_right = |output: &Output| Some(output.addr) == accepted;
-            if recorded.iter().flatten().all(is_right) {
+            let mut recorded = recorded.iter().flatten().peekable();
+            if !known && recorded.peek().is_none() {
+                wrong.unrecorded.extend(addrs);
+                continue;
+            }
+            if recorded.all(is_right) {
                 continue;
             }
         }
-        wrong.extend(addrs);
+        wrong.recorded.extend(addrs);
     }
     Ok(wrong)
 }

@@ -112,8 +112,8 @@ impl World {
         same_computations(inner, &mut documents).await.unwrap();
         condemn(inner, &documents[0]);
         let wrong = wrong(inner, [(&documents[0], false)]).await.unwrap();
-        if !wrong.is_empty() {
-            let forget = Invalidate::all(Arc::clone(inner), wrong).cascade();
+        if !wrong.recorded.is_empty() {
+            let forget = Invalidate::all(Arc::clone(inner), wrong.recorded).cascade();
             perform(forget).await.unwrap();
         }
         self.told.store(true, SeqCst);

@@ -277,6 +277,42 @@ async fn a_quorum_accepts_what_most_runs_gave_and_remembers_the_others() {
     assert_eq!(error.kind(), ErrorKind::Nondeterministic);
 }
 
+/// A function that lies in its first two calls, and above it one that does not.
+fn lies_at_first(builder: DerivaBuilder) -> DerivaBuilder {
+    let calls = AtomicU64::new(0);
+    let lies = move |_: &[Bytes], _: &Params| {
+        let nth = calls.fetch_add(1, Ordering::Relaxed);
+        Ok(["first", "second"]
+            .get(nth as usize)
+            .unwrap_or(&"right")
+            .as_bytes()
+            .into())
+    };
+    let above = |inputs: &[Bytes], _: &Params| Ok([b"above ", &inputs[0][..]].concat().into());
+    builder
+        .function("lies", "1", lies)
+        .function("above", "1", above)
+}
+
+/// Where nothing is recorded of a recipe, what it gave may lie in memory, or in what was made from it.
+#[tokio::test]
+async fn what_a_quorum_did_not_accept_is_not_served_from_memory_or_from_what_was_made_of_it() {
+    for results in [StoreResults::None, StoreResults::Roots] {
+        let builder = lies_at_first(Deriva::builder().store("memory:"));
+        let deriva = builder.store_results(results).build().await.unwrap();
+        let lies = recipe(&deriva, "lies", &[]).await;
+        let above = recipe(&deriva, "above", &[lies]).await;
+        deriva.set_root("above", above).await.unwrap();
+        assert_eq!(deriva.get(above).await.unwrap(), "above first");
+        let quorum = Determinism::Quorum { agree: 2, of: 3 };
+        let request = deriva.materialize(lies).determinism(quorum);
+        assert_eq!(request.bytes().await.unwrap(), "right", "{results:?}");
+        assert_eq!(deriva.get(lies).await.unwrap(), "right", "{results:?}");
+        let above = deriva.get(above).await.unwrap();
+        assert_eq!(above, "above right", "{results:?}");
+    }
+}
+
 /// A function that waits for a gate, and gives another number each time.
 fn gated(
     open: &Arc<AtomicBool>,
