@@ -24,8 +24,8 @@ pub(crate) struct Ledger {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By recipe, also by resolved recipe and by recipes that resolve to the same: the entry.
-    condemned: HashMap<CAddr, Condemned, BuildAddrHasher>,
+    /// By recipe, also by resolved recipe and by recipes that resolve to the same: the entries, one nearly always.
+    condemned: HashMap<CAddr, Vec<Condemned>, BuildAddrHasher>,
     /// Entries of each function that were not released.
     of_functions: HashMap<FunctionId, BTreeSet<CAddr>>,
     /// What could not be written, by recipe.
@@ -57,7 +57,9 @@ impl Ledger {
     ) {
         let mut state = self.state.write();
         for addr in addrs {
-            state.condemned.insert(addr, Condemned { entry, accepted });
+            let by = state.condemned.entry(addr).or_default();
+            by.retain(|it| it.entry != entry);
+            by.push(Condemned { entry, accepted });
         }
         if let Some(function) = function {
             let entries = state.of_functions.entry(function.clone()).or_default();
@@ -87,11 +89,13 @@ impl Ledger {
     pub(crate) fn release(&self, entry: CAddr) -> bool {
         let mut state = self.state.write();
         state.unwritten.remove(&entry);
-        let before = state.condemned.len();
-        state
-            .condemned
-            .retain(|_, condemned| condemned.entry != entry);
-        let released = state.condemned.len() < before;
+        let mut released = false;
+        state.condemned.retain(|_, by| {
+            let before = by.len();
+            by.retain(|it| it.entry != entry);
+            released |= by.len() < before;
+            !by.is_empty()
+        });
         state.of_functions.retain(|_, entries| {
             entries.remove(&entry);
             !entries.is_empty()
@@ -108,13 +112,18 @@ impl Ledger {
         }
         let state = self.state.read();
         let condemned = state.condemned.get(addr);
-        condemned.is_none_or(|it| it.accepted.as_ref() == Some(content))
+        let accepts = |it: &Condemned| it.accepted.as_ref() == Some(content);
+        condemned.is_none_or(|by| by.iter().all(accepts))
     }
 
     /// Whether a recipe has an entry that was not released.
     pub(crate) fn has_entry(&self, recipe: &CAddr) -> bool {
         let is_own = |it: &Condemned| it.entry == *recipe;
-        !self.is_empty() && self.state.read().condemned.get(recipe).is_some_and(is_own)
+        let has = |state: &State| {
+            let by = state.condemned.get(recipe);
+            by.is_some_and(|by| by.iter().any(is_own))
+        };
+        !self.is_empty() && has(&self.state.read())
     }
 
     /// The entry by which an address is condemned, where no output of it may be served.
@@ -123,16 +132,16 @@ impl Ledger {
             return None;
         }
         let state = self.state.read();
-        let condemned = state.condemned.get(addr);
+        let mut condemned = state.condemned.get(addr).into_iter().flatten();
         condemned
-            .filter(|it| it.accepted.is_none())
+            .find(|it| it.accepted.is_none())
             .map(|it| it.entry)
     }
 
     /// The entry by which an address is condemned, also where one output of it may be served.
     pub(crate) fn any_entry_of(&self, addr: &CAddr) -> Option<CAddr> {
         let state = self.state.read();
-        state.condemned.get(addr).map(|it| it.entry)
+        Some(state.condemned.get(addr)?.first()?.entry)
     }
 
     /// The entries of a function that were not released.
@@ -221,6 +230,24 @@ mod tests {
         assert!(ledger.may_serve(&addr(2), &addr(9)) && !ledger.is_empty());
         ledger.release(addr(3));
         assert!(ledger.is_empty() && ledger.functions().is_empty());
+    }
+
+    #[test]
+    fn what_two_entries_condemn_is_served_when_both_are_released() {
+        let ledger = Ledger::default();
+        // The same computation under two names.
+        ledger.condemn(addr(1), None, [addr(1), addr(5)], None);
+        ledger.condemn(addr(2), None, [addr(2), addr(5)], Some(addr(9)));
+        assert!(!ledger.may_serve(&addr(5), &addr(9)));
+        assert!(ledger.has_entry(&addr(1)) && ledger.has_entry(&addr(2)));
+        assert!(ledger.release(addr(2)));
+        assert!(!ledger.may_serve(&addr(5), &addr(9)));
+        assert_eq!(ledger.entry_of(&addr(5)), Some(addr(1)));
+        // What is said of an entry again takes the place of what was.
+        ledger.condemn(addr(1), None, [addr(1), addr(5)], Some(addr(8)));
+        assert!(ledger.may_serve(&addr(5), &addr(8)));
+        assert!(ledger.release(addr(1)) && ledger.may_serve(&addr(5), &addr(9)));
+        assert!(ledger.is_empty());
     }
 
     #[test]

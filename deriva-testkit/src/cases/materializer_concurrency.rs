@@ -287,8 +287,8 @@ crate::case::cases! { $ each_materializer_concurrency_case, Materializer, Concur
         }
         let works = Works::open_with(trial, functions, |setup| setup.jobs = 1).await?;
         let begin = |targets: &[deriva_api::CAddr], priority| {
-            // More than there is room for: a step of each always waits.
-            begin(&works.materializer, ask_for(targets).jobs(4).priority(priority))
+            // All of its steps wait at once: else there is a moment in which none does, as the next one is on its way.
+            begin(&works.materializer, ask_for(targets).jobs(CROWD).priority(priority))
         };
         for (name, gate) in &gates {
             let blocker = works.recipe(name, &[works.leaf("blocker").await?]).await?;
