@@ -19,8 +19,8 @@ use tracing::{error, warn};
 use super::check::Dissent;
 use super::counts;
 use super::ledger::{self, Document, Found, Stage};
+use crate::invalidate::Invalidate;
 use crate::invalidate::forget::{self, Contents};
-use crate::invalidate::{Invalidate, perform};
 use crate::shared::Inner;
 
 /// Recipes that are looked at at a time.
@@ -244,16 +244,12 @@ async fn forget(
     documents: impl IntoIterator<Item = (&Document, bool)>,
 ) -> Result<()> {
     let Wrong {
-        mut recorded,
+        recorded,
         unrecorded,
     } = wrong(inner, documents).await?;
     if !unrecorded.is_empty() {
-        // What was given out before may lie in memory, and in what was made from it.
-        let above = Invalidate::all(Arc::clone(inner), unrecorded.clone());
-        match perform(above.cascade().dry_run()).await?.outputs {
-            0 => inner.graph.uncache_all(),
-            _ => recorded.extend(unrecorded),
-        }
+        // What was given out before may lie in memory.
+        inner.graph.uncache_all();
     }
     if recorded.is_empty() {
         return Ok(());
