@@ -181,9 +181,7 @@ impl Hammer {
     async fn next_family(&self) {
         let _alone = self.growing.lock().await;
         let nth = self.families.lock().len();
-        // Every third lies once and is right then. Those are left out: what a request has under way that rests on an output
-        // which a quorum does not accept can still be recorded, as nothing bars it yet.
-        let family = Family::new((nth + nth / 2) as u64).unwrap();
+        let family = Family::new(nth as u64).unwrap();
         let lease = self.deriva.lease();
         let addrs = family.recipes.iter().map(|recipe| recipe.addr());
         lease.protect_many(addrs.chain([family.leaf.addr()])).await;

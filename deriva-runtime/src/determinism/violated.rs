@@ -170,14 +170,12 @@ async fn written(inner: &Arc<Inner>, seen: &[(Violation, Vec<Blob>)]) -> Result<
     let mut turn = inner.ledger.turn.lock().await;
     load(inner, &mut turn).await?;
     let mut documents = Vec::with_capacity(seen.len());
-    let mut known = Vec::with_capacity(seen.len());
     for (violation, _) in seen {
         let before = match inner.ledger.has_entry(&violation.recipe) {
             true => ledger::open_entry(inner, violation.recipe).await?,
             false => None,
         };
         let mut document = Document::new(violation.clone(), Vec::new(), Vec::new());
-        known.push(before.is_some());
         if let Some(before) = before {
             let later = std::mem::replace(&mut document, before);
             document.violation.merge(later.violation);
@@ -191,12 +189,11 @@ async fn written(inner: &Arc<Inner>, seen: &[(Violation, Vec<Blob>)]) -> Result<
         Ok(entries) => entries,
         Err(why) => {
             // What is recorded goes all the same: it would be served when this process has ended.
-            let wrong: Vec<_> = documents.iter().zip(std::iter::repeat(false)).collect();
-            forget(inner, wrong).await.map_err(|_| why.clone())?;
+            forget(inner, &documents).await.map_err(|_| why.clone())?;
             return Err(why);
         }
     };
-    forget(inner, documents.iter().zip(known)).await?;
+    forget(inner, &documents).await?;
     ledger::finish(inner, &entries).await?;
     Ok(documents
         .into_iter()
@@ -239,63 +236,48 @@ pub(crate) fn condemn(inner: &Inner, document: &Document) {
 }
 
 /// Forgets what is recorded of what entries condemn, and of all that was made from it.
-async fn forget(
-    inner: &Arc<Inner>,
-    documents: impl IntoIterator<Item = (&Document, bool)>,
-) -> Result<()> {
-    let Wrong {
-        recorded,
-        unrecorded,
-    } = wrong(inner, documents).await?;
-    if !unrecorded.is_empty() {
-        // What was given out before may lie in memory.
-        inner.graph.uncache_all();
+async fn forget(inner: &Arc<Inner>, documents: &[Document]) -> Result<()> {
+    let wrong = wrong(inner, documents).await?;
+    if !wrong.is_empty() {
+        let forgotten = Invalidate::all(Arc::clone(inner), wrong).cascade();
+        forgotten.await?;
     }
-    if recorded.is_empty() {
-        return Ok(());
-    }
-    let forgotten = Invalidate::all(Arc::clone(inner), recorded).cascade().await;
-    forgotten.map(drop)
+    mark_forgotten(inner, documents);
+    Ok(())
 }
 
-/// What may have to be forgotten of what entries condemn.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wrong {
-    /// What is recorded and not what may be served, and what nobody looked for yet.
-    pub(crate) recorded: Vec<CAddr>,
-    /// Of which nothing is recorded, and one output is accepted: another may have been given out before.
-    pub(crate) unrecorded: Vec<CAddr>,
+/// Notes that what entries condemn is forgotten, with all that was made from it.
+pub(crate) fn mark_forgotten(inner: &Inner, documents: &[Document]) {
+    for Violation {
+        recipe, accepted, ..
+    } in documents.iter().map(|document| &document.violation)
+    {
+        inner.ledger.mark_forgotten(*recipe, *accepted);
+    }
 }
 
-/// What is to be forgotten of what entries condemn, each known before or not. Nothing, where all that is recorded is what
-/// may be served; and where it was forgotten before, for the same entry, and nothing was recorded since.
-pub(crate) async fn wrong(
-    inner: &Inner,
-    documents: impl IntoIterator<Item = (&Document, bool)>,
-) -> Result<Wrong> {
-    let mut wrong = Wrong::default();
-    for (document, known) in documents {
+/// What is to be forgotten of what entries condemn. Nothing, where all that is recorded is what may be served: then nothing
+/// else was given out. Where nothing is recorded, another output may have been given out before and may be in use, and so
+/// all that was made from it goes, but only once for what an entry says: since then nothing else was given out.
+pub(crate) async fn wrong(inner: &Inner, documents: &[Document]) -> Result<Vec<CAddr>> {
+    let mut wrong = Vec::new();
+    for document in documents {
+        let Violation {
+            recipe, accepted, ..
+        } = document.violation;
         let addrs: Vec<CAddr> = document.addrs().collect();
-        let accepted = document.violation.accepted;
-        if known || accepted.is_some() {
-            let recorded = inner.dag.outputs(&addrs).await?;
-            let is_right = |output: &Output| Some(output.addr) == accepted;
-            let mut recorded = recorded.iter().flatten().peekable();
-            if !known && recorded.peek().is_none() {
-                wrong.unrecorded.extend(addrs);
-                continue;
-            }
-            if recorded.all(is_right) {
-                continue;
-            }
+        let recorded = inner.dag.outputs(&addrs).await?;
+        let mut recorded = recorded.iter().flatten().peekable();
+        let is_new = recorded.peek().is_none() && !inner.ledger.was_forgotten(&recipe, accepted);
+        if is_new || recorded.any(|output| Some(output.addr) != accepted) {
+            wrong.extend(addrs);
         }
-        wrong.recorded.extend(addrs);
     }
     Ok(wrong)
 }
 
-/// Finds the other recipes that are recorded and are the same computations: there is no index of resolved addresses, so
-/// all recipes of these functions are looked at.
+/// Finds the other recipes that are the same computations, as far as what is recorded of their inputs tells: there is no
+/// index of resolved addresses, so all recipes of these functions are looked at.
 pub(crate) async fn same_computations(inner: &Inner, documents: &mut [Document]) -> Result<()> {
     let functions: BTreeSet<FunctionId> = (documents.iter())
         .map(|document| document.violation.function.clone())
@@ -309,9 +291,9 @@ pub(crate) async fn same_computations(inner: &Inner, documents: &mut [Document])
         let mut pages = recipes.try_ready_chunks(BATCH);
         while let Some(page) = pages.try_next().await.map_err(|ended| ended.1)? {
             let nodes = inner.dag.get_many(&page).await?.into_iter().flatten();
-            let made = nodes.filter(|node| node.output.is_some());
-            let made: Vec<Recipe> = made.map(|node| node.recipe).collect();
-            for (recipe, resolved) in made.iter().zip(forget::resolved_of(inner, &made).await?) {
+            let recipes: Vec<Recipe> = nodes.map(|node| node.recipe).collect();
+            let resolved = forget::resolved_of(inner, &recipes).await?;
+            for (recipe, resolved) in recipes.iter().zip(resolved) {
                 if let Some(at) = of.get(&resolved) {
                     let (recipe, document) = (recipe.addr(), &mut documents[*at]);
                     if recipe != document.violation.recipe && !document.same.contains(&recipe) {
@@ -379,7 +361,7 @@ pub(crate) async fn finish(inner: &Arc<Inner>, recipe: CAddr) -> Result<()> {
 
 async fn finish_found(inner: &Arc<Inner>, found: &Found) -> Result<()> {
     match &found.document {
-        Ok(document) => forget(inner, [(document, false)]).await?,
+        Ok(document) => forget(inner, std::slice::from_ref(document)).await?,
         Err(_) => {
             let all = Invalidate::all(Arc::clone(inner), vec![found.recipe]);
             all.cascade().await?;
@@ -403,8 +385,10 @@ async fn load(inner: &Arc<Inner>, is_loaded: &mut bool) -> Result<()> {
                 inner.ledger.condemn(recipe, None, [recipe], None);
             }
         }
-        if found.stage == Stage::New && writable {
-            finish_found(inner, &found).await?;
+        match (&found.stage, &found.document) {
+            (Stage::New, _) if writable => finish_found(inner, &found).await?,
+            (Stage::Open, Ok(document)) => mark_forgotten(inner, std::slice::from_ref(document)),
+            _ => {}
         }
     }
     counts::load(inner, counted).await;

@@ -14,7 +14,7 @@ use shuttle::future::block_on;
 
 use super::{SCHEDULES, idle_tokio, inner_over, threads};
 use crate::determinism::ledger::Document;
-use crate::determinism::violated::{condemn, same_computations, wrong};
+use crate::determinism::violated::{condemn, mark_forgotten, same_computations, wrong};
 use crate::invalidate::{Invalidate, perform};
 use crate::materialize::carried::Carried;
 use crate::materialize::commit_of;
@@ -111,11 +111,12 @@ impl World {
         inner.drain_writes().await;
         same_computations(inner, &mut documents).await.unwrap();
         condemn(inner, &documents[0]);
-        let wrong = wrong(inner, [(&documents[0], false)]).await.unwrap();
-        if !wrong.recorded.is_empty() {
-            let forget = Invalidate::all(Arc::clone(inner), wrong.recorded).cascade();
+        let wrong = wrong(inner, &documents).await.unwrap();
+        if !wrong.is_empty() {
+            let forget = Invalidate::all(Arc::clone(inner), wrong).cascade();
             perform(forget).await.unwrap();
         }
+        mark_forgotten(inner, &documents);
         self.told.store(true, SeqCst);
     }
 
@@ -179,6 +180,23 @@ fn what_a_quorum_did_not_accept_is_not_recorded_any_more() {
             let outputs = world.inner.dag.outputs(&[world.lie]).await.unwrap();
             let wrong = outputs[0].filter(|it| it.addr != output(RIGHT).addr);
             assert_eq!(wrong, None);
+        },
+    );
+}
+
+/// Nothing is recorded of the lie itself, which is not kept: it was given out to who made this from it.
+#[test]
+fn what_is_made_from_what_a_quorum_did_not_accept_is_not_recorded_any_more() {
+    try_all(
+        |_| Vec::new(),
+        2,
+        async |world, nth| match nth {
+            0 => world.violated(Some(output(RIGHT).addr)).await,
+            _ => drop(world.commit(world.above, LIE).await),
+        },
+        async |world| {
+            let outputs = world.inner.dag.outputs(&[world.above]).await.unwrap();
+            assert_eq!(outputs, [None]);
         },
     );
 }

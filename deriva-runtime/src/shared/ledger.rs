@@ -30,6 +30,8 @@ struct State {
     of_functions: HashMap<FunctionId, BTreeSet<CAddr>>,
     /// What could not be written, by recipe.
     unwritten: BTreeMap<CAddr, Violation>,
+    /// Entries of which all that they condemn was forgotten, and what they accepted then.
+    forgotten: HashMap<CAddr, Option<CAddr>, BuildAddrHasher>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,16 @@ impl Ledger {
         self.any.store(true, Ordering::Release);
     }
 
+    /// Notes that all that an entry condemns was forgotten, and what was made from it.
+    pub(crate) fn mark_forgotten(&self, entry: CAddr, accepted: Option<CAddr>) {
+        self.state.write().forgotten.insert(entry, accepted);
+    }
+
+    /// Whether it was, where the entry accepts this.
+    pub(crate) fn was_forgotten(&self, entry: &CAddr, accepted: Option<CAddr>) -> bool {
+        self.state.read().forgotten.get(entry) == Some(&accepted)
+    }
+
     /// Notes violations that could not be written: to be tried again.
     pub(crate) fn not_written(&self, violations: impl IntoIterator<Item = Violation>) {
         let unwritten = &mut self.state.write().unwritten;
@@ -89,6 +101,7 @@ impl Ledger {
     pub(crate) fn release(&self, entry: CAddr) -> bool {
         let mut state = self.state.write();
         state.unwritten.remove(&entry);
+        state.forgotten.remove(&entry);
         let mut released = false;
         state.condemned.retain(|_, by| {
             let before = by.len();
@@ -248,6 +261,20 @@ mod tests {
         assert!(ledger.may_serve(&addr(5), &addr(8)));
         assert!(ledger.release(addr(1)) && ledger.may_serve(&addr(5), &addr(9)));
         assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn what_an_entry_condemns_is_forgotten_once_for_what_it_accepts() {
+        let ledger = Ledger::default();
+        let was = |accepted: Option<u8>| ledger.was_forgotten(&addr(1), accepted.map(addr));
+        ledger.condemn(addr(1), None, [addr(1)], Some(addr(9)));
+        assert!(!was(Some(9)));
+        ledger.mark_forgotten(addr(1), Some(addr(9)));
+        assert!(was(Some(9)) && !was(None) && !was(Some(8)));
+        ledger.mark_forgotten(addr(1), None);
+        assert!(was(None) && !was(Some(9)));
+        ledger.release(addr(1));
+        assert!(!was(None), "what is computed then may be given out");
     }
 
     #[test]

@@ -154,14 +154,6 @@ impl OpenStore {
         }
     }
 
-    /// Lets them go of all that they hold.
-    pub(crate) fn uncache_all(&self) {
-        let views = self.views.lock();
-        for cache in views.iter().filter_map(|view| view.cache.upgrade()) {
-            cache.clear();
-        }
-    }
-
     /// Drops outputs from this graph, which the caller sees as `own`, and the copies of them in the layers of other
     /// handles.
     pub(crate) async fn forget(&self, own: &Arc<dyn DagStore>, addrs: &[CAddr]) -> Result<u64> {
