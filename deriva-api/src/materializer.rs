@@ -168,6 +168,9 @@ pub struct Request {
     /// Whether the runs of a checked computation go on under other conditions than the first, which a deterministic
     /// function does not notice. Default: as the materializer was set up.
     pub perturb: Option<bool>,
+    /// What the caller calls this request: 1 to 128 visible characters of ASCII; others are `Invalid`. It stands in what is
+    /// logged of the request, and in its errors as the context `request`. Default: none.
+    pub request_id: Option<Arc<str>>,
     /// Who hears the events of this request, one after the other, and nothing any more once it is answered: of each
     /// observer [`Observer::event`] is called, in this order, where it [wants](Observer::wants_events) them. Default: nobody.
     pub observers: Vec<Arc<dyn Observer>>,
@@ -251,6 +254,13 @@ impl Request {
         self
     }
 
+    /// Sets [`Request::request_id`].
+    #[must_use]
+    pub fn request_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.request_id = Some(id.into());
+        self
+    }
+
     /// Adds a handler of events to [`Request::observers`].
     #[must_use]
     pub fn progress(mut self, handler: impl Fn(&Event) + Send + Sync + 'static) -> Self {
@@ -272,6 +282,7 @@ impl Debug for Request {
             .field("determinism", &self.determinism)
             .field("determinism_at", &self.determinism_at.len())
             .field("perturb", &self.perturb)
+            .field("request_id", &self.request_id)
             .field("observers", &self.observers.len())
             .finish()
     }

@@ -6,6 +6,7 @@
 //! | [`TimeoutLayer`] | calls that take too long fail | `timeout(sled:./data)` |
 //! | [`LimitLayer`] | at most N calls at once | `limit(sled:./data)` |
 //! | [`ReadOnlyLayer`] | writes are refused | `read-only(sled:./data)` |
+//! | [`TraceLayer`] | a span of `tracing` for each call | as the store itself |
 //! | [`TieredLayer`] | copies in a fast store of what a slow one holds | `tiered(fast=memory:, slow=sled:./data)` |
 //!
 //! Settings that are not the default are printed, too: `retry(sled:./data, attempts=3)`. [`register`] lets a
@@ -20,6 +21,7 @@ mod read_only;
 mod retry;
 mod tiered;
 mod timeout;
+mod trace;
 mod uri;
 
 #[doc(hidden)]
@@ -30,4 +32,5 @@ pub use read_only::ReadOnlyLayer;
 pub use retry::{Retries, RetryLayer};
 pub use tiered::{TieredLayer, Traffic};
 pub use timeout::TimeoutLayer;
+pub use trace::{TraceLayer, trace_each};
 pub use uri::register;

@@ -10,7 +10,7 @@ use deriva_api::{Capabilities, Clock, Error, Result, SystemClock};
 
 use super::uri::Settings;
 use crate::intercept::{Intercept, Operation};
-use crate::intercept_layer;
+use crate::{intercept_layer, trace};
 
 /// Makes calls again that failed with an error that [`Error::is_retryable`] (`Unavailable`, and no
 /// other: a `Timeout` is not retried), waiting longer each time. What fails for good is told at once,
@@ -123,7 +123,7 @@ impl RetryLayer {
             .with("jitter", jitter(self), jitter(&default))
     }
 
-    fn interceptor(&self, _store: &dyn Display) -> Retry {
+    fn interceptor(&self, store: &dyn Display) -> Retry {
         let delays = ExponentialBuilder::new()
             .with_max_times(self.attempts - 1)
             .with_min_delay(self.first_delay.min(self.max_delay))
@@ -135,6 +135,7 @@ impl RetryLayer {
             clock: Arc::clone(&self.clock),
             retries: self.retries.clone(),
             settings: self.settings(),
+            store: store.to_string(),
         }
     }
 }
@@ -185,6 +186,7 @@ struct Retry {
     clock: Arc<dyn Clock>,
     retries: Retries,
     settings: Settings,
+    store: String,
 }
 
 impl Retry {
@@ -232,6 +234,7 @@ impl Intercept for Retry {
         }
         let Some(delay) = attempts.get_or_insert_with(|| self.delays()).next() else {
             self.retries.0.given_up.fetch_add(1, Ordering::Relaxed);
+            trace::retries_are_spent(&self.store, &error);
             return Err(error);
         };
         self.clock.sleep(delay).await;

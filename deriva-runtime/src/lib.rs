@@ -64,4 +64,5 @@ pub use scrub::Scrub;
 pub use shared::Deriva;
 pub use shared::costs::{Basis, CutoffDecision, Estimate};
 pub use shared::leases::Lease;
+pub use shared::spans;
 pub use timeline::Timeline;

@@ -63,8 +63,8 @@ pub mod stores {
 pub mod layers {
     pub use deriva_api::{BlobLayer, DagLayer, ExecutorLayer, Layers};
     pub use deriva_layers::{
-        LimitLayer, NAMES, ReadOnlyLayer, Retries, RetryLayer, TieredLayer, TimeoutLayer, Traffic,
-        intercept, intercept_layer, named, register,
+        LimitLayer, NAMES, ReadOnlyLayer, Retries, RetryLayer, TieredLayer, TimeoutLayer,
+        TraceLayer, Traffic, intercept, intercept_layer, named, register, trace_each,
     };
 }
 
@@ -120,6 +120,11 @@ pub mod admin {
     };
 }
 
+/// Tracing: the names, levels and fields of the spans and lines that are told to `tracing`.
+pub mod spans {
+    pub use deriva_runtime::spans::{EVENTS, EventDoc, SPANS, SpanDoc, TARGET};
+}
+
 /// Metrics: what an instance and each of its stores do, for Prometheus.
 #[cfg(feature = "metrics")]
 pub mod metrics {
@@ -141,12 +146,15 @@ pub mod authors {
 
 /// A builder that knows every store scheme and every function that come with deriva.
 ///
+/// Each call of a store is a span of `tracing` to who wants these: see [`layers::TraceLayer`].
+///
 /// With the feature `metrics`, which is on by default, it counts what the instance and its stores do: see
 /// [`DerivaExt::metrics`].
 pub fn builder() -> DerivaBuilder {
     let builder = DerivaBuilder::new()
         .stores(stores::builtin())
-        .functions(functions::builtin());
+        .functions(functions::builtin())
+        .around_each_store(deriva_layers::trace_each);
     #[cfg(feature = "metrics")]
     if let Ok(metrics) = deriva_metrics::Metrics::new() {
         return builder.instrument(std::sync::Arc::new(metrics));

@@ -110,6 +110,7 @@ pub trait Intercept: Debug + Send + Sync + 'static {
         F: Future<Output = Result<T>> + Send;
 
     /// An attempt ended well: how many blobs, recipes or addresses it was about, and how many bytes of blobs went through.
+    /// Of a call it is called inside of the attempt; of an item of a stream, and of what goes on with a writer, after it.
     /// Default: nothing.
     fn carried(&self, operation: Operation, items: u64, bytes: u64) {
         let _ = (operation, items, bytes);
@@ -145,16 +146,18 @@ impl<A: Intercept, S: ?Sized + Send + Sync> Intercepted<A, S> {
         &'a self,
         operation: Operation,
         call: impl Fn() -> BoxFuture<'a, Result<T>> + Send + Sync,
-        carried: impl FnOnce(&T) -> (u64, u64) + Send,
+        carried: impl Fn(&T) -> (u64, u64) + Send + Sync,
     ) -> Result<T> {
         let mut attempts = A::Attempts::default();
+        let attempt = || async {
+            let answer = call().await?;
+            let (items, bytes) = carried(&answer);
+            self.interceptor.carried(operation, items, bytes);
+            Ok(answer)
+        };
         loop {
-            match self.interceptor.attempt(operation, &call).await {
-                Ok(answer) => {
-                    let (items, bytes) = carried(&answer);
-                    self.interceptor.carried(operation, items, bytes);
-                    return Ok(answer);
-                }
+            match self.interceptor.attempt(operation, &attempt).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => self.interceptor.again(&mut attempts, error).await?,
             }
         }

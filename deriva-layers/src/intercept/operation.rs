@@ -1,5 +1,8 @@
 //! The calls of both contracts, by name.
 
+use tracing::field::Empty;
+use tracing::{Level, Span, span};
+
 /// A call of a store's contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,6 +53,22 @@ macro_rules! operations {
 
             /// All operations of both contracts.
             pub const ALL: &[Self] = &[$(Self::$constant,)*];
+
+            /// The span of a call of this store; disabled where nobody wants it.
+            pub(crate) fn span(self, store: &str) -> Span {
+                match self.index {
+                    $(index if index == Index::$constant as u8 => span!(
+                        target: "deriva",
+                        Level::TRACE,
+                        concat!("store.", $of, "_", $name),
+                        store,
+                        items = Empty,
+                        bytes = Empty,
+                        kind = Empty,
+                    ),)*
+                    _ => Span::none(),
+                }
+            }
         }
     };
 }

@@ -38,11 +38,13 @@ use std::time::Duration;
 
 use deriva_api::{Capabilities, CollectEvent, Collected, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::planted::{Fault, planted};
 use crate::shared::Deriva;
 use crate::shared::Inner;
 use crate::shared::abort_on_drop::AbortOnDrop;
+use crate::shared::spans;
 use mark::Collector;
 
 /// What a collection takes.
@@ -170,13 +172,15 @@ impl IntoFuture for Collect {
             let watcher = &self.inner.watcher;
             let watched = watcher.watch(counted, |to, ended| to.collected(ended));
             // A task of its own, so that who asks and then forgets to poll holds up nobody else.
-            let collecting = tokio.spawn(perform(self.inner, self.options));
-            let collecting = AbortOnDrop(collecting).await;
+            let span = spans::collect(self.options.dry_run);
+            let work = perform(self.inner, self.options).instrument(span.clone());
+            let collecting = AbortOnDrop(tokio.spawn(work)).await;
             let collected = collecting.unwrap_or_else(|source| {
                 let what = "the collection's task ended early";
                 Err(Error::new(ErrorKind::Internal, what).caused_by(source))
             });
             let collected = collected.map_err(|error| error.during("collect"));
+            span.in_scope(|| spans::collected(collected.as_ref()));
             watched.ended(collected.as_ref());
             collected
         })

@@ -12,6 +12,7 @@ use deriva_api::{
 };
 use futures::future::join_all;
 use indexmap::IndexSet;
+use tracing::Instrument;
 
 use super::check::{Check, Standing, Tally};
 use super::counts::Counting;
@@ -21,6 +22,7 @@ use crate::shared::invoke::{guarded_async, invoke};
 use crate::shared::pages::{Page, Pages};
 use crate::shared::perturb;
 use crate::shared::settings::{MAX_JOBS, in_range};
+use crate::shared::spans;
 use crate::shared::statistics::Checks;
 use crate::shared::{Deriva, Inner, unknown};
 
@@ -172,7 +174,12 @@ impl IntoFuture for Audit {
             let watcher = &self.deriva.inner.watcher;
             let watched = watcher.watch(counted, |to, ended| to.audited(ended));
             let counting = Counting::begin(&self.deriva.inner);
-            let audited = self.perform().await.map_err(|error| error.during("audit"));
+            let work = async {
+                let audited = self.perform().await.map_err(|error| error.during("audit"));
+                spans::audited(audited.as_ref());
+                audited
+            };
+            let audited = work.instrument(spans::audit(self.dry_run)).await;
             counting.ended(pending()).await;
             watched.ended(audited.as_ref());
             audited
@@ -344,6 +351,7 @@ impl Work<'_> {
     }
 
     fn damaged(&mut self, addr: CAddr) -> bool {
+        spans::damaged_recipe(addr);
         self.skipped(addr, Skipped::Damaged);
         self.cursor = Some(addr);
         !self.stops()

@@ -19,10 +19,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use deriva_api::{Blob, BlobStore, CAddr, Error, ErrorKind, FunctionId, Result};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
-use tracing::warn;
 
 use crate::shared::Inner;
 use crate::shared::reserved::CHECKS;
+use crate::shared::spans;
 use crate::shared::statistics::{Checks, Counts};
 
 /// Digits that tell such roots from each other.
@@ -141,7 +141,8 @@ pub(crate) async fn load(inner: &Inner, roots: Vec<(String, CAddr)>) {
                 inner.statistics.found(&document.counts(), is_own);
             }
             Err(why) => {
-                warn!(%root, %addr, "counts of checks could not be read, and are left out: {why}");
+                let why = why.with("root", root).with("addr", addr);
+                spans::determinism_not_whole("counts of checks were not read", &why);
             }
         }
     }
@@ -195,7 +196,7 @@ fn write(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
     let tokio = inner.tokio.clone();
     Some(tokio.spawn(async move {
         if let Err(why) = written(&inner).await {
-            warn!("counts of checks were not written: {why:#}");
+            spans::determinism_not_whole("counts of checks were not written", &why);
         }
         drop(counted);
     }))

@@ -11,10 +11,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use deriva_api::{
     Blob, BuildAddrHasher, CAddr, DagStoreExt, Difference, Error, ErrorKind, FunctionId, Operand,
-    Output, Recipe, Record, Result, Violation,
+    Recipe, Record, Result, Violation,
 };
 use futures::TryStreamExt;
-use tracing::{error, warn};
+use tracing::Instrument;
 
 use super::check::Dissent;
 use super::counts;
@@ -22,6 +22,7 @@ use super::ledger::{self, Document, Found, Stage};
 use crate::invalidate::Invalidate;
 use crate::invalidate::forget::{self, Contents};
 use crate::shared::Inner;
+use crate::shared::spans;
 
 /// Recipes that are looked at at a time.
 const BATCH: usize = 512;
@@ -78,13 +79,15 @@ pub(crate) async fn enter_all(inner: &Arc<Inner>, violated: Vec<Violated>) -> Ve
         .collect();
     // A task of its own: what was begun is done, whatever becomes of the request that found it.
     let (own, all) = (Arc::clone(inner), found.clone());
-    let writing = inner.tokio.spawn(async move {
+    let writing = async move {
         let written = written(&own, &seen).await;
         for violation in written.as_ref().unwrap_or(&all) {
+            spans::violated(violation);
             own.watcher.tell(|observer| observer.violated(violation));
         }
         written
-    });
+    };
+    let writing = inner.tokio.spawn(writing.in_current_span());
     let written = writing.await.unwrap_or_else(|source| {
         let what = "writing the ledger was interrupted";
         Err(Error::new(ErrorKind::Cancelled, what).caused_by(source))
@@ -93,9 +96,9 @@ pub(crate) async fn enter_all(inner: &Arc<Inner>, violated: Vec<Violated>) -> Ve
         Ok(written) => return written,
         // They are found all the same, and condemned for as long as this process lives.
         Err(why) if why.kind() == ErrorKind::Unsupported => {
-            warn!("the ledger of a store that may only be read was not written: {why}");
+            spans::determinism_not_whole("a store that may only be read has no ledger", &why);
         }
-        Err(why) => error!("the ledger was not written: {why:#}"),
+        Err(why) => spans::ledger_not_written(&why),
     }
     inner.ledger.not_written(found.iter().cloned());
     found
@@ -111,7 +114,7 @@ pub(crate) async fn write_again(inner: &Arc<Inner>) {
     }
     match written(inner, &seen).await {
         Ok(written) => inner.ledger.are_written(&written),
-        Err(why) => warn!("the ledger was not written: {why:#}"),
+        Err(why) => spans::ledger_not_written(&why),
     }
 }
 
@@ -230,9 +233,14 @@ pub(crate) fn condemn(inner: &Inner, document: &Document) {
         ..
     } = &document.violation;
     let addrs = document.addrs();
-    inner
+    let entries = inner
         .ledger
         .condemn(*recipe, Some(function), addrs, *accepted);
+    if let Some(entries) = entries
+        && inner.policies.quarantine_after == Some(entries)
+    {
+        spans::quarantined(function, entries);
+    }
 }
 
 /// Forgets what is recorded of what entries condemn, and of all that was made from it.
@@ -381,7 +389,8 @@ async fn load(inner: &Arc<Inner>, is_loaded: &mut bool) -> Result<()> {
             Ok(document) => condemn(inner, document),
             Err(why) => {
                 let recipe = found.recipe;
-                warn!(addr = %recipe, "an entry of the ledger is damaged: {why}");
+                let why = why.clone().with("addr", recipe);
+                spans::determinism_not_whole("an entry of the ledger is damaged", &why);
                 inner.ledger.condemn(recipe, None, [recipe], None);
             }
         }

@@ -8,6 +8,7 @@ use deriva_api::{
     Step, async_trait,
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::shared::invoke::{guarded, let_go};
 use crate::shared::nesting::Nesting;
@@ -80,7 +81,9 @@ impl Executor for PoolExecutor {
         let (functions, clock) = (Arc::clone(&self.functions), Arc::clone(&self.clock));
         let (nesting, deadline) = (Nesting::of_request(), step.deadline);
         let (is_nested, perturb) = (nesting.is_nested(), step.perturb);
+        let span = Span::current();
         let work = move || {
+            let _entered = span.enter();
             // Who gave the step up before it began needs no answer, and so no work.
             let wanted = !sender.is_closed();
             // Takes all that it holds with it: the end of that is foreign code, too.

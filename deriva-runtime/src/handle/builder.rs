@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{
     BlobLayer, BlobStore, Bytes, Clock, ComputeFunction, DagLayer, DagStore, Determinism, Error,
@@ -70,6 +71,7 @@ pub struct DerivaBuilder {
     executor: Option<Arc<dyn Executor>>,
     clock: Option<Arc<dyn Clock>>,
     jobs: Option<usize>,
+    slow_after: Option<Duration>,
     cache_bytes: Option<u64>,
     memory: Option<u64>,
     policies: Policies,
@@ -79,6 +81,7 @@ pub struct DerivaBuilder {
     no_perturbation: bool,
     observer: Watcher,
     instrument: Option<Instrumented>,
+    around: Vec<Around>,
     /// The first mistake made while building, told when it is done.
     mistake: Option<Error>,
 }
@@ -86,6 +89,8 @@ pub struct DerivaBuilder {
 impl DerivaBuilder {
     /// Bytes of blobs that the memory cache holds unless told otherwise.
     pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+    /// How long a function may take unless told otherwise before a line of the log says that it is slow.
+    pub const DEFAULT_SLOW_AFTER: Duration = Duration::from_secs(60);
     /// The most jobs of a builder or a request, 1024: each may take a thread.
     pub const MAX_JOBS: usize = MAX_JOBS;
 
@@ -305,6 +310,13 @@ impl DerivaBuilder {
         self
     }
 
+    /// How long a run of a function may take before a line of the log, a warning, says that it is slow: any time. Default:
+    /// a minute.
+    pub fn slow_after(mut self, time: Duration) -> Self {
+        self.slow_after = Some(time);
+        self
+    }
+
     /// Where time comes from. Default: the system's monotonic clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -330,6 +342,18 @@ impl DerivaBuilder {
     /// Leaves the [instrument](DerivaBuilder::instrument) out.
     pub fn without_instrument(mut self) -> Self {
         self.instrument = None;
+        self
+    }
+
+    /// What stands around each store that is opened, and around what a stack makes of those: one more, outside of those
+    /// before it and inside of the [instrument](DerivaBuilder::instrument). `wrap` is given the place of each, as
+    /// [`Instrument::wrap`] is, and answers with a store that keeps the whole contract. Default: nothing here, spans in the
+    /// facade crate.
+    pub fn around_each_store(
+        mut self,
+        wrap: impl Fn(&str, OpenedStore) -> OpenedStore + Send + Sync + 'static,
+    ) -> Self {
+        self.around.push(Around(Box::new(wrap)));
         self
     }
 
@@ -386,13 +410,17 @@ impl DerivaBuilder {
             let begun = instrument.begin(Arc::clone(&clock));
             begun.map_err(|error| error.during("build"))?;
         }
-        let open = async |uri: &str| {
-            let uri = uri.parse::<StoreUri>()?;
-            let opened = |place: &str, store| match instrument {
+        let around = |place: &str, store| {
+            let wraps = self.around.iter();
+            let store = wraps.fold(store, |store, Around(wrap)| wrap(place, store));
+            match instrument {
                 Some(instrument) => instrument.wrap(place, store),
                 None => store,
-            };
-            self.registry.open_wrapped(&uri, &opened).await
+            }
+        };
+        let open = async |uri: &str| {
+            let uri = uri.parse::<StoreUri>()?;
+            self.registry.open_wrapped(&uri, &around).await
         };
         let both = match &self.store {
             Some(uri) => open(uri).await?,
@@ -404,7 +432,7 @@ impl DerivaBuilder {
         // As they are known to other handles, and with the instrument around them.
         let (bare_blobs, blobs) = match self.blobs {
             Some(StoreSource::Object(store)) => {
-                let seen = seen(instrument, OpenedStore::of_blobs(&store));
+                let seen = wrapped(&around, OpenedStore::of_blobs(&store));
                 (Some(store), seen.blobs)
             }
             Some(StoreSource::Uri(uri)) => twice(open(&uri).await?.blobs),
@@ -412,7 +440,7 @@ impl DerivaBuilder {
         };
         let (bare_dag, dag) = match self.dag {
             Some(StoreSource::Object(store)) => {
-                let seen = seen(instrument, OpenedStore::of_dag(&store));
+                let seen = wrapped(&around, OpenedStore::of_dag(&store));
                 (Some(store), seen.dag)
             }
             Some(StoreSource::Uri(uri)) => twice(open(&uri).await?.dag),
@@ -422,7 +450,7 @@ impl DerivaBuilder {
         let is_layered = !self.layers.is_empty();
         let opened = self.layers.wrap(inside);
         let OpenedStore { blobs, dag } = match is_layered {
-            true => seen(instrument, opened),
+            true => wrapped(&around, opened),
             false => opened,
         };
         let mut functions = self.functions;
@@ -501,6 +529,7 @@ impl DerivaBuilder {
             watcher,
             instrument: self.instrument.map(|instrument| instrument.known),
             jobs,
+            slow_after: self.slow_after.unwrap_or(Self::DEFAULT_SLOW_AFTER),
         });
         // Before anything is served.
         violated::open(&deriva.inner)
@@ -547,11 +576,20 @@ struct Instrumented {
     known: Arc<dyn Any + Send + Sync>,
 }
 
-/// A store with the instrument around it. Each half is known by the first word that it prints as.
-fn seen(instrument: Option<&dyn Instrument>, store: OpenedStore) -> OpenedStore {
-    let Some(instrument) = instrument else {
-        return store;
-    };
+/// What stands around a store, given its place.
+type Wrap = dyn Fn(&str, OpenedStore) -> OpenedStore + Send + Sync;
+
+/// One of these.
+struct Around(Box<Wrap>);
+
+impl std::fmt::Debug for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("around each store")
+    }
+}
+
+/// A store with all around it that belongs there. Each half is known by the first word that it prints as.
+fn wrapped(wrap: &dyn Fn(&str, OpenedStore) -> OpenedStore, store: OpenedStore) -> OpenedStore {
     let word = |prints: String| {
         let end = prints.find([':', '(']).unwrap_or(prints.len());
         prints[..end].to_owned()
@@ -560,26 +598,24 @@ fn seen(instrument: Option<&dyn Instrument>, store: OpenedStore) -> OpenedStore 
     let of_dag = store.dag.as_ref().map(|dag| word(dag.to_string()));
     match (of_blobs, of_dag) {
         (Some(blobs), Some(dag)) if blobs != dag => OpenedStore {
-            blobs: instrument
-                .wrap(
-                    &blobs,
-                    OpenedStore {
-                        dag: None,
-                        ..store.clone()
-                    },
-                )
-                .blobs,
-            dag: instrument
-                .wrap(
-                    &dag,
-                    OpenedStore {
-                        blobs: None,
-                        ..store
-                    },
-                )
-                .dag,
+            blobs: wrap(
+                &blobs,
+                OpenedStore {
+                    dag: None,
+                    ..store.clone()
+                },
+            )
+            .blobs,
+            dag: wrap(
+                &dag,
+                OpenedStore {
+                    blobs: None,
+                    ..store
+                },
+            )
+            .dag,
         },
-        (Some(one), _) | (None, Some(one)) => instrument.wrap(&one, store),
+        (Some(one), _) | (None, Some(one)) => wrap(&one, store),
         (None, None) => store,
     }
 }

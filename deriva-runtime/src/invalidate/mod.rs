@@ -16,6 +16,7 @@ use deriva_api::{
     BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, FunctionId, Invalidated, Result, Walk,
 };
 use futures::TryStreamExt;
+use tracing::Instrument;
 
 use crate::invalidate::forget::{Forgotten, forget_barred, resolve};
 use crate::planted::{Fault, planted};
@@ -23,6 +24,7 @@ use crate::shared::Deriva;
 use crate::shared::Inner;
 use crate::shared::abort_on_drop::AbortOnDrop;
 use crate::shared::invalidations::Barred;
+use crate::shared::spans;
 use crate::shared::unknown;
 
 /// Outputs that are counted or forgotten at a time.
@@ -117,7 +119,8 @@ impl IntoFuture for Invalidate {
             let watched = watcher.watch(counted, |to, ended| to.invalidated(ended));
             // A task of its own: what it bars must not depend on who polls.
             let tokio = self.inner.tokio.clone();
-            let task = AbortOnDrop(tokio.spawn(perform(self)));
+            let span = spans::invalidate(self.dry_run, self.cascade);
+            let task = AbortOnDrop(tokio.spawn(perform(self).instrument(span.clone())));
             let ended = task.await.unwrap_or_else(|source| {
                 let kind = match source.is_cancelled() {
                     true => ErrorKind::Cancelled,
@@ -126,6 +129,7 @@ impl IntoFuture for Invalidate {
                 Err(Error::new(kind, "the request's task ended early").caused_by(source))
             });
             let ended = ended.map_err(|error| error.during("invalidate"));
+            span.in_scope(|| spans::invalidated(ended.as_ref()));
             watched.ended(ended.as_ref());
             ended
         })

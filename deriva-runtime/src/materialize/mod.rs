@@ -15,8 +15,7 @@ use deriva_api::{
     Blob, CAddr, Clock, Cutoff, Determinism, Error, ErrorKind, Event, FunctionId, Materialized,
     Request, Result, StoreResults,
 };
-use tracing::Instrument;
-use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::determinism::counts::Counting;
 #[cfg(test)]
@@ -30,6 +29,7 @@ use crate::shared::needed_by::name_needs;
 use crate::shared::nesting::Nesting;
 use crate::shared::observers::Observers;
 use crate::shared::settings::{MAX_JOBS, in_range};
+use crate::shared::spans;
 use crate::timeline::Timeline;
 
 /// How a request is run: as it asks, else as the builder says.
@@ -43,6 +43,8 @@ pub(crate) struct Options {
     cutoff: Option<Cutoff>,
     pub(crate) asked: Asked,
     perturb: Option<bool>,
+    /// What the caller calls the request.
+    id: Option<Arc<str>>,
     pub(crate) observers: Observers,
     /// When the request was made, by the clock.
     pub(crate) began: Duration,
@@ -89,12 +91,39 @@ impl Options {
         }
     }
 
+    /// An error of the request, with what the caller calls it.
+    fn named(&self, error: Error) -> Error {
+        match &self.id {
+            Some(id) => error.with("request", id),
+            None => error,
+        }
+    }
+
+    /// Fails where the request is none.
+    fn check(&self) -> Result<()> {
+        self.asked.modes().try_for_each(Determinism::check)?;
+        in_range("jobs", self.jobs, 1..=MAX_JOBS)?;
+        let is_id = |id: &str| {
+            (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        match self.id.as_deref() {
+            Some(id) if !is_id(id) => {
+                let what = "a request id of 1 to 128 visible characters of ASCII was expected";
+                Err(Error::new(ErrorKind::Invalid, what).with("bytes", id.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The time until the deadline.
     pub(crate) fn remaining(&self, clock: &dyn Clock) -> Option<Duration> {
         let elapsed = clock.now().saturating_sub(self.began);
         Some(self.deadline?.saturating_sub(elapsed))
     }
 }
+
+/// Bytes of a request id.
+const MAX_ID: usize = 128;
 
 /// A request for the bytes of one or more addresses. `.await` it; dropping it cancels what nobody
 /// else waits for, and what was computed so far stays recorded.
@@ -140,6 +169,7 @@ impl Materialize {
                     .map(Arc::new),
             },
             perturb: request.perturb,
+            id: request.request_id,
             observers,
             began: self.began,
             nesting: self.nesting,
@@ -227,6 +257,13 @@ impl Materialize {
         self
     }
 
+    /// What the caller calls the request: 1 to 128 visible characters of ASCII, else it is `Invalid`. It stands in what
+    /// is logged of it, and in its errors as the context `request`. Default: none.
+    pub fn request_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.request = self.request.request_id(id);
+        self
+    }
+
     /// Calls `handler` for everything that happens, after those of earlier calls: it is an
     /// [`Observer`](deriva_api::Observer) of this request's events. Default: only that of the
     /// [builder](crate::DerivaBuilder::observer) is told.
@@ -289,12 +326,13 @@ impl Materialize {
         };
         let _lease = inner.grant(leased);
         // What is damaged shows when it is read; then it is removed, and made again.
-        match read(&inner, &targets, &options).await {
+        let read = match read(&inner, &targets, &options).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 read(&inner, &targets, &options).await
             }
             done => done,
-        }
+        };
+        read.map_err(|error| options.named(error))
     }
 }
 
@@ -356,12 +394,11 @@ impl IntoFuture for Materialize {
 
 /// Makes a request.
 async fn fulfil(inner: Arc<Inner>, targets: Vec<CAddr>, options: Options) -> Result<Materialized> {
-    let asked = options.asked.modes().try_for_each(Determinism::check);
-    let right = asked.and_then(|()| in_range("jobs", options.jobs, 1..=MAX_JOBS));
+    let right = options.check();
     right.map_err(|error| error.during("materialize"))?;
     let tokio = inner.tokio.clone();
     // A task of its own, so that who asks and then forgets to poll holds up nobody else.
-    let span = span(&targets);
+    let span = spans::materialize(&targets, options.id.as_deref());
     let work = perform(inner, targets, options, span.clone()).instrument(span);
     let task = AbortOnDrop(tokio.spawn(work));
     task.await.unwrap_or_else(|source| {
@@ -385,41 +422,11 @@ pub(crate) fn only<T>(results: Vec<Result<T>>) -> Result<T> {
     results.into_iter().next().unwrap_or_else(none)
 }
 
-/// The span of a request: what was asked for and, at the end, what was done.
-fn span(targets: &[CAddr]) -> tracing::Span {
-    tracing::info_span!(
-        "materialize",
-        addr = targets.first().map(tracing::field::display),
-        targets = targets.len(),
-        computed = Empty,
-        reused = Empty,
-        cutoff = Empty,
-        healed = Empty,
-        failed = Empty,
-        error = Empty,
-    )
-}
-
-fn record(span: &tracing::Span, done: &Result<Materialized>) {
-    match done {
-        Ok(Materialized { summary, .. }) => {
-            span.record("computed", summary.computed)
-                .record("reused", summary.reused)
-                .record("cutoff", summary.cutoff)
-                .record("healed", summary.healed)
-                .record("failed", summary.failed);
-        }
-        Err(error) => {
-            span.record("error", tracing::field::display(error));
-        }
-    }
-}
-
 async fn perform(
     inner: Arc<Inner>,
     targets: Vec<CAddr>,
     options: Options,
-    span: tracing::Span,
+    span: Span,
 ) -> Result<Materialized> {
     let (all, limits) = (Arc::clone(&inner), options.clone());
     let _counted = inner.tallies.requests.begin();
@@ -427,7 +434,15 @@ async fn perform(
     let counting = Counting::begin(&all);
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     counting.ended(late(&all, &limits)).await;
-    record(&span, &done);
+    let mut done = done.map_err(|error| limits.named(error));
+    if let (Ok(done), Some(_)) = (&mut done, &limits.id) {
+        for failed in done.results.iter_mut().filter(|result| result.is_err()) {
+            let named = failed.clone().map_err(|error| limits.named(error));
+            *failed = named;
+        }
+    }
+    let took = all.clock.now().saturating_sub(limits.began);
+    spans::materialized(&span, done.as_ref().map(|done| &done.summary), took);
     watched.ended(done.as_ref().map(|done| &done.summary));
     done
 }

@@ -15,6 +15,7 @@ use deriva_api::{
     BuildAddrHasher, CAddr, Error, ErrorKind, Event, Materialized, Result, Reuse, Summary,
 };
 use futures::TryStreamExt;
+use tracing::{Instrument, Span};
 
 use crate::materialize::Options;
 use crate::materialize::carried::Carried;
@@ -26,6 +27,7 @@ use crate::shared::claimant::Claimant;
 use crate::shared::invalidations::Revision;
 use crate::shared::leases::Lease;
 use crate::shared::nesting::Waiting;
+use crate::shared::spans;
 use crate::timeline::Work;
 
 /// New plans that lost blobs may force in one stage, before the disk is taken for broken.
@@ -50,6 +52,8 @@ struct Stages {
     /// When the last plan began to watch for invalidations.
     watched: Option<Revision>,
     summary: Summary,
+    /// Parts that were planned and run so far.
+    rounds: usize,
     /// Plans of this stage so far, and how many of them lost blobs forced.
     plans: usize,
     lost_rounds: usize,
@@ -91,17 +95,26 @@ pub(crate) async fn materialize(
         carried: Carried::default(),
         watched: None,
         summary: Summary::default(),
+        rounds: 0,
         plans: 0,
         lost_rounds: 0,
     };
     loop {
-        if let Some(done) = stages.round().await? {
+        let span = stages.span();
+        if let Some(done) = stages.round().instrument(span).await? {
             return Ok(done);
         }
     }
 }
 
 impl Stages {
+    /// The span of the next round.
+    fn span(&mut self) -> Span {
+        self.rounds += 1;
+        let targets = self.stages.last().map_or(0, |stage| stage.targets.len());
+        spans::stage(self.rounds, targets)
+    }
+
     /// Plans the last stage and runs it, or learns that others must go before.
     async fn round(&mut self) -> Result<Option<Materialized>> {
         let watch = self.inner.invalidations.watch();
@@ -121,7 +134,8 @@ impl Stages {
         let (carried, claimant) = (&self.carried, &self.claimant);
         let planning = Planning::of(&self.inner);
         let planned = plan(planning, claimant, targets, carried, room.more(more));
-        let (plan, claims) = match planned.await? {
+        let span = spans::plan();
+        let (plan, claims) = match planned.instrument(span.clone()).await? {
             Planned::Whole(plan, claims) => (*plan, claims),
             Planned::TooMany(frontier) => {
                 *deferred += 1;
@@ -138,6 +152,7 @@ impl Stages {
             }
         };
         let took = self.inner.clock.now().saturating_sub(began);
+        spans::planned(&span, plan.computes(), plan.reused.len(), || plan.depth());
         // Until the run has ended.
         let _waiting = self.waits(&plan).await?;
         if let Some(timeline) = &self.options.timeline {

@@ -11,6 +11,7 @@ use crate::planted::{Fault, planted};
 use crate::shared::needed_by::{MANY, needed_by};
 use crate::shared::pages::{Page, Pages};
 use crate::shared::policy::StoreResults;
+use crate::shared::spans;
 
 /// Findings that a report lists; the rest is counted.
 const LISTED: usize = 100;
@@ -48,7 +49,10 @@ impl Work<'_> {
             let what = "no recipe makes this blob";
             let mut failed = Some(Error::new(ErrorKind::Corrupt, what).hint("put it again"));
             let discarded = match made.is_empty() {
-                true => Ok(()),
+                true => {
+                    spans::damaged_blob(blob);
+                    Ok(())
+                }
                 false => self.request.deriva.inner.discard_damaged(&[blob]).await,
             };
             match discarded {

@@ -15,9 +15,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{Error, ErrorKind, Result, ScrubCursor, ScrubEvent, Scrubbed};
+use tracing::Instrument;
 
 use crate::shared::Deriva;
 use crate::shared::settings::in_range;
+use crate::shared::spans;
 
 type Progress = Arc<dyn Fn(&ScrubEvent) + Send + Sync>;
 
@@ -110,7 +112,12 @@ impl IntoFuture for Scrub {
             let counted = self.deriva.inner.tallies.scrubs.begin();
             let watcher = &self.deriva.inner.watcher;
             let watched = watcher.watch(counted, |to, ended| to.scrubbed(ended));
-            let scrubbed = self.perform().await.map_err(|error| error.during("scrub"));
+            let work = async {
+                let scrubbed = self.perform().await.map_err(|error| error.during("scrub"));
+                spans::scrubbed(scrubbed.as_ref());
+                scrubbed
+            };
+            let scrubbed = work.instrument(spans::scrub()).await;
             watched.ended(scrubbed.as_ref());
             scrubbed
         })

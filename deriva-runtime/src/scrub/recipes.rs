@@ -4,6 +4,7 @@ use deriva_api::{CAddr, ErrorKind, FindingKind, Node, Result, ScrubCursor, Scrub
 
 use super::Work;
 use crate::shared::pages::{Page, Pages};
+use crate::shared::spans;
 
 impl Work<'_> {
     /// Reads all recipes after `after`. Answers whether it came to the end.
@@ -17,6 +18,7 @@ impl Work<'_> {
                 None => return Ok(true),
                 Some(Page::Damaged(addr, error)) => {
                     self.done.corrupt += 1;
+                    spans::damaged_recipe(addr);
                     let kind = FindingKind::Recipe;
                     self.emit(&ScrubEvent::Found { addr, kind });
                     self.unhealed(addr, kind, &error, &[]).await?;

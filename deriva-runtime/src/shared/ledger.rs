@@ -49,25 +49,25 @@ impl Ledger {
         !self.any.load(Ordering::Acquire)
     }
 
-    /// From now on no output of these addresses is served but the one that is `accepted`.
+    /// From now on no output of these addresses is served but the one that is `accepted`. Answers with how many entries the
+    /// function has, where this is a new one.
     pub(crate) fn condemn(
         &self,
         entry: CAddr,
         function: Option<&FunctionId>,
         addrs: impl IntoIterator<Item = CAddr>,
         accepted: Option<CAddr>,
-    ) {
+    ) -> Option<u64> {
         let mut state = self.state.write();
         for addr in addrs {
             let by = state.condemned.entry(addr).or_default();
             by.retain(|it| it.entry != entry);
             by.push(Condemned { entry, accepted });
         }
-        if let Some(function) = function {
-            let entries = state.of_functions.entry(function.clone()).or_default();
-            entries.insert(entry);
-        }
         self.any.store(true, Ordering::Release);
+        let of_function = &mut state.of_functions;
+        let entries = of_function.entry(function?.clone()).or_default();
+        entries.insert(entry).then_some(entries.len() as u64)
     }
 
     /// Notes that all that an entry condemns was forgotten, and what was made from it.

@@ -26,6 +26,7 @@ pub(crate) mod policy;
 pub(crate) mod reserved;
 pub(crate) mod settings;
 pub(crate) mod slots;
+pub mod spans;
 pub(crate) mod statistics;
 pub(crate) mod sync;
 pub(crate) mod tallies;
@@ -33,6 +34,7 @@ pub(crate) mod unreachable_since;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deriva_api::{
     BlobCheck, BlobStore, CAddr, Clock, DagStore, Error, ErrorKind, Evidence, Executor, FunctionId,
@@ -107,6 +109,8 @@ pub(crate) struct Inner {
     pub(crate) instrument: Option<Arc<dyn Any + Send + Sync>>,
     /// Steps that one request keeps in flight unless it says otherwise.
     pub(crate) jobs: usize,
+    /// How long a function may take before that is worth a word.
+    pub(crate) slow_after: Duration,
 }
 
 /// When a search in the stores began.
@@ -250,6 +254,7 @@ impl Inner {
                 damaged.push(*addr);
             }
         }
+        damaged.iter().copied().for_each(spans::damaged_blob);
         match damaged.is_empty() {
             true => Ok(()),
             false => self.blobs.remove(&damaged).await,
@@ -285,8 +290,6 @@ pub(crate) fn unknown(what: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use deriva_api::Blob;
     use deriva_testkit::ModelStore;
 

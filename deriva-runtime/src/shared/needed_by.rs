@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use deriva_api::{BuildAddrHasher, CAddr, DagStore, Error, NeededBy, Result};
+use deriva_api::{BuildAddrHasher, CAddr, DagStore, Error, ErrorKind, NeededBy, Result};
 use futures::TryStreamExt;
 use indexmap::IndexSet;
+
+use crate::shared::spans;
 
 /// How many recipes, and how many roots, are named; the rest is counted.
 const LISTED: usize = 20;
@@ -58,6 +60,9 @@ pub(crate) async fn needed_by(
 /// Adds to the error about a leaf (a blob that no recipe can make) who needs it. Should the store fail at this,
 /// the first error is told all the same.
 pub(crate) async fn name_needs(dag: &dyn DagStore, leaf: CAddr, error: Error) -> Error {
+    if error.kind() == ErrorKind::Corrupt {
+        spans::damaged_blob(leaf);
+    }
     let mut error = error.hint("no recipe can make this blob: put it again");
     if let Ok(needs) = needed_by(dag, &[leaf], FEW).await {
         for (key, mut text) in [

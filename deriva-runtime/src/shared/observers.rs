@@ -7,9 +7,9 @@ use deriva_api::{
     Audited, Clock, Collected, Error, ErrorKind, Event, Invalidated, Observer, Planned, Scrubbed,
     Summary, Violation, Work,
 };
-use tracing::error;
 
 use crate::shared::invoke::guarded;
+use crate::shared::spans;
 use crate::shared::tallies::Counted;
 
 /// Those who want the events of a request. Nothing is made for them where there are none.
@@ -114,7 +114,7 @@ impl Watching {
             call(&*self.0)
         });
         told.unwrap_or_else(|error| {
-            error!("{error}");
+            spans::observer_panicked(&error);
             T::default()
         })
     }

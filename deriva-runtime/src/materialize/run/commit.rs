@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use deriva_api::{Blob, CAddr, Divergence, Error, ErrorKind, Record, Result};
 use tokio::task::{JoinError, JoinHandle};
+use tracing::Instrument;
 
 use super::writer::Batch;
 use crate::determinism::violated::condemns;
@@ -12,6 +13,7 @@ use crate::shared::Inner;
 use crate::shared::flights::Landing;
 use crate::shared::invalidations::Watch;
 use crate::shared::leases::Lease;
+use crate::shared::spans;
 use crate::shared::tallies::Counted;
 
 /// What came of writing a batch, which holds no more than its nodes now and is to be filled again.
@@ -89,10 +91,19 @@ impl Drop for Flying {
 /// Writes a batch in a task of its own, which lands its flights: a batch that was begun is finished
 /// even when the request is dropped.
 pub(super) fn spawn(inner: &Arc<Inner>, batch: Batch, watch: &Arc<Watch>) -> JoinHandle<Committed> {
+    let span = spans::commit(batch.records.len(), batch.blobs.len());
     // Made before the task, which may never run when the async runtime shuts down.
     let flying = Flying::new(inner, batch);
     let watch = Arc::clone(watch);
-    inner.tokio.spawn(commit(flying, watch))
+    let own = span.clone();
+    let work = async move {
+        let committed = commit(flying, watch).await;
+        if let Err(error) = &committed.result {
+            spans::not_committed(&own, error);
+        }
+        committed
+    };
+    inner.tokio.spawn(work.instrument(span.or_current()))
 }
 
 async fn commit(mut flying: Flying, watch: Arc<Watch>) -> Committed {

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tracing::{Instrument, Span};
 
 use super::heavy::{Ended, Outcome, Prepared, execute};
 use super::reporter::INTERVAL;
@@ -19,6 +20,7 @@ use crate::materialize::plan::NodeId;
 use crate::planted::{Fault, planted};
 use crate::shared::invoke::guarded_async;
 use crate::shared::slots::{Slot, Ticket};
+use crate::shared::spans;
 use crate::timeline::Open;
 
 /// The steps that a run has in flight.
@@ -148,14 +150,15 @@ impl Executing {
         CallContext::telling(Arc::clone(clock), deadline, telling)
     }
 
-    /// Starts a step, in a task of its own. `ahead` bytes are set aside for its output, and its work is `slice`.
+    /// Starts a step, in a task of its own. `ahead` bytes are set aside for its output, and its work is `seen` as a span
+    /// and a slice.
     pub(super) fn start(
         &mut self,
         context: &Context,
         step: Prepared,
         slot: Option<Slot>,
         ahead: u64,
-        slice: Option<Open>,
+        seen: (Span, Option<Open>),
     ) {
         let inner = &context.inner;
         let Prepared { outcome, work } = step;
@@ -163,15 +166,18 @@ impl Executing {
         // Around all that a step holds: a task that panics would leave the run waiting for it.
         let work = guarded_async(ErrorKind::Internal, "the executor panicked", work);
         let work = work.map(|ended| ended.unwrap_or_else(|error| Ended::Executed(Err(error))));
+        let (span, slice) = seen;
         let work = sliced(slice, work);
         let is_handed_over = Arc::new(AtomicBool::new(false));
         let (node, handed_over) = (outcome.node, Arc::clone(&is_handed_over));
         let (sender, counted) = (self.sender.clone(), inner.tallies.steps.begin());
         let inner = Arc::clone(inner);
         let began = inner.clock.now();
-        let task = context.inner.tokio.spawn(async move {
+        let within = span.clone();
+        let task = async move {
             let ended = work.await;
             let took = inner.clock.now().saturating_sub(began);
+            spans::computed(&within, ended.told(), took);
             let slot = match planted(Fault::keeps_the_slot_of_a_failed_step)
                 && matches!(ended, Ended::Executed(Err(_)))
             {
@@ -194,7 +200,11 @@ impl Executing {
                 hand_over::land(&inner, unwanted.0).await;
             }
             drop(counted);
-        });
+        };
+        let task = context
+            .inner
+            .tokio
+            .spawn(task.instrument(span.or_current()));
         let step = InFlight {
             task: task.abort_handle(),
             is_handed_over,

@@ -11,7 +11,6 @@ use deriva_api::{
     BlobStat, CAddr, ErrorKind, Executed, FoundBy, OnViolation, Operand, Output, Record, Result,
 };
 use tokio::task::JoinHandle;
-use tracing::warn;
 
 use super::commit::{Committed, Recorded, Written};
 use super::executing::Executing;
@@ -28,6 +27,7 @@ use crate::planted::{Fault, planted};
 use crate::shared::Inner;
 use crate::shared::flights::Landing;
 use crate::shared::ledger::condemned;
+use crate::shared::spans;
 use crate::shared::statistics::Checks;
 
 impl Drop for Run {
@@ -201,7 +201,8 @@ async fn remember_divergences(inner: &Arc<Inner>, written: JoinHandle<Committed>
             FoundBy::Record,
         );
         if let Err(why) = diverged(inner, addr, dissent).await {
-            warn!(%addr, "what others recorded was not compared: {why}");
+            let why = why.with("addr", addr);
+            spans::determinism_not_whole("what others recorded was not compared", &why);
         }
     }
 }

@@ -60,6 +60,21 @@ pub(super) enum Ended {
     Unread(Vec<Unread>),
 }
 
+impl Ended {
+    /// The length of the output, or why there is none, where one error says that.
+    pub(super) fn told(&self) -> Result<u64, Option<&Error>> {
+        match self {
+            Self::Executed(Ok(executed)) => Ok(executed.output.stat().len),
+            Self::Checked(checked) => match &checked.result {
+                Ok((output, _)) => Ok(output.stat().len),
+                Err(error) => Err(Some(error)),
+            },
+            Self::Executed(Err(error)) => Err(Some(error)),
+            Self::Unread(inputs) => Err(inputs.first().map(|unread| &unread.error)),
+        }
+    }
+}
+
 /// An input of a step: in hand, or to be read.
 #[derive(Clone)]
 pub(super) enum Source {

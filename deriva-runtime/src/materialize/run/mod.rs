@@ -446,9 +446,9 @@ impl Run {
         let Some(step) = prepare(context, graph, values, node, call, deadline) else {
             return;
         };
-        let slice = reporter.started(graph, node);
+        let (span, slice) = reporter.started(graph, node);
         values.set_aside(ahead);
-        executing.start(context, step, slot, ahead, slice);
+        executing.start(context, step, slot, ahead, (span, slice));
         if lent.rank(node).1 {
             lent.lend_to_nested(context, graph, node);
         }
@@ -494,6 +494,8 @@ impl Run {
         if spilled.is_empty() {
             return;
         }
+        self.reporter
+            .short_of_memory(self.context.inner.memory.limit());
         for node in spilled {
             let Some(held) = self.values.held(node) else {
                 continue;

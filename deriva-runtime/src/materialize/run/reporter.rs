@@ -7,7 +7,7 @@ use std::time::Duration;
 use deriva_api::{
     CAddr, Clock, Determinism, Error, Event, FunctionWork, Output, Reuse, Summary, Violation, Work,
 };
-use tracing::debug;
+use tracing::Span;
 
 use super::Context;
 use super::graph::Graph;
@@ -16,6 +16,7 @@ use super::timeline::Slices;
 use crate::materialize::plan::{NodeId, Plan};
 use crate::shared::costs::{Calls, Costs};
 use crate::shared::observers::{Observers, Watcher};
+use crate::shared::spans;
 use crate::shared::statistics::{Checks, Statistics};
 use crate::timeline::Open;
 
@@ -35,6 +36,10 @@ pub(super) struct Reporter {
     planned_of: Vec<u64>,
     /// When progress was last reported.
     reported: Duration,
+    /// How long a function may take before that is worth a word.
+    slow_after: Duration,
+    /// Whether it was told that memory is short.
+    is_short: bool,
     /// What those who watch the instance are to be told; nothing is noted where nobody does.
     untold: Option<Box<Untold>>,
 }
@@ -90,6 +95,8 @@ impl Reporter {
             checks: Vec::new(),
             planned_of,
             reported: clock.now(),
+            slow_after: context.inner.slow_after,
+            is_short: false,
         }
     }
 
@@ -103,14 +110,20 @@ impl Reporter {
         &self.summary
     }
 
-    /// A heavy node is handed to the executor. Answers with the slice of a timeline that its work is.
-    pub(super) fn started(&mut self, graph: &Graph, node: NodeId) -> Option<Open> {
+    /// A heavy node is handed to the executor. Answers with its span, and the slice of a timeline that its work is.
+    pub(super) fn started(&mut self, graph: &Graph, node: NodeId) -> (Span, Option<Open>) {
         let (addr, reason) = (graph.plan.addr(node), graph.reason(node));
-        if let Some((recipe, _)) = graph.plan.recipe(node) {
-            debug!(%addr, function = %recipe.function(), %reason, "compute");
-        }
+        let span = match graph.plan.recipe(node) {
+            Some((_, function)) => {
+                let function = graph.plan.functions[function as usize].id();
+                spans::compute(addr, function, reason)
+            }
+            None => Span::none(),
+        };
         self.observers.tell(|| Event::Started { addr, reason });
-        self.slices.as_mut()?.heavy(&self.clock, graph, node)
+        let slices = self.slices.as_mut();
+        let slice = slices.and_then(|slices| slices.heavy(&self.clock, graph, node));
+        (span, slice)
     }
 
     /// A running function told how far it is.
@@ -128,6 +141,10 @@ impl Reporter {
             calls.calls += 1;
             calls.time += output.cost;
             calls.bytes += output.len;
+            if output.cost >= self.slow_after {
+                let function = graph.plan.functions[function as usize].id();
+                spans::slow(addr, function, output.cost);
+            }
             if let Some(untold) = &mut self.untold {
                 let work = &mut untold.work.functions[function as usize];
                 work.times.add(nanos(output.cost));
@@ -212,6 +229,13 @@ impl Reporter {
     pub(super) fn skipped(&mut self, addr: CAddr) {
         self.summary.skipped += 1;
         self.observers.tell(|| Event::Skipped { addr });
+    }
+
+    /// Outputs have to leave memory, of which a request has this many bytes.
+    pub(super) fn short_of_memory(&mut self, limit: u64) {
+        if !std::mem::replace(&mut self.is_short, true) {
+            spans::memory_is_short(limit);
+        }
     }
 
     /// A chunk of light nodes was run.

@@ -10,6 +10,7 @@ use deriva_api::{Clock, ComputeFunction};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::Span;
 
 use super::light::{Chunk, ChunkDone, run_chunk};
 use crate::shared::Inner;
@@ -74,8 +75,9 @@ impl Workers {
         state.waiting.push_back(chunk);
         if state.workers < self.limit {
             state.workers += 1;
-            let shared = Arc::clone(&self.shared);
-            self.tokio.spawn_blocking(move || shared.run());
+            let (shared, span) = (Arc::clone(&self.shared), Span::current());
+            self.tokio
+                .spawn_blocking(move || span.in_scope(|| shared.run()));
         }
     }
 
