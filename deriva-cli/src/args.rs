@@ -7,6 +7,7 @@ use clap::builder::RangedI64ValueParser;
 use deriva::{DerivaBuilder, Error};
 
 use crate::exit;
+use crate::log::LogArgs;
 use crate::store::StoreArgs;
 use crate::verbs::Verb;
 
@@ -19,6 +20,8 @@ pub(crate) struct Cli {
     /// Print results as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }

@@ -8,6 +8,7 @@ mod exit;
 mod files;
 mod graph;
 mod interrupt;
+mod log;
 mod metrics;
 mod param;
 mod pipeline;
@@ -28,6 +29,7 @@ use term::Out;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    cli.log.begin();
     let mut out = Out::new(cli.json);
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Style;
 use crate::exit::Outcome;
+use crate::log;
 
 /// What a verb answers. It holds all that is shown of it and needs no store, so that it can be shown elsewhere than it
 /// was made. Programs read it as JSON, people as text.
@@ -141,8 +142,12 @@ pub(crate) fn note(lines: impl Display) {
     let _ = writeln!(io::stderr(), "{lines}");
 }
 
-/// A bar on stderr that moves by itself. It is hidden by itself where stderr is no terminal.
+/// A bar on stderr that moves by itself. It is hidden by itself where stderr is no terminal; and where it would run into
+/// lines of the log.
 pub(crate) fn bar() -> ProgressBar {
+    if log::is_on() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar

@@ -35,6 +35,11 @@ impl Style {
         }
     }
 
+    /// Whether colours are on.
+    pub(crate) fn has_colour(self) -> bool {
+        self.colour
+    }
+
     /// For the head of an error.
     pub(crate) fn error(self, text: &str) -> String {
         self.paint(

@@ -9,6 +9,7 @@ mod graph;
 mod guides;
 mod interrupted;
 mod little_machine;
+mod log;
 mod metrics;
 mod mistakes;
 mod opening;
