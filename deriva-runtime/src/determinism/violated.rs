@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use deriva_api::{
     Blob, BuildAddrHasher, CAddr, DagStoreExt, Difference, Error, ErrorKind, FunctionId, Operand,
-    Recipe, Record, Result, Violation,
+    Output, Recipe, Record, Result, Violation,
 };
 use futures::TryStreamExt;
 use tracing::Instrument;
@@ -264,9 +264,9 @@ pub(crate) fn mark_forgotten(inner: &Inner, documents: &[Document]) {
     }
 }
 
-/// What is to be forgotten of what entries condemn. Nothing, where all that is recorded is what may be served: then nothing
-/// else was given out. Where nothing is recorded, another output may have been given out before and may be in use, and so
-/// all that was made from it goes, but only once for what an entry says: since then nothing else was given out.
+/// What is to be forgotten of what entries condemn: all of it, once for what an entry says, as another output than is accepted
+/// may have been given out before and be in use, recorded or not; later only where something else is recorded, as nothing
+/// else was given out since.
 pub(crate) async fn wrong(inner: &Inner, documents: &[Document]) -> Result<Vec<CAddr>> {
     let mut wrong = Vec::new();
     for document in documents {
@@ -274,12 +274,14 @@ pub(crate) async fn wrong(inner: &Inner, documents: &[Document]) -> Result<Vec<C
             recipe, accepted, ..
         } = document.violation;
         let addrs: Vec<CAddr> = document.addrs().collect();
-        let recorded = inner.dag.outputs(&addrs).await?;
-        let mut recorded = recorded.iter().flatten().peekable();
-        let is_new = recorded.peek().is_none() && !inner.ledger.was_forgotten(&recipe, accepted);
-        if is_new || recorded.any(|output| Some(output.addr) != accepted) {
-            wrong.extend(addrs);
+        if inner.ledger.was_forgotten(&recipe, accepted) {
+            let recorded = inner.dag.outputs(&addrs).await?;
+            let is_right = |output: &Output| Some(output.addr) == accepted;
+            if recorded.iter().flatten().all(is_right) {
+                continue;
+            }
         }
+        wrong.extend(addrs);
     }
     Ok(wrong)
 }
