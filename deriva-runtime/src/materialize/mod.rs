@@ -418,12 +418,13 @@ fn record(span: &tracing::Span, done: &Result<Materialized>) {
 async fn perform(
     inner: Arc<Inner>,
     targets: Vec<CAddr>,
-    options: Options,
+    mut options: Options,
     span: tracing::Span,
 ) -> Result<Materialized> {
-    let (all, limits) = (Arc::clone(&inner), options.clone());
     let _counted = inner.tallies.requests.begin();
-    let watched = (inner.watcher).request(targets.len(), &inner.clock, options.began);
+    let (watcher, clock) = (&inner.watcher, &inner.clock);
+    let watched = watcher.request(&targets, clock, options.began, &mut options.observers);
+    let (all, limits) = (Arc::clone(&inner), options.clone());
     let counting = Counting::begin(&all);
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     counting.ended(late(&all, &limits)).await;
