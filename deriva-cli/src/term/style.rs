@@ -35,6 +35,11 @@ impl Style {
         }
     }
 
+    /// Whether there are colours.
+    pub(crate) fn is_coloured(self) -> bool {
+        self.colour
+    }
+
     /// For the head of an error.
     pub(crate) fn error(self, text: &str) -> String {
         self.paint(

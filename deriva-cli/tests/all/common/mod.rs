@@ -42,6 +42,7 @@ impl Bench {
             .args(args)
             .env_remove("DERIVA_STORE")
             .env_remove("DERIVA_SAMPLING_KEY")
+            .env_remove("DERIVA_SERVER")
             .stdin(Stdio::null());
         command
     }
