@@ -224,12 +224,16 @@ impl Observer for Activity {
     }
 
     fn violated(&self, violation: &Violation) {
+        let function = violation.function.to_string();
+        let seen = violation.to_string();
+        // The function stands beside it.
+        let message = seen.strip_prefix(&function).unwrap_or(&seen).trim_start();
         self.state.note(Incident {
             what: VIOLATION.to_owned(),
             addr: Some(violation.recipe.short()),
-            function: Some(violation.function.to_string()),
+            message: message.to_owned(),
+            function: Some(function),
             kind: kind_label(ErrorKind::Nondeterministic).to_owned(),
-            message: violation.to_string(),
             ..Incident::default()
         });
     }

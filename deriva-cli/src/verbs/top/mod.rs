@@ -42,7 +42,7 @@ const PAGE: (u16, u16) = (100, 50);
 /// `deriva run --metrics-listen 127.0.0.1:9464` and services serve what this shows. Press `?` for the keys.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
-    /// What to watch, as http://127.0.0.1:9464 or 127.0.0.1:9464; default: the server
+    /// What to watch, as http://127.0.0.1:9464 or 127.0.0.1:9464; default: what --server says
     #[arg(value_hint = ValueHint::Url)]
     url: Option<String>,
     /// The server, where no URL is given

@@ -96,7 +96,7 @@ impl Source {
     /// `Unavailable` where it does not answer as it should, `Unsupported` where something else than a deriva does.
     pub(super) async fn look(&self) -> Result<Sample> {
         let counted = self.get("/metrics").await?;
-        let counted = counted.ok_or_else(|| self.refused("it has no /metrics"))?;
+        let counted = counted.ok_or_else(|| self.refused("the server has no /metrics"))?;
         let at = self.clock.now();
         let metrics = Exposition::parse(&String::from_utf8_lossy(&counted));
         if !metrics.has("deriva_build_info") {
@@ -107,7 +107,7 @@ impl Source {
         }
         let activity = match self.get("/activity").await? {
             Some(body) => Some(serde_json::from_slice(&body).map_err(|source| {
-                let what = "its /activity is not what deriva tells";
+                let what = "the /activity of the server is not what deriva tells";
                 self.refused(what).caused_by(source)
             })?),
             None => None,
@@ -130,7 +130,7 @@ impl Source {
             Ok::<_, Box<dyn StdError + Send + Sync>>((status, body.to_bytes()))
         };
         let failed = |source: Box<dyn StdError + Send + Sync>| {
-            self.refused("it does not answer").caused_by(source)
+            self.refused("the server does not answer").caused_by(source)
         };
         match timeout(PATIENCE, asked).await {
             Err(late) => Err(failed(late.into())),
@@ -138,7 +138,7 @@ impl Source {
             Ok(Ok((StatusCode::OK, body))) => Ok(Some(body)),
             Ok(Ok((StatusCode::NOT_FOUND, _))) => Ok(None),
             Ok(Ok((status, _))) => Err(self
-                .refused("it does not answer as it should")
+                .refused("the server does not answer as it should")
                 .with("status", status)),
         }
     }

@@ -70,6 +70,17 @@ pub(super) fn lines(state: &State, is_tall: bool, theme: Theme) -> Vec<Line<'sta
     lines
 }
 
+/// Results of requests, those first that matter most.
+const RESULTS: [&str; 7] = [
+    "computed",
+    "failed",
+    "timeout",
+    "stored",
+    "cached",
+    "cancelled",
+    "healed",
+];
+
 struct Writer {
     theme: Theme,
 }
@@ -97,13 +108,16 @@ impl Writer {
     fn requests(&self, picture: &Picture) -> Line<'static> {
         let requests = &picture.requests;
         let mut parts = vec![(format!("{:.0} active", requests.active), Style::new())];
-        for (result, total) in &requests.total {
+        let others = requests.total.keys().map(String::as_str);
+        let others = others.filter(|result| !RESULTS.contains(result));
+        for result in RESULTS.into_iter().chain(others) {
+            let total = requests.total.get(result).copied().unwrap_or_default();
             let rate = requests.per_second.get(result).copied();
-            // Those of the instance that there never were say nothing.
-            if *total == 0.0 && !matches!(&**result, "computed" | "cached" | "failed") {
+            // Those that there never were say nothing.
+            if total == 0.0 && !matches!(result, "computed" | "failed") {
                 continue;
             }
-            let style = match &**result {
+            let style = match result {
                 "failed" | "timeout" => self.bad_if_any(rate.unwrap_or_default()),
                 _ => Style::new(),
             };
