@@ -1,9 +1,11 @@
 //! The contract of observers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Audited, Collected, Error, Event, Invalidated, Planned, Scrubbed, Summary, Violation, Work,
+    Audited, CAddr, Collected, Error, Event, Invalidated, Planned, Scrubbed, Summary, Violation,
+    Work,
 };
 
 /// Is told what a deriva does. One value for each instance hears of all its requests; each request may have one more.
@@ -52,6 +54,14 @@ pub trait Observer: Send + Sync + 'static {
     /// A request for N addresses began.
     fn request_began(&self, addresses: usize) {
         let _ = addresses;
+    }
+
+    /// Who else is told of a request for these addresses, which just began, and of no other: what happens during it, where
+    /// that one [wants events](Observer::wants_events), and its end. So an instance's observer tells apart requests that
+    /// run beside each other. Default: nobody.
+    fn of_request(&self, addresses: &[CAddr]) -> Option<Arc<dyn Observer>> {
+        let _ = addresses;
+        None
     }
 
     /// Something happened during a request.

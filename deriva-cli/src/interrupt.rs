@@ -37,8 +37,9 @@ pub(crate) async fn interruptible(
     Ok(flushed?)
 }
 
+/// Waits for a signal that asks for the end.
 #[cfg(unix)]
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     match (
         signal(SignalKind::interrupt()),
@@ -55,8 +56,9 @@ async fn interrupted() {
     }
 }
 
+/// Waits for a signal that asks for the end.
 #[cfg(not(unix))]
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

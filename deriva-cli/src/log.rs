@@ -151,7 +151,7 @@ where
         .with_span_events(ends)
         .log_internal_errors(false);
     match format {
-        Format::Human => layer.with_ansi(Style::stderr().has_colour()).boxed(),
+        Format::Human => layer.with_ansi(Style::stderr().is_coloured()).boxed(),
         Format::Json => layer
             .json()
             .flatten_event(true)

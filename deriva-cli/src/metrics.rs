@@ -1,15 +1,19 @@
-//! What was counted: for a file at the end, and for who asks meanwhile.
+//! What was counted: for a file at the end, and for who asks meanwhile, with what is under way.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result};
+use deriva::events::Observer;
+use deriva::metrics::Activity;
+use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result, SystemClock};
 use tokio::net::TcpListener;
 
 use crate::files;
@@ -32,9 +36,22 @@ pub(crate) async fn write(deriva: &Deriva, path: &Path) -> Result<()> {
     files::write_text(path, &exposition(deriva).await?)
 }
 
+/// What is asked.
+type Served = (Deriva, Arc<Activity>);
+
+fn answer(kind: &'static str, text: Result<String, impl Display>) -> Response {
+    match text {
+        Ok(text) => ([(CONTENT_TYPE, kind)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
 /// An address at which it can be asked for.
 #[derive(Debug)]
-pub(crate) struct Listening(TcpListener);
+pub(crate) struct Listening {
+    at: TcpListener,
+    activity: Arc<Activity>,
+}
 
 impl Listening {
     /// Begins to listen, and says where.
@@ -51,18 +68,32 @@ impl Listening {
         let listener = TcpListener::bind(addr).await.map_err(refused)?;
         let bound = listener.local_addr().map_err(refused)?;
         note(format!("metrics: http://{bound}/metrics"));
-        Ok(Self(listener))
+        let activity = Activity::new(Arc::new(SystemClock::new()));
+        Ok(Self {
+            at: listener,
+            activity: Arc::new(activity),
+        })
     }
 
-    /// Answers until it is dropped.
+    /// Who has to be told what is done, so that it can be asked for.
+    pub(crate) fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.activity) as _
+    }
+
+    /// Answers until it is dropped: `/metrics` for Prometheus, `/activity` for `deriva top`.
     pub(crate) async fn serve(self, deriva: Deriva) {
-        let answer = async |State(deriva): State<Deriva>| match exposition(&deriva).await {
-            Ok(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        let counted =
+            async |State((deriva, _)): State<Served>| answer(TEXT, exposition(&deriva).await);
+        let active = async |State((deriva, activity)): State<Served>| {
+            let text = serde_json::to_string(&activity.report(&deriva));
+            answer("application/json", text)
         };
-        let router = Router::new().route("/metrics", get(answer));
+        let router = Router::new()
+            .route("/metrics", get(counted))
+            .route("/activity", get(active))
+            .with_state((deriva, self.activity));
         // It ends with the process, or where the system closes the socket.
-        if let Err(error) = axum::serve(self.0, router.with_state(deriva)).await {
+        if let Err(error) = axum::serve(self.at, router).await {
             note(format!("note: metrics are not served any more: {error}"));
         }
     }

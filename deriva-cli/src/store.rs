@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
+use deriva::events::Observer;
 use deriva::stores::StoreUri;
 use deriva::{Clock, Deriva, DerivaBuilder, Error, ErrorKind, SystemClock};
 
@@ -82,6 +84,9 @@ struct MetricsArgs<'a> {
     file: Option<&'a Path>,
     listen: Option<SocketAddr>,
 }
+
+/// Who is told what is done, if anybody is.
+type Observing<'a> = Option<&'a Arc<dyn Observer>>;
 
 /// A task that ends with its owner.
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
@@ -170,7 +175,8 @@ impl<'a> Opening<'a> {
             Some(addr) => Some(Listening::at(addr).await?),
             None => None,
         };
-        let deriva = self.open().await?;
+        let observer = listening.as_ref().map(Listening::observer);
+        let deriva = self.open(observer.as_ref()).await?;
         let serving = listening.map(|it| AbortOnDrop(tokio::spawn(it.serve(deriva.clone()))));
         let done = interruptible(&deriva, work(&deriva), self.next).await;
         drop(serving);
@@ -187,7 +193,8 @@ impl<'a> Opening<'a> {
         }
     }
 
-    async fn open(&self) -> Outcome<Deriva> {
+    /// Opens it for its work, which this one observes.
+    async fn open(&self, observer: Observing<'_>) -> Outcome<Deriva> {
         let args = self.args;
         let uri: StoreUri = self.uri.parse()?;
         // Said before anything is looked for.
@@ -196,7 +203,7 @@ impl<'a> Opening<'a> {
             && let Some(absent) = absent(&uri)
         {
             if self.absent == Absent::Empty {
-                return self.attempt("memory:").await;
+                return self.attempt("memory:", observer).await;
             }
             let how = match self.uri == args.store {
                 true => "name another with --store or DERIVA_STORE",
@@ -211,7 +218,7 @@ impl<'a> Opening<'a> {
         let clock = SystemClock::new();
         let until = clock.now().saturating_add(args.wait.unwrap_or_default());
         loop {
-            match self.attempt(self.uri).await {
+            match self.attempt(self.uri, observer).await {
                 Err(Failure::Error { error, .. }) if error.kind() == ErrorKind::Locked => {
                     if clock.now() >= until {
                         let hint = match args.wait {
@@ -227,13 +234,16 @@ impl<'a> Opening<'a> {
         }
     }
 
-    async fn attempt(&self, store: &str) -> Outcome<Deriva> {
+    async fn attempt(&self, store: &str, observer: Observing<'_>) -> Outcome<Deriva> {
         let mut builder = (self.settings)(deriva::builder().store(store));
         if let Some(jobs) = self.jobs {
             builder = builder.jobs(jobs.into());
         }
         if let Some(memory) = self.args.memory {
             builder = builder.memory(memory.as_u64());
+        }
+        if let Some(observer) = observer {
+            builder = builder.observer(Arc::clone(observer));
         }
         let built = builder.build().await;
         // What is missing is said with the builder's methods, which this command's callers do not see.

@@ -11,10 +11,12 @@
 //! | `stores.rs` | the layer around stores, and what it counts |
 //! | `sheet.rs` | how samples become what Prometheus reads |
 //! | `collector.rs` | what is read when somebody looks |
+//! | `activity.rs` | [`Activity`]: requests under way and what went wrong lately, with addresses; it hears of each recipe |
 //!
-//! Nothing is done for each recipe: the runtime adds up what it did and tells it some times a second. What it counts anyway,
+//! For metrics nothing is done for each recipe: the runtime adds up what it did and tells it some times a second. What it counts anyway,
 //! such as hits of its cache, is read when somebody looks.
 
+mod activity;
 mod collector;
 mod counts;
 mod families;
@@ -22,6 +24,7 @@ mod metrics;
 mod sheet;
 mod stores;
 
+pub use activity::{ActiveRequest, Activity, ActivityReport, Incident};
 pub use families::{Buckets, Family, Kind, SECTIONS, Section, families};
 pub use metrics::Metrics;
 pub use prometheus::{self, Registry};

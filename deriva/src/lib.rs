@@ -125,11 +125,12 @@ pub mod spans {
     pub use deriva_runtime::spans::{EVENTS, EventDoc, SPANS, SpanDoc, TARGET};
 }
 
-/// Metrics: what an instance and each of its stores do, for Prometheus.
+/// Metrics: what an instance and each of its stores do, for Prometheus; and what metrics cannot say, for `deriva top`.
 #[cfg(feature = "metrics")]
 pub mod metrics {
     pub use deriva_metrics::{
-        Buckets, Family, Kind, Metrics, Registry, SECTIONS, Section, families, prometheus,
+        ActiveRequest, Activity, ActivityReport, Buckets, Family, Incident, Kind, Metrics,
+        Registry, SECTIONS, Section, families, prometheus,
     };
 }
 

@@ -35,8 +35,8 @@ impl Style {
         }
     }
 
-    /// Whether colours are on.
-    pub(crate) fn has_colour(self) -> bool {
+    /// Whether there are colours.
+    pub(crate) fn is_coloured(self) -> bool {
         self.colour
     }
 

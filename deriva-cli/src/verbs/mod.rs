@@ -26,6 +26,7 @@ mod shared;
 mod show;
 mod state_digest;
 mod status;
+mod top;
 mod why;
 
 use clap::Subcommand;
@@ -54,6 +55,7 @@ verbs! {
     bisect::Bisect,
     collect::Collect,
     run::Run,
+    top::Top,
     state_digest::StateDigest,
     completions::Completions,
     man::Man,

@@ -18,6 +18,7 @@ mod read_only;
 mod reports;
 mod run;
 mod stores;
+mod top;
 mod upkeep;
 mod verbs;
 mod verification;

@@ -425,12 +425,13 @@ pub(crate) fn only<T>(results: Vec<Result<T>>) -> Result<T> {
 async fn perform(
     inner: Arc<Inner>,
     targets: Vec<CAddr>,
-    options: Options,
+    mut options: Options,
     span: Span,
 ) -> Result<Materialized> {
-    let (all, limits) = (Arc::clone(&inner), options.clone());
     let _counted = inner.tallies.requests.begin();
-    let watched = (inner.watcher).request(targets.len(), &inner.clock, options.began);
+    let (watcher, clock) = (&inner.watcher, &inner.clock);
+    let watched = watcher.request(&targets, clock, options.began, &mut options.observers);
+    let (all, limits) = (Arc::clone(&inner), options.clone());
     let counting = Counting::begin(&all);
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     counting.ended(late(&all, &limits)).await;

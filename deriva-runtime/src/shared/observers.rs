@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deriva_api::{
-    Audited, Clock, Collected, Error, ErrorKind, Event, Invalidated, Observer, Planned, Scrubbed,
-    Summary, Violation, Work,
+    Audited, CAddr, Clock, Collected, Error, ErrorKind, Event, Invalidated, Observer, Planned,
+    Scrubbed, Summary, Violation, Work,
 };
 
 use crate::shared::invoke::guarded;
@@ -71,20 +71,29 @@ impl Watcher {
         }
     }
 
-    /// Tells that a request for N addresses, made at `began`, begins; its end is to be told.
+    /// Tells that a request for these addresses, made at `began`, begins; its end is to be told. Those who are told of this
+    /// request alone are added to its observers.
     pub(crate) fn request(
         &self,
-        addresses: usize,
+        addresses: &[CAddr],
         clock: &Arc<dyn Clock>,
         began: Duration,
+        observers: &mut Observers,
     ) -> Watched<Summary> {
-        self.tell(|observer| observer.request_began(addresses));
+        let mut watcher = self.clone();
+        for observer in &self.0 {
+            observer.request_began(addresses.len());
+            if let Some(own) = observer.of_request(addresses) {
+                observers.add(Arc::new(Watching(Arc::clone(&own))));
+                watcher.add(own);
+            }
+        }
         let clock = Arc::clone(clock);
         let tell = move |observer: &dyn Observer, ended: Result<&Summary, &Error>| {
             observer.request_ended(ended, clock.now().saturating_sub(began));
         };
         Watched {
-            watcher: self.clone(),
+            watcher,
             tell: Box::new(tell),
             _counted: None,
         }
@@ -134,6 +143,10 @@ impl Observer for Watching {
 
     fn request_began(&self, addresses: usize) {
         self.tell(|observer| observer.request_began(addresses));
+    }
+
+    fn of_request(&self, addresses: &[CAddr]) -> Option<Arc<dyn Observer>> {
+        self.tell(|observer| observer.of_request(addresses))
     }
 
     fn event(&self, event: &Event) {

@@ -1,41 +1,23 @@
-//! A service that is watched: it serves what it counts at `/metrics`, and does a little of everything, so that every panel of
-//! the dashboard in `monitoring/` shows something. One round, or as many as fit into a time:
-//! `cargo run -p deriva --example observed -- 127.0.0.1:9464 --seconds 600`
+//! A service that is watched: it serves what it counts at `/metrics` and what is under way at `/activity`, and does a little of
+//! everything, so that every panel of the dashboard in `monitoring/` and of `deriva top` shows something. One round, or as many
+//! as fit into a time: `cargo run -p deriva --example observed -- 127.0.0.1:9464 --seconds 600`
 
 #![allow(clippy::print_stdout, reason = "an example prints what it found")]
 
 mod mishaps;
+mod served;
 mod workload;
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use deriva::prelude::*;
+use served::{exposition, routes};
 use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use workload::Workload;
 
 /// A round begins no earlier than this after the one before.
 const ROUND: Duration = Duration::from_millis(500);
-
-/// What Prometheus reads.
-async fn exposition(deriva: &Deriva) -> Result<String> {
-    match deriva.metrics() {
-        Some(metrics) => metrics.exposition(deriva).await,
-        None => Err(Error::new(ErrorKind::Unsupported, "built without metrics")),
-    }
-}
-
-async fn answer(State(deriva): State<Deriva>) -> Response {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    match exposition(&deriva).await {
-        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
 
 /// Where to listen, and how long to go on.
 fn arguments() -> std::result::Result<(String, Option<u64>), Box<dyn std::error::Error>> {
@@ -57,11 +39,11 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let workload = Workload::open(folder.path()).await?;
     let deriva = workload.deriva.clone();
 
-    let routes = Router::new().route("/metrics", axum::routing::get(answer));
+    let routes = routes(deriva.clone(), workload.activity.clone());
     let listener = TcpListener::bind(at).await?;
     println!("metrics: http://{}/metrics", listener.local_addr()?);
     // It ends with the program.
-    tokio::spawn(axum::serve(listener, routes.with_state(deriva.clone())).into_future());
+    tokio::spawn(axum::serve(listener, routes).into_future());
 
     workload.round(0).await?;
     if let Some(seconds) = seconds {

@@ -1,13 +1,16 @@
 //! What the service does in a round.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use deriva::metrics::Activity;
 use deriva::prelude::*;
 use deriva_testkit::{FaultLayer, Faults};
 use futures::future::try_join_all;
 
 pub(crate) struct Workload {
     pub(crate) deriva: Deriva,
+    pub(crate) activity: Arc<Activity>,
     /// The blobs of the slow store, a file each.
     pub(crate) media: PathBuf,
     pub(crate) faults: Faults,
@@ -25,9 +28,11 @@ impl Workload {
         let builder = Deriva::builder().store(&store).layer(layer).jobs(2);
         let builder = builder.memory(2 << 20).cache_bytes(1 << 16);
         let checked = builder.determinism(Determinism::Sampled { rate: 0.2 });
-        let deriva = checked.quarantine_after(1).build().await?;
+        let activity = Arc::new(Activity::new(Arc::new(SystemClock::new())));
+        let watched = checked.quarantine_after(1).observer(activity.clone());
         let workload = Self {
-            deriva,
+            deriva: watched.build().await?,
+            activity,
             media,
             faults,
         };

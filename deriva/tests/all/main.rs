@@ -2,6 +2,8 @@
 //! own.
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+#[cfg(feature = "metrics")]
+mod activity;
 mod bisect_large;
 mod bytes;
 mod collect;

@@ -241,6 +241,10 @@ impl Observer for Broken {
         self.panic()
     }
 
+    fn of_request(&self, _: &[CAddr]) -> Option<Arc<dyn Observer>> {
+        self.panic()
+    }
+
     fn event(&self, _: &Event) {
         self.panic()
     }

@@ -66,7 +66,7 @@ pub(crate) struct Run {
     /// Write what was counted to this file at the end, for Prometheus (its text format)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     metrics: Option<PathBuf>,
-    /// While it runs, tell what was counted at this address (`/metrics`), such as 127.0.0.1:9464
+    /// While it runs, tell what was counted at this address (`/metrics`), such as 127.0.0.1:9464; `deriva top` shows it
     #[arg(long, value_name = "ADDR")]
     metrics_listen: Option<SocketAddr>,
     #[command(flatten)]

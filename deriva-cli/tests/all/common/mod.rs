@@ -43,6 +43,7 @@ impl Bench {
             .env_remove("DERIVA_STORE")
             .env_remove("DERIVA_SAMPLING_KEY")
             .env_remove("RUST_LOG")
+            .env_remove("DERIVA_SERVER")
             .stdin(Stdio::null());
         command
     }
