@@ -14,7 +14,8 @@ use deriva_api::{
 use crate::cache::BlobCache;
 use crate::determinism::violated;
 use crate::execute::PoolExecutor;
-use crate::handle::instrument::{Instance, Instrument};
+use crate::handle::instrument::Instrument;
+use crate::handle::seen::{Begun, layered, seen};
 use crate::shared::Deriva;
 use crate::shared::Inner;
 use crate::shared::able::{Able, able_by_id};
@@ -386,6 +387,7 @@ impl DerivaBuilder {
             let begun = instrument.begin(Arc::clone(&clock));
             begun.map_err(|error| error.during("build"))?;
         }
+        let begun = Begun::new(self.instrument.as_ref().map(|it| &it.instrument));
         let open = async |uri: &str| {
             let uri = uri.parse::<StoreUri>()?;
             let opened = |place: &str, store| match instrument {
@@ -419,12 +421,7 @@ impl DerivaBuilder {
             None => twice(both.dag),
         };
         let inside = OpenedStore { blobs, dag };
-        let is_layered = !self.layers.is_empty();
-        let opened = self.layers.wrap(inside);
-        let OpenedStore { blobs, dag } = match is_layered {
-            true => seen(instrument, opened),
-            false => opened,
-        };
+        let OpenedStore { blobs, dag } = layered(instrument, &self.layers, inside);
         let mut functions = self.functions;
         for function in self.own.iter() {
             let added = functions.register(Arc::clone(function));
@@ -466,11 +463,7 @@ impl DerivaBuilder {
         let view = View::new(&cache, &blobs, &dag, &contents);
         graph.enter(&contents, view);
         let mut watcher = self.observer;
-        let built = self
-            .instrument
-            .as_ref()
-            .map(|it| Arc::clone(&it.instrument));
-        if let Some(instrument) = built.clone() {
+        if let Some(instrument) = begun.instrument() {
             watcher.add(instrument);
         }
         let deriva = Deriva::new(Inner {
@@ -506,9 +499,7 @@ impl DerivaBuilder {
         violated::open(&deriva.inner)
             .await
             .map_err(|error| error.during("build"))?;
-        if let Some(instrument) = built {
-            instrument.built(Instance::of(&deriva));
-        }
+        begun.built(&deriva);
         Ok(deriva)
     }
 
@@ -545,43 +536,6 @@ impl DerivaBuilder {
 struct Instrumented {
     instrument: Arc<dyn Instrument>,
     known: Arc<dyn Any + Send + Sync>,
-}
-
-/// A store with the instrument around it. Each half is known by the first word that it prints as.
-fn seen(instrument: Option<&dyn Instrument>, store: OpenedStore) -> OpenedStore {
-    let Some(instrument) = instrument else {
-        return store;
-    };
-    let word = |prints: String| {
-        let end = prints.find([':', '(']).unwrap_or(prints.len());
-        prints[..end].to_owned()
-    };
-    let of_blobs = store.blobs.as_ref().map(|blobs| word(blobs.to_string()));
-    let of_dag = store.dag.as_ref().map(|dag| word(dag.to_string()));
-    match (of_blobs, of_dag) {
-        (Some(blobs), Some(dag)) if blobs != dag => OpenedStore {
-            blobs: instrument
-                .wrap(
-                    &blobs,
-                    OpenedStore {
-                        dag: None,
-                        ..store.clone()
-                    },
-                )
-                .blobs,
-            dag: instrument
-                .wrap(
-                    &dag,
-                    OpenedStore {
-                        blobs: None,
-                        ..store
-                    },
-                )
-                .dag,
-        },
-        (Some(one), _) | (None, Some(one)) => instrument.wrap(&one, store),
-        (None, None) => store,
-    }
 }
 
 fn twice<S: ?Sized>(store: Option<Arc<S>>) -> (Option<Arc<S>>, Option<Arc<S>>) {
