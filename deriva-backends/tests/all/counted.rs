@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::common::raw::edit;
 use crate::common::{Store, blob, open, recipe};
-use deriva_api::{BlobCheck, BlobStore, ErrorKind};
+use deriva_api::{BlobCheck, ErrorKind};
 use futures::future::join_all;
 use rstest::rstest;
 
