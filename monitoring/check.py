@@ -34,7 +34,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 DASHBOARD = HERE / "grafana/dashboards/deriva.json"
 GUIDE = HERE.parent / "docs/guide/observe.md"
-FAMILIES = HERE.parent / "deriva-metrics/src/families.rs"
+FAMILIES = HERE.parent / "deriva-metrics/src/families/table.rs"
 PACKAGES = ["PyYAML>=6,<7"]
 # What the variables of the dashboard stand for here. Some queries look at a quarter of a minute, so that a machine that is busy
 # does not leave them without two samples.

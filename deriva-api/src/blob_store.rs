@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Blob, BlobCheck, BlobStat, ByteRange, CAddr, Capabilities, Result};
+use crate::{Blob, BlobCheck, BlobStat, ByteRange, CAddr, Capabilities, Result, StoreCounters};
 
 /// A store of blobs by content address.
 ///
@@ -94,6 +94,22 @@ pub trait BlobStore: Debug + Display + Send + Sync + 'static {
 
     /// Makes every write acknowledged before this call as durable as the store can.
     async fn flush(&self) -> Result<()>;
+
+    /// What this store counts of itself, for those who watch it. Default: nothing.
+    ///
+    /// # What implementers promise
+    /// - **Its own numbers alone.** A layer tells nothing of the store that it stands around, which is asked itself. Only
+    ///   one that does not show in what the store prints answers as the store does.
+    /// - **The same for good.** Every call gives the same counters. These only rise while the store is open, but for
+    ///   the room on its disk.
+    /// - It asks nobody and waits for nothing. To hold what it answers keeps no store open.
+    ///
+    /// # What callers may assume
+    /// - Where two answers have one object ([`Arc::ptr_eq`](std::sync::Arc::ptr_eq)), as those of both halves of one store,
+    ///   it is one number: it counts once.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
+    }
 }
 
 /// Takes the bytes of one blob, piece by piece, in bounded memory.

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{CAddr, Capabilities, Divergence, FunctionId, Node, Output, Recipe, Record, Result};
+use crate::{
+    CAddr, Capabilities, Divergence, FunctionId, Node, Output, Recipe, Record, Result,
+    StoreCounters,
+};
 
 /// A store of recipes, what they produced, and named roots.
 ///
@@ -85,6 +88,11 @@ pub trait DagStore: Debug + Display + Send + Sync + 'static {
 
     /// Makes every write acknowledged before this call as durable as the store can.
     async fn flush(&self) -> Result<()>;
+
+    /// What this store counts of itself; see [`BlobStore::counters`](crate::BlobStore::counters). Default: nothing.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
+    }
 }
 
 /// How much a DAG store holds.

@@ -1,5 +1,7 @@
 //! How often a number was how large.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 /// How often a number was how large: counts by powers of four, and the exact sum. Adding costs some instructions and no
 /// memory, so it may be done for every step.
 ///
@@ -86,6 +88,35 @@ impl Distribution {
     }
 }
 
+/// A [`Distribution`] that many add to at once.
+///
+/// ```
+/// let waits = deriva_api::SharedDistribution::default();
+/// waits.add(3);
+/// waits.add(1000);
+/// assert_eq!((waits.load().count(), waits.load().sum()), (2, 1003));
+/// ```
+#[derive(Debug, Default)]
+pub struct SharedDistribution {
+    counts: [AtomicU64; Distribution::POWERS],
+    sum: AtomicU64,
+}
+
+impl SharedDistribution {
+    /// Adds a number.
+    pub fn add(&self, value: u64) {
+        self.counts[Distribution::power(value)].fetch_add(1, Relaxed);
+        self.sum.fetch_add(value, Relaxed);
+    }
+
+    /// What was added so far. What is added meanwhile may be there in part.
+    #[must_use]
+    pub fn load(&self) -> Distribution {
+        let counts = std::array::from_fn(|power| self.counts[power].load(Relaxed));
+        Distribution::from_parts(counts, self.sum.load(Relaxed))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +132,16 @@ mod tests {
                 "{value}"
             );
         }
+    }
+
+    #[test]
+    fn what_many_add_is_what_one_would_have() {
+        let (shared, mut alone) = (SharedDistribution::default(), Distribution::default());
+        for value in [0, 3, 3, 1 << 50] {
+            shared.add(value);
+            alone.add(value);
+        }
+        assert_eq!(shared.load(), alone);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Invalidated {
     pub outputs: u64,
     /// Bytes of these outputs.
     pub bytes: u64,
+    /// Seconds of computation that would have to be repeated to have these outputs again.
+    pub rebuild_seconds: f64,
     /// The longest way from what was asked for to what was reached, in recipes; 0 without `cascade`.
     pub depth: u64,
     /// Whether nothing was forgotten, as only the numbers were asked for.

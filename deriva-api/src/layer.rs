@@ -124,9 +124,15 @@ where
 /// A stack of layers for both kinds of store and for executors; the first added is the outermost. It is a layer itself.
 #[derive(Clone, Default)]
 pub struct Layers {
-    blobs: Vec<Arc<dyn BlobLayer>>,
-    dag: Vec<Arc<dyn DagLayer>>,
+    stores: Vec<StoreLayer>,
     executors: Vec<Arc<dyn ExecutorLayer>>,
+}
+
+/// A layer for blob stores, for DAG stores, or for both.
+#[derive(Clone)]
+struct StoreLayer {
+    blobs: Option<Arc<dyn BlobLayer>>,
+    dag: Option<Arc<dyn DagLayer>>,
 }
 
 impl Layers {
@@ -140,23 +146,32 @@ impl Layers {
     #[must_use]
     pub fn layer(self, layer: impl BlobLayer + DagLayer + 'static) -> Self {
         let layer = Arc::new(layer);
-        let mut layers = self;
-        layers.blobs.push(Arc::clone(&layer) as Arc<dyn BlobLayer>);
-        layers.dag.push(layer);
-        layers
+        self.with(StoreLayer {
+            blobs: Some(Arc::clone(&layer) as Arc<dyn BlobLayer>),
+            dag: Some(layer),
+        })
     }
 
     /// Adds a layer for blob stores alone.
     #[must_use]
-    pub fn blob_layer(mut self, layer: impl BlobLayer + 'static) -> Self {
-        self.blobs.push(Arc::new(layer));
-        self
+    pub fn blob_layer(self, layer: impl BlobLayer + 'static) -> Self {
+        self.with(StoreLayer {
+            blobs: Some(Arc::new(layer)),
+            dag: None,
+        })
     }
 
     /// Adds a layer for DAG stores alone.
     #[must_use]
-    pub fn dag_layer(mut self, layer: impl DagLayer + 'static) -> Self {
-        self.dag.push(Arc::new(layer));
+    pub fn dag_layer(self, layer: impl DagLayer + 'static) -> Self {
+        self.with(StoreLayer {
+            blobs: None,
+            dag: Some(Arc::new(layer)),
+        })
+    }
+
+    fn with(mut self, layer: StoreLayer) -> Self {
+        self.stores.push(layer);
         self
     }
 
@@ -170,30 +185,48 @@ impl Layers {
     /// Whether there is none for stores.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.blobs.is_empty() && self.dag.is_empty()
+        self.stores.is_empty()
     }
 
     /// Wraps what was opened.
     #[must_use]
     pub fn wrap(&self, store: OpenedStore) -> OpenedStore {
-        OpenedStore {
-            blobs: store.blobs.map(|blobs| BlobLayer::wrap(self, blobs)),
-            dag: store.dag.map(|dag| DagLayer::wrap(self, dag)),
-        }
+        self.wrap_each(store, |_| ())
+    }
+
+    /// The same; `each` is shown what each layer made, from the innermost to the outermost.
+    #[must_use]
+    pub fn wrap_each(&self, store: OpenedStore, mut each: impl FnMut(OpenedStore)) -> OpenedStore {
+        let outward = self.stores.iter().rev();
+        outward.fold(store, |inner, layer| {
+            let blobs = layer.blobs.as_ref().zip(inner.blobs.clone());
+            let dag = layer.dag.as_ref().zip(inner.dag.clone());
+            let made = OpenedStore {
+                blobs: blobs.map(|(layer, inner)| layer.wrap(inner)),
+                dag: dag.map(|(layer, inner)| layer.wrap(inner)),
+            };
+            each(made.clone());
+            OpenedStore {
+                blobs: made.blobs.or(inner.blobs),
+                dag: made.dag.or(inner.dag),
+            }
+        })
     }
 }
 
 impl BlobLayer for Layers {
     fn wrap(&self, inner: Arc<dyn BlobStore>) -> Arc<dyn BlobStore> {
-        let outward = self.blobs.iter().rev();
-        outward.fold(inner, |inner, layer| layer.wrap(inner))
+        let layers = self.stores.iter().rev();
+        let layers = layers.filter_map(|layer| layer.blobs.as_ref());
+        layers.fold(inner, |inner, layer| layer.wrap(inner))
     }
 }
 
 impl DagLayer for Layers {
     fn wrap(&self, inner: Arc<dyn DagStore>) -> Arc<dyn DagStore> {
-        let outward = self.dag.iter().rev();
-        outward.fold(inner, |inner, layer| layer.wrap(inner))
+        let layers = self.stores.iter().rev();
+        let layers = layers.filter_map(|layer| layer.dag.as_ref());
+        layers.fold(inner, |inner, layer| layer.wrap(inner))
     }
 }
 
@@ -206,11 +239,14 @@ impl ExecutorLayer for Layers {
 
 impl Debug for Layers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stores = self.stores.iter();
+        let blobs = stores.clone().filter(|layer| layer.blobs.is_some());
+        let dag = stores.filter(|layer| layer.dag.is_some());
         write!(
             f,
             "Layers({} for blobs, {} for the graph, {} for the executor)",
-            self.blobs.len(),
-            self.dag.len(),
+            blobs.count(),
+            dag.count(),
             self.executors.len()
         )
     }

@@ -10,6 +10,7 @@
 //! | the bytes that are hashed and stored | [`canonical`] |
 //! | what a store promises | [`BlobStore`], [`DagStore`], [`Capabilities`] |
 //! | whether stored bytes are right | [`BlobStore::verify`], [`BlobCheck`] |
+//! | what a store counts of itself | [`BlobStore::counters`], [`StoreCounters`] |
 //! | how a step runs | [`Executor`] |
 //! | what is asked of a runtime, here or elsewhere | [`Materializer`], [`Request`] |
 //! | what goes around a store or an executor | [`BlobLayer`], [`DagLayer`], [`ExecutorLayer`], [`Layers`] |
@@ -56,6 +57,7 @@ mod recipe;
 mod registry;
 mod scrub_cursor;
 mod scrubbed;
+mod store_counters;
 mod uri;
 mod value;
 mod violation;
@@ -76,7 +78,7 @@ pub use collected::{CollectEvent, Collected};
 pub use dag_store::{DagStore, DagUsage};
 pub use dag_store_ext::{DagStoreExt, Walk};
 pub use determinism::{Determinism, OnViolation, is_sampled};
-pub use distribution::Distribution;
+pub use distribution::{Distribution, SharedDistribution};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reason, Reuse, Summary};
 pub use executor::{Executed, Executor, Operand, Operands, Perturb, Step};
@@ -96,6 +98,9 @@ pub use recipe::Recipe;
 pub use registry::{OpenedStore, PutTogether, StackFactory, StoreFactory, StoreRegistry};
 pub use scrub_cursor::ScrubCursor;
 pub use scrubbed::{Finding, FindingKind, ScrubEvent, Scrubbed};
+pub use store_counters::{
+    CommitCounters, Counter, DiskRoom, RetryCounters, StoreCounters, TierCounters,
+};
 pub use uri::StoreUri;
 pub use value::{Params, Value};
 pub use violation::{Answer, Difference, FoundBy, LedgerEntry, Violation};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use deriva_api::{Capabilities, Clock, Error, Result, SystemClock};
+use deriva_api::{Capabilities, Clock, Error, Result, RetryCounters, StoreCounters, SystemClock};
+use parking_lot::Mutex;
 
 use super::uri::Settings;
 use crate::intercept::{Intercept, Operation};
@@ -133,6 +134,7 @@ impl RetryLayer {
             delays,
             jitter: self.jitter,
             clock: Arc::clone(&self.clock),
+            counters: self.retries.of_a_store(),
             retries: self.retries.clone(),
             settings: self.settings(),
             store: store.to_string(),
@@ -155,8 +157,8 @@ pub struct Retries(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     calls: AtomicU64,
-    repeated: AtomicU64,
-    given_up: AtomicU64,
+    /// What each store counts that was wrapped.
+    stores: Mutex<Vec<Arc<RetryCounters>>>,
 }
 
 impl Retries {
@@ -169,13 +171,29 @@ impl Retries {
     /// Attempts made beyond the first.
     #[must_use]
     pub fn repeated(&self) -> u64 {
-        self.0.repeated.load(Ordering::Relaxed)
+        self.sum(|counters| counters.again.get())
     }
 
     /// Calls that failed although they were made as often as allowed.
     #[must_use]
     pub fn given_up(&self) -> u64 {
-        self.0.given_up.load(Ordering::Relaxed)
+        self.sum(|counters| counters.spent.get())
+    }
+
+    fn sum(&self, of: impl Fn(&RetryCounters) -> u64) -> u64 {
+        self.0
+            .stores
+            .lock()
+            .iter()
+            .map(|counters| of(counters))
+            .sum()
+    }
+
+    /// Counters for one more store.
+    fn of_a_store(&self) -> Arc<RetryCounters> {
+        let counters = Arc::<RetryCounters>::default();
+        self.0.stores.lock().push(Arc::clone(&counters));
+        counters
     }
 }
 
@@ -184,6 +202,7 @@ struct Retry {
     delays: ExponentialBuilder,
     jitter: Option<u64>,
     clock: Arc<dyn Clock>,
+    counters: Arc<RetryCounters>,
     retries: Retries,
     settings: Settings,
     store: String,
@@ -216,6 +235,12 @@ impl Intercept for Retry {
         inner
     }
 
+    fn counters(&self) -> StoreCounters {
+        let mut counters = StoreCounters::default();
+        counters.retries = Some(Arc::clone(&self.counters));
+        counters
+    }
+
     async fn attempt<T, F>(
         &self,
         _operation: Operation,
@@ -233,12 +258,12 @@ impl Intercept for Retry {
             return Err(error);
         }
         let Some(delay) = attempts.get_or_insert_with(|| self.delays()).next() else {
-            self.retries.0.given_up.fetch_add(1, Ordering::Relaxed);
+            self.counters.spent.add(1);
             trace::retries_are_spent(&self.store, &error);
             return Err(error);
         };
         self.clock.sleep(delay).await;
-        self.retries.0.repeated.fetch_add(1, Ordering::Relaxed);
+        self.counters.again.add(1);
         Ok(())
     }
 }

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Capabilities, Clock, Error, ErrorKind, Result, SystemClock};
+use deriva_api::{
+    Capabilities, Clock, Counter, Error, ErrorKind, Result, StoreCounters, SystemClock,
+};
 use futures::future::{Either, FutureExt, select};
 
 use super::uri::Settings;
@@ -50,6 +52,7 @@ impl TimeoutLayer {
             limit: self.limit,
             clock: Arc::clone(&self.clock),
             store: store.to_string(),
+            timeouts: Arc::default(),
             settings: Settings::default().with_time("limit", self.limit, Self::DEFAULT_LIMIT),
         }
     }
@@ -68,6 +71,7 @@ struct Timeout {
     limit: Duration,
     clock: Arc<dyn Clock>,
     store: String,
+    timeouts: Arc<Counter>,
     settings: Settings,
 }
 
@@ -94,6 +98,12 @@ impl Intercept for Timeout {
         inner
     }
 
+    fn counters(&self) -> StoreCounters {
+        let mut counters = StoreCounters::default();
+        counters.timeouts = Some(Arc::clone(&self.timeouts));
+        counters
+    }
+
     async fn attempt<T, F>(
         &self,
         operation: Operation,
@@ -110,7 +120,10 @@ impl Intercept for Timeout {
         }
         match select(call, self.clock.sleep(self.limit)).await {
             Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(self.error(operation)),
+            Either::Right(_) => {
+                self.timeouts.add(1);
+                Err(self.error(operation))
+            }
         }
     }
 

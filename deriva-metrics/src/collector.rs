@@ -42,7 +42,7 @@ impl Collector for Reader {
         let snapshot = self.state.snapshot();
         self.state.counts.lock().note(&mut sheet, snapshot.cached);
         note(&mut sheet, &snapshot);
-        for store in self.state.stores.lock().iter() {
+        for store in &self.state.stores.lock().all {
             store.note(&mut sheet);
         }
         if let Some(usage) = &*self.state.usage.lock() {
@@ -90,10 +90,36 @@ fn note(sheet: &mut Sheet, snapshot: &Snapshot) {
     for (what, bytes) in [("requests", snapshot.memory_bytes), ("cache", cache.bytes)] {
         sheet.count("deriva_memory_used_bytes", &[what], bytes);
     }
-    let room = cache.evictions.saturating_sub(cache.yielded);
-    for (reason, count) in [("room", room), ("memory", cache.yielded)] {
+    let evictions = [
+        ("room", cache.evictions.saturating_sub(cache.yielded)),
+        ("memory", cache.yielded.saturating_sub(cache.above_limit)),
+        ("limit", cache.above_limit),
+        ("removed", cache.removed),
+    ];
+    for (reason, count) in evictions {
         sheet.count("deriva_cache_evictions_total", &[reason], count);
+    }
+    let refused = [
+        ("large", cache.refused_large),
+        ("worth", cache.refused_worth),
+        ("pins", cache.refused_pins),
+    ];
+    for (reason, count) in refused {
+        sheet.count("deriva_cache_refused_total", &[reason], count);
     }
     let saved = cache.saved_nanos as f64 / 1e9;
     sheet.number("deriva_cache_saved_seconds_total", &[], saved);
+    let (agreed, violated) = (snapshot.audit_agreed, snapshot.audit_violated);
+    for (result, count) in [("agreed", agreed), ("violated", violated)] {
+        let name = "deriva_determinism_checks_total";
+        sheet.count(name, &["audit", result], count);
+    }
+    let audited = [
+        ("agreed", agreed),
+        ("violated", violated),
+        ("skipped", snapshot.audit_skipped),
+    ];
+    for (result, count) in audited {
+        sheet.count("deriva_audit_outputs_total", &[result], count);
+    }
 }

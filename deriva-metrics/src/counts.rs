@@ -33,7 +33,6 @@ pub(crate) struct Counts {
     /// Checks by mode and result.
     checks: BTreeMap<(&'static str, &'static str), u64>,
     audits: Upkeep,
-    audit_skipped: u64,
     collections: Upkeep,
     collected: Collected,
     scrubs: Upkeep,
@@ -134,6 +133,13 @@ impl Counts {
         self.functions.limit = limit;
     }
 
+    /// As if nothing had been told, with the same limit.
+    pub(crate) fn forget(&mut self) {
+        let limit = self.functions.limit;
+        *self = Self::default();
+        self.limit_functions(limit);
+    }
+
     pub(crate) fn planned(&mut self, planned: &Planned) {
         self.planning.add(nanos(planned.took));
         if planned.in_part {
@@ -210,11 +216,6 @@ impl Counts {
 
     pub(crate) fn audited(&mut self, ended: Result<&Audited, &Error>) {
         self.audits.ended(ended.map(|done| done.seconds));
-        if let Ok(done) = ended {
-            *self.checks.entry(("audit", "agreed")).or_default() += done.agreed;
-            *self.checks.entry(("audit", "violated")).or_default() += done.violated;
-            self.audit_skipped += done.skipped;
-        }
     }
 
     pub(crate) fn collected(&mut self, ended: Result<&Collected, &Error>) {
@@ -252,6 +253,7 @@ impl Counts {
         if let Ok(done) = ended {
             self.invalidated.outputs += done.outputs;
             self.invalidated.bytes += done.bytes;
+            self.invalidated.rebuild_seconds += done.rebuild_seconds;
         }
     }
 
@@ -336,7 +338,6 @@ impl Counts {
             "deriva_audits_total",
             "deriva_audit_duration_seconds",
         );
-        sheet.count("deriva_audit_skipped_total", &[], self.audit_skipped);
     }
 
     fn note_upkeep(&self, sheet: &mut Sheet) {
@@ -387,5 +388,7 @@ impl Counts {
         );
         sheet.count("deriva_invalidated_outputs_total", &[], invalidated.outputs);
         sheet.count("deriva_invalidated_bytes_total", &[], invalidated.bytes);
+        let rebuild = "deriva_invalidated_rebuild_seconds_total";
+        sheet.number(rebuild, &[], invalidated.rebuild_seconds);
     }
 }

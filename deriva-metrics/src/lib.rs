@@ -6,9 +6,10 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `families.rs` | every family: its name, what it means, its labels; the reference page is written from it |
+//! | `families/` | every family: its name, what it means, its labels; the reference page is written from it |
 //! | `counts.rs` | what was told, added up |
 //! | `stores.rs` | the layer around stores, and what it counts |
+//! | `told.rs` | what stores tell of themselves |
 //! | `sheet.rs` | how samples become what Prometheus reads |
 //! | `collector.rs` | what is read when somebody looks |
 //! | `activity.rs` | [`Activity`]: requests under way and what went wrong lately, with addresses; it hears of each recipe |
@@ -23,6 +24,7 @@ mod families;
 mod metrics;
 mod sheet;
 mod stores;
+mod told;
 
 pub use activity::{ActiveRequest, Activity, ActivityReport, Incident};
 pub use families::{Buckets, Family, Kind, SECTIONS, Section, families};

@@ -1,7 +1,7 @@
 //! The metrics of one instance.
 
 use std::fmt::{self, Debug};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use deriva_api::{
@@ -17,6 +17,7 @@ use crate::collector::Reader;
 use crate::counts::Counts;
 use crate::sheet::Sheet;
 use crate::stores::{MetricsLayer, StoreCounts};
+use crate::told::Claimed;
 
 /// The metrics of one [`Deriva`], in a registry.
 ///
@@ -53,29 +54,61 @@ pub struct Metrics {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) counts: Mutex<Counts>,
-    pub(crate) stores: Mutex<Vec<Arc<StoreCounts>>>,
+    pub(crate) stores: Mutex<Stores>,
     /// What the stores last told of what they hold.
     pub(crate) usage: Mutex<Option<Usage>>,
-    clock: OnceLock<Arc<dyn Clock>>,
-    /// When it was built.
-    began: OnceLock<Duration>,
-    instance: OnceLock<Instance>,
+    /// The instance that was begun.
+    begun: Mutex<Option<Begun>>,
     /// What the instance held when it was last seen, as its counters must not go back.
     last: Mutex<Snapshot>,
 }
 
+/// An instance, from when it is about to be built.
+struct Begun {
+    clock: Arc<dyn Clock>,
+    /// Since 1970.
+    at: Duration,
+    instance: Option<Instance>,
+}
+
+/// The stores that were opened.
+#[derive(Default)]
+pub(crate) struct Stores {
+    pub(crate) all: Vec<Arc<StoreCounts>>,
+    claimed: Claimed,
+}
+
+impl Stores {
+    /// A place of its own for a store that is said to be there.
+    fn place(&self, place: &str) -> String {
+        let taken = |name: &str| self.all.iter().any(|store| store.place == name);
+        let again = (2..).map(|n| format!("{place}-{n}"));
+        let mut places = std::iter::once(place.to_owned()).chain(again);
+        places.find(|name| !taken(name)).unwrap_or_default()
+    }
+}
+
 impl State {
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let begun = self.begun.lock();
+        let instance = begun.as_ref().and_then(|begun| begun.instance.clone());
+        drop(begun);
         let mut last = self.last.lock();
-        if let Some(now) = self.instance.get().and_then(Instance::snapshot) {
+        if let Some(now) = instance.and_then(|instance| instance.snapshot()) {
             *last = now;
         }
         *last
     }
 
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        let begun = self.begun.lock();
+        begun.as_ref().map(|begun| Arc::clone(&begun.clock))
+    }
+
     /// In seconds since 1970.
     pub(crate) fn built_at(&self) -> Option<f64> {
-        self.began.get().map(Duration::as_secs_f64)
+        let begun = self.begun.lock();
+        begun.as_ref().map(|begun| begun.at.as_secs_f64())
     }
 }
 
@@ -191,29 +224,32 @@ impl Debug for Metrics {
 
 impl Instrument for Metrics {
     fn begin(&self, clock: Arc<dyn Clock>) -> Result<()> {
-        let now = clock.date().duration_since(UNIX_EPOCH);
-        self.state.clock.set(clock).map_err(|_| {
-            Error::new(
+        let mut begun = self.state.begun.lock();
+        if begun.is_some() {
+            return Err(Error::new(
                 ErrorKind::Conflict,
                 "these metrics are those of another instance",
             )
-            .hint("each instance needs metrics of its own")
-        })?;
-        self.state.began.get_or_init(|| now.unwrap_or_default());
+            .hint("each instance needs metrics of its own"));
+        }
+        let at = clock.date().duration_since(UNIX_EPOCH).unwrap_or_default();
+        *begun = Some(Begun {
+            clock,
+            at,
+            instance: None,
+        });
         Ok(())
     }
 
     fn wrap(&self, place: &str, store: OpenedStore) -> OpenedStore {
-        let Some(clock) = self.state.clock.get() else {
+        let Some(clock) = self.state.clock() else {
             return store;
         };
         let mut stores = self.state.stores.lock();
-        let taken = |name: &str| stores.iter().any(|store| store.place == name);
-        let again = (2..).map(|n| format!("{place}-{n}"));
-        let mut places = std::iter::once(place.to_owned()).chain(again);
-        let place = places.find(|name| !taken(name)).unwrap_or_default();
-        let counts = Arc::new(StoreCounts::new(place, Arc::clone(clock)));
-        stores.push(Arc::clone(&counts));
+        let (place, told) = (stores.place(place), stores.claimed.claim(&store));
+        let counts = Arc::new(StoreCounts::new(place, clock, told));
+        stores.all.push(Arc::clone(&counts));
+        drop(stores);
         let layer = MetricsLayer(counts);
         OpenedStore {
             blobs: store.blobs.map(|blobs| BlobLayer::wrap(&layer, blobs)),
@@ -221,8 +257,32 @@ impl Instrument for Metrics {
         }
     }
 
+    fn inside(&self, place: &str, store: &OpenedStore) {
+        let Some(clock) = self.state.clock() else {
+            return;
+        };
+        let mut stores = self.state.stores.lock();
+        let told = stores.claimed.claim(store);
+        if !told.is_empty() {
+            let place = stores.place(place);
+            let counts = StoreCounts::inside(place, clock, told);
+            stores.all.push(Arc::new(counts));
+        }
+    }
+
     fn built(&self, instance: Instance) {
-        self.state.instance.get_or_init(|| instance);
+        if let Some(begun) = &mut *self.state.begun.lock() {
+            begun.instance = Some(instance);
+        }
+    }
+
+    /// Nothing of it is left: stores that were opened, and what was done with them, were of an instance that never was.
+    fn abandoned(&self) {
+        *self.state.stores.lock() = Stores::default();
+        self.state.counts.lock().forget();
+        *self.state.usage.lock() = None;
+        *self.state.last.lock() = Snapshot::default();
+        *self.state.begun.lock() = None;
     }
 }
 

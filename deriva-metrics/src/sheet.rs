@@ -7,7 +7,7 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use crate::families::{Family, Kind, families};
+use crate::families::{Family, Kind, family};
 
 /// Samples by family.
 #[derive(Debug, Default)]
@@ -81,14 +81,6 @@ impl Sheet {
         };
         self.0.into_iter().map(made).collect()
     }
-}
-
-/// The family of this name: each that is noted here is one of the table.
-#[allow(clippy::expect_used, reason = "a test notes every family")]
-fn family(name: &str) -> &'static Family {
-    families()
-        .find(|family| family.name == name)
-        .expect("a family of the table")
 }
 
 fn pairs(family: &Family, labels: &[&str]) -> Vec<LabelPair> {

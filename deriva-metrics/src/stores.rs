@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use deriva_api::{Clock, Distribution, ErrorKind, Result};
+use deriva_api::{Clock, ErrorKind, Result, SharedDistribution};
 use deriva_layers::intercept::{Intercept, Operation};
 use deriva_layers::intercept_layer;
 
 use crate::sheet::Sheet;
+use crate::told::Told;
 
-/// What was done with one store.
+/// What was done with one store, and what it tells.
 pub(crate) struct StoreCounts {
     /// The label.
     pub(crate) place: String,
     clock: Arc<dyn Clock>,
     operations: Vec<Counts>,
+    told: Told,
 }
 
 /// What came of one operation.
@@ -24,16 +26,9 @@ pub(crate) struct StoreCounts {
 struct Counts {
     /// Calls by how they ended: the first one well, the others by kind of error.
     ended: [AtomicU64; 1 + KINDS.len()],
-    times: Times,
+    times: SharedDistribution,
     items: AtomicU64,
     bytes: AtomicU64,
-}
-
-/// A [`Distribution`] of nanoseconds that many add to.
-#[derive(Default)]
-struct Times {
-    counts: [AtomicU64; Distribution::POWERS],
-    sum: AtomicU64,
 }
 
 /// The kinds of errors, each with its label.
@@ -60,17 +55,29 @@ pub(crate) fn kind_label(kind: ErrorKind) -> &'static str {
 }
 
 impl StoreCounts {
-    pub(crate) fn new(place: String, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(place: String, clock: Arc<dyn Clock>, told: Told) -> Self {
         Self {
             place,
             clock,
             operations: Operation::ALL.iter().map(|_| Counts::default()).collect(),
+            told,
+        }
+    }
+
+    /// Of a store that is inside another one: nobody counts its calls.
+    pub(crate) fn inside(place: String, clock: Arc<dyn Clock>, told: Told) -> Self {
+        Self {
+            place,
+            clock,
+            operations: Vec::new(),
+            told,
         }
     }
 
     /// Notes all that was done.
     pub(crate) fn note(&self, sheet: &mut Sheet) {
         let store = self.place.as_str();
+        self.told.note(sheet, store);
         for (operation, counts) in Operation::ALL.iter().zip(&self.operations) {
             let name = format!("{}_{}", operation.of, operation.name);
             let results = ["ok"].into_iter().chain(KINDS.map(|(_, label)| label));
@@ -96,19 +103,6 @@ impl StoreCounts {
                 sheet.count("deriva_store_bytes_total", &labels, bytes);
             }
         }
-    }
-}
-
-impl Times {
-    fn add(&self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.counts[Distribution::power(nanos)].fetch_add(1, Relaxed);
-        self.sum.fetch_add(nanos, Relaxed);
-    }
-
-    fn load(&self) -> Distribution {
-        let counts = std::array::from_fn(|power| self.counts[power].load(Relaxed));
-        Distribution::from_parts(counts, self.sum.load(Relaxed))
     }
 }
 
@@ -197,9 +191,10 @@ struct Running<'a> {
 impl Running<'_> {
     fn end(mut self, failed: Option<ErrorKind>) {
         self.ended = true;
+        let took = self.clock.now().saturating_sub(self.began).as_nanos();
         self.counts
             .times
-            .add(self.clock.now().saturating_sub(self.began));
+            .add(u64::try_from(took).unwrap_or(u64::MAX));
         self.counts.end(failed);
     }
 }
@@ -226,7 +221,7 @@ mod tests {
 
     fn stores() -> (Arc<StoreCounts>, Arc<dyn BlobStore>, Arc<dyn DagStore>) {
         let clock = Arc::new(SystemClock::new());
-        let counts = Arc::new(StoreCounts::new("model".to_owned(), clock));
+        let counts = Arc::new(StoreCounts::new("model".to_owned(), clock, Told::default()));
         let (layer, model) = (MetricsLayer(Arc::clone(&counts)), ModelStore::new());
         let blobs = BlobLayer::wrap(&layer, Arc::new(model.clone()));
         (counts, blobs, DagLayer::wrap(&layer, Arc::new(model)))

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
     DagStore, DagUsage, Divergence, FunctionId, Node, Output, Recipe, Record, Result,
+    StoreCounters,
 };
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -214,6 +215,11 @@ impl BlobStore for Hooked<dyn BlobStore> {
     async fn flush(&self) -> Result<()> {
         around(&*self.hook, Operation::BlobFlush, self.inner.flush()).await
     }
+
+    /// Hooks have nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
+    }
 }
 
 #[derive(Debug)]
@@ -329,5 +335,10 @@ impl DagStore for Hooked<dyn DagStore> {
 
     async fn flush(&self) -> Result<()> {
         around(&*self.hook, Operation::DagFlush, self.inner.flush()).await
+    }
+
+    /// Hooks have nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 }

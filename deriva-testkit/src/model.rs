@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
     DagStore, DagUsage, Divergence, DurabilityClass, Error, ErrorKind, Evidence, FunctionId, Node,
-    OpenedStore, Output, Recipe, Record, Result, StoreIdentity,
+    OpenedStore, Output, Recipe, Record, Result, StoreCounters, StoreIdentity,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -191,6 +191,11 @@ impl BlobStore for ModelStore {
 
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// It has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 }
 
@@ -374,6 +379,11 @@ impl DagStore for ModelStore {
 
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// It has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 }
 

@@ -32,9 +32,10 @@ pub mod prelude {
 /// Stores: what they promise, how they are named by URI, and those that come with deriva.
 pub mod stores {
     pub use deriva_api::{
-        BlobCheck, BlobStore, BlobStoreExt, BlobUsage, BlobWriter, Capabilities, DagStore,
-        DagStoreExt, DagUsage, Divergence, DurabilityClass, Evidence, OpenedStore, PutTogether,
-        Record, StackFactory, StoreFactory, StoreIdentity, StoreRegistry, StoreUri, Walk,
+        BlobCheck, BlobStore, BlobStoreExt, BlobUsage, BlobWriter, Capabilities, CommitCounters,
+        Counter, DagStore, DagStoreExt, DagUsage, DiskRoom, Divergence, DurabilityClass, Evidence,
+        OpenedStore, PutTogether, Record, RetryCounters, SharedDistribution, StackFactory,
+        StoreCounters, StoreFactory, StoreIdentity, StoreRegistry, StoreUri, TierCounters, Walk,
     };
     pub use deriva_backends::{Durability, check_threads, files, memory};
     pub use deriva_runtime::StoreSource;

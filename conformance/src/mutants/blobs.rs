@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
-    DurabilityClass, Error, ErrorKind, Evidence, Result,
+    DurabilityClass, Error, ErrorKind, Evidence, Result, StoreCounters,
 };
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -379,6 +379,10 @@ impl BlobStore for Store {
 
     async fn flush(&self) -> Result<()> {
         self.disk.lock().flush()
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.counters_but_for(Break::counts_blobs_anew)
     }
 }
 

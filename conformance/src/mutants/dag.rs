@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deriva_api::{
     CAddr, Capabilities, DagStore, DagUsage, Divergence, DurabilityClass, Error, ErrorKind,
-    FunctionId, Node, Output, Recipe, Record, Result,
+    FunctionId, Node, Output, Recipe, Record, Result, StoreCounters,
 };
 use futures::stream::BoxStream;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -390,6 +390,10 @@ impl DagStore for Store {
 
     async fn flush(&self) -> Result<()> {
         self.disk.lock().flush()
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.counters_but_for(Break::counts_recipes_anew)
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, ByteRange, CAddr, Capabilities,
     DagStore, DagUsage, Divergence, Error, ErrorKind, FunctionId, Node, OpenedStore, Output,
-    Recipe, Record, Result,
+    Recipe, Record, Result, StoreCounters,
 };
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
@@ -146,6 +146,11 @@ impl BlobStore for Layer<dyn BlobStore> {
     async fn flush(&self) -> Result<()> {
         self.inner.flush().await
     }
+
+    /// It has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
+    }
 }
 
 #[async_trait]
@@ -227,5 +232,10 @@ impl DagStore for Layer<dyn DagStore> {
 
     async fn flush(&self) -> Result<()> {
         self.inner.flush().await
+    }
+
+    /// It has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 }

@@ -130,6 +130,8 @@ mutants! { $
         stat_remembers_removed_blobs => stat_agrees_with_get,
         /// The store prints itself in two lines.
         prints_two_lines => a_blob_store_prints_itself,
+        /// Every call begins to count anew.
+        counts_blobs_anew => blob_counters_stay_and_rise,
         /// A read puts into the cache what was removed while it read.
         caches_blobs_too_late => a_blob_is_linearizable,
         /// A writer looks before it takes the lock whether the blob is to be counted.
@@ -289,6 +291,8 @@ mutants! { $
         writes_edges_to_what_is_there => order_of_operations_leaves_no_trace,
         /// The store prints itself as nothing.
         prints_nothing => a_dag_store_prints_itself,
+        /// Every call of the graph begins to count anew.
+        counts_recipes_anew => dag_counters_stay_and_rise,
         /// Lengths of outputs are kept in 32 bits.
         keeps_lengths_in_32_bits => outputs_come_back_as_recorded,
         /// Costs of outputs are kept in microseconds.

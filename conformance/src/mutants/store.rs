@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use deriva_api::Result;
+use deriva_api::{Result, StoreCounters};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use parking_lot::Mutex;
@@ -36,6 +36,13 @@ impl Store {
 
     pub(super) fn broken(&self, how: Break) -> bool {
         self.broken == Some(how)
+    }
+
+    /// It counts nothing; where it is broken so, with counters that nobody has seen before.
+    pub(super) fn counters_but_for(&self, how: Break) -> StoreCounters {
+        let mut counters = StoreCounters::default();
+        counters.damaged = self.broken(how).then(Arc::default);
+        counters
     }
 
     /// For breaks that fill a cache too late: the rows whose keys begin with `prefix`, from the cache or

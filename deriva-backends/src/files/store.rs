@@ -8,7 +8,8 @@ use bytes::Bytes;
 use deriva_api::authors::{check_expected, pages};
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
-    Capabilities, DurabilityClass, OpenedStore, Result, StoreIdentity, StoreUri,
+    Capabilities, Counter, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreCounters,
+    StoreIdentity, StoreUri,
 };
 use parking_lot::Mutex;
 
@@ -35,6 +36,8 @@ struct Inner {
     disk: Arc<Disk>,
     usage: Mutex<Usage>,
     durability: Durability,
+    /// Damaged blobs that were met.
+    damaged: Arc<Counter>,
     folder: Folder,
     _slot: Slot<Inner>,
 }
@@ -56,12 +59,13 @@ pub(super) async fn open(config: FilesConfig) -> Result<OpenedStore> {
                 usage: Mutex::new(Usage::open(&canonical, &disk, writable)?),
                 disk,
                 durability: config.durability,
+                damaged: Arc::default(),
                 folder,
                 _slot: slot,
             }))
         })?;
         options::check_shared(&config.path, inner.durability == config.durability)?;
-        Ok::<_, deriva_api::Error>(FileStore { inner, uri })
+        Ok::<_, Error>(FileStore { inner, uri })
     });
     Ok(OpenedStore {
         blobs: Some(Arc::new(store.await?)),
@@ -130,7 +134,7 @@ impl FileStore {
     ) -> Result<T> {
         let inner = self.inner.clone();
         let done = blocking::unblock(move || work(&inner)).await;
-        done.map_err(|error| error.with("store", self))
+        done.map_err(|error| self.tell(error))
     }
 
     /// The same, for what changes files.
@@ -144,7 +148,15 @@ impl FileStore {
 
     fn check_writable(&self) -> Result<()> {
         let checked = self.inner.folder.check_writable();
-        checked.map_err(|error| error.with("store", self))
+        checked.map_err(|error| self.tell(error))
+    }
+
+    /// An error as callers see it.
+    fn tell(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::Corrupt {
+            self.inner.damaged.add(1);
+        }
+        error.with("store", self)
     }
 }
 
@@ -203,8 +215,12 @@ impl BlobStore for FileStore {
 
     async fn verify(&self, addrs: &[CAddr]) -> Result<Vec<BlobCheck>> {
         let addrs = addrs.to_vec();
-        self.run(move |inner| addrs.iter().map(|addr| inner.disk.verify(*addr)).collect())
-            .await
+        let found: Vec<BlobCheck> = self
+            .run(move |inner| addrs.iter().map(|addr| inner.disk.verify(*addr)).collect())
+            .await?;
+        let damaged = found.iter().filter(|found| **found == BlobCheck::Damaged);
+        self.inner.damaged.add(damaged.count() as u64);
+        Ok(found)
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
@@ -228,6 +244,12 @@ impl BlobStore for FileStore {
 
     async fn flush(&self) -> Result<()> {
         self.run(|inner| inner.disk.sync_all()).await
+    }
+
+    fn counters(&self) -> StoreCounters {
+        let mut counters = StoreCounters::default();
+        counters.damaged = Some(Arc::clone(&self.inner.damaged));
+        counters
     }
 }
 

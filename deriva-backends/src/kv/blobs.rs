@@ -5,7 +5,7 @@ use bytes::Bytes;
 use deriva_api::authors::{check_expected, pages, until_damage};
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, CAddr,
-    Capabilities, Result,
+    Capabilities, Result, StoreCounters,
 };
 
 use super::engine::{Engine, into_bytes};
@@ -135,16 +135,19 @@ impl<E: Engine> BlobStore for KvStore<E> {
         let wanted = addrs.to_vec();
         let rows = move |shared: &Shared<E>| shared.check_rows(&wanted);
         let found = self.read(addrs.len(), rows).await?;
-        if found.iter().all(Option::is_some) {
-            return Ok(found.into_iter().flatten().collect());
-        }
-        let wanted = addrs.to_vec();
-        self.block(move |shared| {
-            let each = wanted.iter().zip(found);
-            each.map(|(addr, found)| found.map_or_else(|| shared.check_file(*addr), Ok))
-                .collect()
-        })
-        .await
+        let found: Vec<BlobCheck> = if found.iter().all(Option::is_some) {
+            found.into_iter().flatten().collect()
+        } else {
+            let wanted = addrs.to_vec();
+            self.block(move |shared| {
+                let each = wanted.iter().zip(found);
+                each.map(|(addr, found)| found.map_or_else(|| shared.check_file(*addr), Ok))
+                    .collect::<Result<_>>()
+            })
+            .await?
+        };
+        self.core.shared.counted.verified(&found);
+        Ok(found)
     }
 
     async fn remove(&self, addrs: &[CAddr]) -> Result<()> {
@@ -169,12 +172,17 @@ impl<E: Engine> BlobStore for KvStore<E> {
     }
 
     async fn usage(&self) -> Result<Option<BlobUsage>> {
+        self.core.shared.look_at_the_disk();
         Ok(Some(self.core.shared.counters.lock().blobs))
     }
 
     async fn flush(&self) -> Result<()> {
         self.write(Op::Flush).await?;
         Ok(())
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.told()
     }
 }
 

@@ -55,7 +55,9 @@ impl<E: Engine> KvCommitter<E> {
 
     /// Decides these writes, one after the other, and applies them as one batch.
     fn commit_together(&mut self, ops: Vec<Op>) -> Vec<Result<Answer>> {
+        let (began, writers) = (self.clock.now(), ops.len() as u64);
         if let Err(error) = self.settle() {
+            self.shared.counted.commits.failed.add(1);
             return ops.iter().map(|_| Err(error.clone())).collect();
         }
         let mut group = Changes {
@@ -81,7 +83,18 @@ impl<E: Engine> KvCommitter<E> {
             }
             answers.push(answer);
         }
-        if let Err(error) = self.apply(group, flush) {
+        let writes = !group.rows.is_empty();
+        let applied = self.apply(group, flush);
+        let commits = &self.shared.counted.commits;
+        match &applied {
+            _ if !writes => {}
+            Ok(bytes) => {
+                let took = self.clock.now().saturating_sub(began);
+                commits.done(took, writers, *bytes);
+            }
+            Err(_) => commits.failed.add(1),
+        }
+        if let Err(error) = applied {
             for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
                 *answer = Err(error.clone().during("commit"));
             }
@@ -89,19 +102,23 @@ impl<E: Engine> KvCommitter<E> {
         answers
     }
 
-    fn apply(&mut self, mut group: Changes, flush: bool) -> Result<()> {
+    /// Answers how many bytes were written.
+    fn apply(&mut self, mut group: Changes, flush: bool) -> Result<u64> {
         failpoint!(COMMIT_DECIDED);
         let buffered = self.durability == Durability::Buffered;
+        let mut bytes = 0;
         if !group.rows.is_empty() {
             group.counters.commits += 1;
             let counters = layout::encode_counters(&group.counters);
             let key = layout::COUNTERS_KEY.to_vec();
             group.rows.insert(key, Some(counters));
             let writes: Vec<Write> = group.rows.into_iter().collect();
-            E::RESERVE.check(&self.shared.folder, &writes)?;
+            let room = &self.shared.counted.room;
+            bytes = E::RESERVE.check(&self.shared.folder, &writes, room)?;
             let disk = &self.shared.disk;
             let placed: Vec<CAddr> = group.place.iter().map(|staged| staged.stat.addr).collect();
             for staged in group.place {
+                bytes += staged.stat.len;
                 disk.place(staged)?;
             }
             disk.sync_shards(placed.into_iter())?;
@@ -123,12 +140,13 @@ impl<E: Engine> KvCommitter<E> {
         self.doomed.append(&mut group.doomed);
         if flush {
             let synced = self.sync();
-            return self.lost.take().map_or(synced, Err);
+            self.lost.take().map_or(synced, Err)?;
+            return Ok(bytes);
         }
         if !buffered || self.doomed.len() > MAX_DOOMED {
             self.sync()?;
         }
-        Ok(())
+        Ok(bytes)
     }
 
     fn sync(&mut self) -> Result<()> {

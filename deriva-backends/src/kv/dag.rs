@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use deriva_api::authors::{pages, until_damage};
 use deriva_api::{
     BoxStream, CAddr, Capabilities, DagStore, DagUsage, Divergence, FunctionId, Node, Output,
-    Recipe, Record, Result,
+    Recipe, Record, Result, StoreCounters,
 };
 
 use super::edges;
@@ -129,12 +129,17 @@ impl<E: Engine> DagStore for KvStore<E> {
     }
 
     async fn usage(&self) -> Result<Option<DagUsage>> {
+        self.core.shared.look_at_the_disk();
         Ok(Some(self.core.shared.counters.lock().dag))
     }
 
     async fn flush(&self) -> Result<()> {
         self.write(Op::Flush).await?;
         Ok(())
+    }
+
+    fn counters(&self) -> StoreCounters {
+        self.told()
     }
 }
 

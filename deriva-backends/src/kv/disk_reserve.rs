@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use deriva_api::{Error, ErrorKind, Result};
+use deriva_api::{DiskRoom, Error, ErrorKind, Result};
 
 use super::engine::Write;
 use crate::folder::at;
@@ -21,21 +21,21 @@ pub(crate) struct DiskReserve {
 }
 
 impl DiskReserve {
-    /// Fails with `Full` where `writes` would leave less than the reserve.
-    pub(super) fn check(&self, folder: &Path, writes: &[Write]) -> Result<()> {
-        let free = rustix::fs::statvfs(folder)
-            .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-            .map_err(|source| at(folder, Error::io(source.into())))?;
+    /// Fails with `Full` where `writes` would leave less than the reserve. Answers how many bytes these are, and notes how
+    /// much room there is.
+    pub(super) fn check(&self, folder: &Path, writes: &[Write], room: &DiskRoom) -> Result<u64> {
+        let free = free(folder)?;
+        room.saw(free);
         let row = |(key, value): &Write| key.len() + value.as_ref().map_or(0, |value| value.len());
-        let bytes: usize = writes.iter().map(row).sum();
+        let bytes = writes.iter().map(row).sum::<usize>() as u64;
         let removes = writes.iter().any(|(_, value)| value.is_none());
         let reserve = match removes {
             true => self.removals,
             false => self.bytes,
         };
-        let needed = self.row * writes.len() as u64 + self.amplification * bytes as u64;
+        let needed = self.row * writes.len() as u64 + self.amplification * bytes;
         if free >= reserve + needed {
-            return Ok(());
+            return Ok(bytes);
         }
         let full = Error::new(ErrorKind::Full, "too little space is left to write safely")
             .with("free", free)
@@ -43,4 +43,11 @@ impl DiskReserve {
             .hint("make room and try again; what is stored can be read meanwhile");
         Err(at(folder, full))
     }
+}
+
+/// Bytes that are free on the disk of a folder.
+pub(super) fn free(folder: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(folder);
+    let stat = stat.map_err(|source| at(folder, Error::io(source.into())))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

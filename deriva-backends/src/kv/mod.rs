@@ -7,6 +7,7 @@
 //! | `config` | settings that every engine shares |
 //! | `group` | group commit: many callers, one batch, one sync |
 //! | `commit` | applies a group, exactly and in order |
+//! | `counted` | what the store counts of itself |
 //! | `overlay`, `ops` | what each write decides, reading its own group's writes |
 //! | `edges` | who depends on an address |
 //! | `watermark` | notices that the database lost its last commits |
@@ -22,6 +23,7 @@ mod blobs;
 mod commit;
 mod config;
 mod copied;
+mod counted;
 mod dag;
 mod disk_reserve;
 mod edges;

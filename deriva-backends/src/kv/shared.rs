@@ -7,6 +7,8 @@ use std::sync::Arc;
 use deriva_api::{Blob, BlobCheck, CAddr, Error, ErrorKind, Evidence, Result};
 use parking_lot::Mutex;
 
+use super::counted::Counted;
+use super::disk_reserve;
 use super::engine::{Engine, into_bytes};
 use super::layout::{self, Counters, Entry};
 use super::watermark::Watermark;
@@ -24,12 +26,20 @@ pub(super) struct Shared<E> {
     pub(super) counters: Mutex<Counters>,
     pub(super) watermark: Watermark,
     pub(super) folder: PathBuf,
+    pub(super) counted: Counted,
 }
 
 /// The address of a blob, the key of its row, and the row.
 pub(super) type BlobRow<V> = (CAddr, Vec<u8>, Option<V>);
 
 impl<E: Engine> Shared<E> {
+    /// Notes how much room there is on the disk, where the system says so.
+    pub(super) fn look_at_the_disk(&self) {
+        if let Ok(free) = disk_reserve::free(&self.folder) {
+            self.counted.room.saw(free);
+        }
+    }
+
     /// What `read` makes of the row of each address; few are held at a time, as they may be long.
     pub(super) fn each_row<T>(
         &self,

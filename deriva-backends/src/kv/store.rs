@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use deriva_api::{
-    Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreIdentity, StoreUri,
+    Capabilities, DurabilityClass, Error, ErrorKind, OpenedStore, Result, StoreCounters,
+    StoreIdentity, StoreUri,
 };
 use parking_lot::Mutex;
 
 use super::commit::KvCommitter;
 use super::config::KvConfig;
 use super::copied::{self, Copied};
+use super::counted::Counted;
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
@@ -93,6 +95,7 @@ impl<E: Engine> KvStore<E> {
                 counters: Mutex::new(counters),
                 watermark,
                 folder: path.clone(),
+                counted: Counted::new(E::RESERVE),
             });
             let committer = KvCommitter::new(shared.clone(), config.durability);
             Ok(Arc::new(Core {
@@ -152,7 +155,15 @@ impl<E: Engine> KvStore<E> {
         .writable(self.core.folder.unwritable().is_none())
     }
 
+    /// What both halves tell.
+    pub(super) fn told(&self) -> StoreCounters {
+        let writable = self.core.folder.unwritable().is_none();
+        self.core.shared.counted.counters(writable)
+    }
+
+    /// An error as callers see it.
     pub(super) fn tell(&self, error: Error) -> Error {
+        self.core.shared.counted.failed(&error);
         error.with("store", self)
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use deriva_api::authors::check_expected;
 use deriva_api::{
     AddrTable, Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange,
-    CAddr, Capabilities, DurabilityClass, Evidence, Result,
+    CAddr, Capabilities, DurabilityClass, Evidence, Result, StoreCounters,
 };
 
 use super::MemoryStore;
@@ -139,6 +139,11 @@ impl BlobStore for MemoryStore {
 
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// It has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use deriva_api::{
     BoxStream, CAddr, Capabilities, DagStore, DagUsage, Divergence, DurabilityClass, FunctionId,
-    Node, Output, Recipe, Record, Result,
+    Node, Output, Recipe, Record, Result, StoreCounters,
 };
 
 use super::MemoryStore;
@@ -90,5 +90,10 @@ impl DagStore for MemoryStore {
 
     async fn flush(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// It has nothing to tell.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 }

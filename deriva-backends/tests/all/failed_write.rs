@@ -69,6 +69,8 @@ async fn under_a_limit() {
         limit_files(Some(longest_file(&store.path()) + 4096), whole);
         let error = put_until_it_fails(&*blobs, &mut put).await;
         assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
+        let commits = blobs.counters().commits.unwrap();
+        assert!(commits.failed.get() > round, "round {round}");
         limit_files(None, whole);
 
         if uri.contains("buffered") {

@@ -5,6 +5,7 @@
 mod blob_round_trips;
 mod common;
 mod concurrent_writers;
+mod counted;
 mod cut_short;
 mod dag_edges;
 mod dag_lists;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes,
-    CAddr, Capabilities, Result,
+    CAddr, Capabilities, Result, StoreCounters,
 };
 
 use super::{Intercept, Intercepted, Operation, count};
@@ -82,6 +82,13 @@ impl<A: Intercept> BlobStore for Intercepted<A, dyn BlobStore> {
     async fn flush(&self) -> Result<()> {
         self.call(Operation::BLOB_FLUSH, || self.inner.flush(), |()| (0, 0))
             .await
+    }
+
+    fn counters(&self) -> StoreCounters {
+        match A::IS_SHOWN {
+            true => self.interceptor.counters(),
+            false => self.inner.counters(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use deriva_api::{
     BoxStream, CAddr, Capabilities, DagStore, DagUsage, Divergence, FunctionId, Node, Output,
-    Recipe, Record, Result,
+    Recipe, Record, Result, StoreCounters,
 };
 
 use super::{Intercept, Intercepted, Operation, count};
@@ -99,5 +99,12 @@ impl<A: Intercept> DagStore for Intercepted<A, dyn DagStore> {
     async fn flush(&self) -> Result<()> {
         self.call(Operation::DAG_FLUSH, || self.inner.flush(), |()| (0, 0))
             .await
+    }
+
+    fn counters(&self) -> StoreCounters {
+        match A::IS_SHOWN {
+            true => self.interceptor.counters(),
+            false => self.inner.counters(),
+        }
     }
 }

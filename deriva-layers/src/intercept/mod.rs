@@ -61,7 +61,7 @@ mod operation;
 use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 
-use deriva_api::{BoxStream, Capabilities, Error, Result};
+use deriva_api::{BoxStream, Capabilities, Error, Result, StoreCounters};
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -97,6 +97,12 @@ pub trait Intercept: Debug + Send + Sync + 'static {
     /// What the wrapped store can do, given what `inner` can. Default: the same.
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
         inner
+    }
+
+    /// What the layer counts of itself, the same for good: see [`BlobStore::counters`](deriva_api::BlobStore::counters). Of
+    /// a layer that is not shown nobody asks: the store inside answers. Default: nothing.
+    fn counters(&self) -> StoreCounters {
+        StoreCounters::default()
     }
 
     /// Makes one attempt. The items of a stream and the pieces of a writer are attempts too.

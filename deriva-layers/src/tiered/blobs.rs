@@ -7,14 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deriva_api::{
     Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange, Bytes,
-    CAddr, Capabilities, Error, ErrorKind, Result,
+    CAddr, Capabilities, Counter, Error, ErrorKind, Result, StoreCounters, TierCounters,
 };
 use futures::TryStreamExt;
 use tokio::sync::OnceCell;
 
 use super::fence::{Fence, Ticket};
 use super::held::Held;
-use super::{Settings, TieredLayer, Traffic, complete};
+use super::{Settings, TieredLayer, complete, found};
 
 /// A fast blob store in front of a slow one.
 #[derive(Debug)]
@@ -33,7 +33,9 @@ struct Fast {
     held: Held,
     /// Set once the copies that lay there before are in `held`.
     counted: OnceCell<()>,
-    traffic: Traffic,
+    counters: Arc<TierCounters>,
+    /// Copies that were damaged.
+    damaged: Arc<Counter>,
 }
 
 impl TieredBlobs {
@@ -48,7 +50,8 @@ impl TieredBlobs {
             fence: Fence::default(),
             held: Held::new(layer.capacity),
             counted: OnceCell::new(),
-            traffic: layer.traffic.clone(),
+            counters: layer.traffic.of_a_store(),
+            damaged: Arc::default(),
         };
         Self {
             fast: Arc::new(fast),
@@ -57,16 +60,30 @@ impl TieredBlobs {
         }
     }
 
-    async fn fill(&self, ticket: Ticket, blobs: impl Iterator<Item = &Blob>) {
+    /// Copies those that are short enough; answers how many.
+    async fn fill(&self, ticket: Ticket, blobs: impl Iterator<Item = &Blob>) -> u64 {
         let short = blobs.filter(|blob| blob.len() <= self.max_blob);
-        self.fast.fill(ticket, short.cloned().collect()).await;
+        self.fast.fill(ticket, short.cloned().collect()).await
+    }
+
+    /// Copies what the slow store has answered since `ticket`.
+    async fn promote(&self, ticket: Ticket, answers: &[Option<Blob>]) {
+        self.fast.read_slow(answers);
+        let copied = self.fill(ticket, answers.iter().flatten()).await;
+        self.fast.counters.promoted.add(copied);
     }
 
     async fn get_slow(&self, addr: CAddr) -> Result<Option<Blob>> {
         let ticket = self.fast.fence.ticket();
         let blob = self.fast.slow.get(addr).await?;
-        self.fill(ticket, blob.iter()).await;
+        self.promote(ticket, slice::from_ref(&blob)).await;
         Ok(blob)
+    }
+
+    async fn get_slow_range(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
+        let bytes = self.fast.slow.get_range(addr, range).await?;
+        self.fast.read_slow(slice::from_ref(&bytes));
+        Ok(bytes)
     }
 }
 
@@ -89,7 +106,7 @@ impl Fast {
                 found
             }
             Err(_) => {
-                self.traffic.fault();
+                self.fault();
                 vec![None; addrs.len()]
             }
         };
@@ -111,42 +128,61 @@ impl Fast {
             Ok(found) => return found,
             Err(error) => error,
         };
-        self.traffic.fault();
+        self.fault();
         if error.kind() == ErrorKind::Corrupt {
+            self.damaged.add(1);
             self.discard(&[addr]).await;
         }
         None
+    }
+
+    fn fault(&self) {
+        self.counters.faults.add(1);
+    }
+
+    /// Counts what the slow store answered.
+    fn read_slow<T>(&self, answers: &[Option<T>]) {
+        let (hits, misses) = found(answers);
+        self.counters.read_slow(hits, misses);
     }
 
     /// Counts what was read, and notes what was used.
     fn read<T>(&self, addrs: &[CAddr], found: &[Option<T>]) {
         let hits = addrs.iter().zip(found).filter(|(_, found)| found.is_some());
         let hits = hits.map(|(addr, _)| self.held.touch(*addr)).count();
-        self.traffic.read(hits, addrs.len() - hits);
+        self.counters
+            .read_fast(hits as u64, (addrs.len() - hits) as u64);
     }
 
-    /// Copies what the slow store has had since `ticket`.
-    async fn fill(&self, ticket: Ticket, mut blobs: Vec<Blob>) {
+    /// Copies what the slow store has had since `ticket`; answers how many copies were made.
+    async fn fill(&self, ticket: Ticket, mut blobs: Vec<Blob>) -> u64 {
         let Some(admission) = self.fence.admit(ticket) else {
-            return;
+            return 0;
         };
         blobs.retain(|blob| admission.allows(blob.addr()));
         if blobs.is_empty() {
-            return;
+            return 0;
         }
-        match self.store.put(&blobs).await {
-            Ok(()) => self.remember(blobs.iter().map(Blob::stat)).await,
-            Err(_) => self.traffic.fault(),
+        if self.store.put(&blobs).await.is_err() {
+            self.fault();
+            return 0;
         }
+        self.remember(blobs.iter().map(Blob::stat)).await;
+        blobs.len() as u64
     }
 
     /// Notes copies, and lets others go where there are too many.
     async fn remember(&self, copies: impl Iterator<Item = BlobStat> + Send) {
-        let evicted = self.held.insert(copies);
-        self.discard(&evicted).await;
+        self.hold(copies).await;
         if let Err(_fault) = self.counted.get_or_try_init(|| self.count()).await {
-            self.traffic.fault();
+            self.fault();
         }
+    }
+
+    async fn hold(&self, copies: impl Iterator<Item = BlobStat> + Send) {
+        let evicted = self.held.insert(copies);
+        self.counters.evicted.add(evicted.len() as u64);
+        self.discard(&evicted).await;
     }
 
     /// Counts the copies that lay there before. What the slow store lacks is the copy of nothing: it is not
@@ -158,9 +194,8 @@ impl Fast {
                 let addrs: Vec<CAddr> = found.iter().map(|stat| stat.addr).collect();
                 let copied = self.slow.stat(&addrs).await?;
                 let copies = found.into_iter().zip(copied);
-                let copies = copies.filter_map(|(found, copied)| copied.map(|_| found));
-                let evicted = self.held.insert(copies);
-                self.discard(&evicted).await;
+                self.hold(copies.filter_map(|(found, copied)| copied.map(|_| found)))
+                    .await;
             }
         }
         Ok(())
@@ -168,7 +203,7 @@ impl Fast {
 
     async fn discard(&self, addrs: &[CAddr]) {
         if !addrs.is_empty() && self.store.remove(addrs).await.is_err() {
-            self.traffic.fault();
+            self.fault();
         }
     }
 
@@ -198,7 +233,8 @@ impl BlobStore for TieredBlobs {
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
         let ticket = self.fast.fence.ticket();
         self.fast.slow.put(blobs).await?;
-        self.fill(ticket, blobs.iter()).await;
+        let copied = self.fill(ticket, blobs.iter()).await;
+        self.fast.counters.written.add(copied);
         Ok(())
     }
 
@@ -210,7 +246,7 @@ impl BlobStore for TieredBlobs {
             false => match self.fast.store.writer(expect).await {
                 Ok(copy) => Some(copy),
                 Err(_) => {
-                    self.fast.traffic.fault();
+                    self.fast.fault();
                     None
                 }
             },
@@ -235,7 +271,7 @@ impl BlobStore for TieredBlobs {
         let slow = async |missing: Vec<CAddr>| {
             let ticket = self.fast.fence.ticket();
             let blobs = self.fast.slow.get_many(&missing).await?;
-            self.fill(ticket, blobs.iter().flatten()).await;
+            self.promote(ticket, &blobs).await;
             Ok(blobs)
         };
         complete(addrs, copies, slow).await
@@ -248,7 +284,7 @@ impl BlobStore for TieredBlobs {
         }
         // A range that begins beyond the limit is of a blob too long, or empty: nothing to look up.
         if range.offset >= self.max_blob {
-            return self.fast.slow.get_range(addr, range).await;
+            return self.get_slow_range(addr, range).await;
         }
         match self.fast.slow.stat(&[addr]).await?.first() {
             Some(Some(stat)) if stat.len <= self.max_blob => {
@@ -259,8 +295,11 @@ impl BlobStore for TieredBlobs {
                         .slice(within.start as usize..within.end as usize)
                 }))
             }
-            Some(None) => Ok(None),
-            _ => self.fast.slow.get_range(addr, range).await,
+            Some(None) => {
+                self.fast.read_slow::<()>(&[None]);
+                Ok(None)
+            }
+            _ => self.get_slow_range(addr, range).await,
         }
     }
 
@@ -288,6 +327,13 @@ impl BlobStore for TieredBlobs {
 
     async fn flush(&self) -> Result<()> {
         self.fast.slow.flush().await
+    }
+
+    fn counters(&self) -> StoreCounters {
+        let mut counters = StoreCounters::default();
+        counters.tiers = Some(Arc::clone(&self.fast.counters));
+        counters.damaged = Some(Arc::clone(&self.fast.damaged));
+        counters
     }
 }
 
@@ -324,7 +370,7 @@ impl BlobWriter for TieredWriter {
         if let (Some(mut copy), Some(left)) = (copy, left) {
             match copy.write(chunk).await {
                 Ok(()) => (self.copy, self.left) = (Some(copy), left),
-                Err(_) => self.fast.traffic.fault(),
+                Err(_) => self.fast.fault(),
             }
         }
         Ok(())
@@ -337,8 +383,11 @@ impl BlobWriter for TieredWriter {
         let allowed = admission.filter(|admission| admission.allows(stat.addr));
         if let (Some(copy), Some(_admission)) = (self.copy, allowed) {
             match copy.finish().await {
-                Ok(copy) => self.fast.remember([copy].into_iter()).await,
-                Err(_) => self.fast.traffic.fault(),
+                Ok(copy) => {
+                    self.fast.remember([copy].into_iter()).await;
+                    self.fast.counters.written.add(1);
+                }
+                Err(_) => self.fast.fault(),
             }
         }
         Ok(stat)

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use deriva_api::{
     BoxStream, CAddr, Capabilities, DagStore, DagUsage, Divergence, FunctionId, Node, Output,
-    Recipe, Record, Result,
+    Recipe, Record, Result, StoreCounters, TierCounters,
 };
 use futures::TryStreamExt;
 
 use super::fence::{Fence, Ticket};
-use super::{Settings, TieredLayer, Traffic, complete};
+use super::{Settings, TieredLayer, complete, found};
 
 /// A fast DAG store in front of a slow one. The fast one holds recipes with an output, as the slow one
 /// has answered them; a recipe without one there tells nothing.
@@ -24,7 +24,7 @@ pub(super) struct TieredDag {
     /// Recipes copied since the fast store was empty.
     copied: AtomicU64,
     max_nodes: u64,
-    traffic: Traffic,
+    counters: Arc<TierCounters>,
     settings: Settings,
 }
 
@@ -40,20 +40,32 @@ impl TieredDag {
             fence: Fence::default(),
             copied: AtomicU64::new(0),
             max_nodes: layer.max_nodes,
-            traffic: layer.traffic.clone(),
+            counters: layer.traffic.of_a_store(),
             settings: layer.settings(),
         }
     }
 
     /// What the fast store found; a fault is the same as nothing.
     fn answers<T>(&self, asked: usize, read: Result<Vec<Option<T>>>) -> Vec<Option<T>> {
-        let found = read.unwrap_or_else(|_| {
-            self.traffic.fault();
+        let answers: Vec<Option<T>> = read.unwrap_or_else(|_| {
+            self.fault();
             (0..asked).map(|_| None).collect()
         });
-        let hits = found.iter().flatten().count();
-        self.traffic.read(hits, asked - hits);
-        found
+        let (hits, misses) = found(&answers);
+        self.counters.read_fast(hits, misses);
+        answers
+    }
+
+    /// What the slow store found, counted.
+    fn slow_answers<T>(&self, read: Result<Vec<Option<T>>>) -> Result<Vec<Option<T>>> {
+        let answers = read?;
+        let (hits, misses) = found(&answers);
+        self.counters.read_slow(hits, misses);
+        Ok(answers)
+    }
+
+    fn fault(&self) {
+        self.counters.faults.add(1);
     }
 
     /// Copies those nodes that have an output, as the slow store has answered them since `ticket`.
@@ -84,8 +96,9 @@ impl TieredDag {
             self.fence.clear(self.empty()).await;
             return;
         }
-        if self.copy(&recipes, &records).await.is_err() {
-            self.traffic.fault();
+        match self.copy(&recipes, &records).await {
+            Ok(()) => self.counters.promoted.add(count),
+            Err(_) => self.fault(),
         }
     }
 
@@ -94,7 +107,7 @@ impl TieredDag {
         let divergent = self.fast.record(records).await?;
         if !divergent.is_empty() {
             // Not what the slow store says: it goes, and counts as a fault.
-            self.traffic.fault();
+            self.fault();
             let divergent: Vec<CAddr> = divergent.iter().map(|found| found.addr).collect();
             self.fast.forget(&divergent).await?;
         }
@@ -105,8 +118,11 @@ impl TieredDag {
         let all = self.fast.list(None).map_ok(|(addr, _)| addr);
         let emptied = async { self.fast.remove(&all.try_collect::<Vec<_>>().await?).await };
         match emptied.await {
-            Ok(_) => self.copied.store(0, Ordering::Relaxed),
-            Err(_) => self.traffic.fault(),
+            Ok(copies) => {
+                self.counters.evicted.add(copies);
+                self.copied.store(0, Ordering::Relaxed);
+            }
+            Err(_) => self.fault(),
         }
     }
 
@@ -138,7 +154,7 @@ impl DagStore for TieredDag {
         let copies = self.answers(addrs.len(), read);
         let slow = async |missing: Vec<CAddr>| {
             let ticket = self.fence.ticket();
-            let nodes = self.slow.get_many(&missing).await?;
+            let nodes = self.slow_answers(self.slow.get_many(&missing).await)?;
             self.fill(ticket, nodes.iter().flatten()).await;
             Ok(nodes)
         };
@@ -147,7 +163,7 @@ impl DagStore for TieredDag {
 
     async fn outputs(&self, addrs: &[CAddr]) -> Result<Vec<Option<Output>>> {
         let copies = self.answers(addrs.len(), self.fast.outputs(addrs).await);
-        let slow = async |missing: Vec<CAddr>| self.slow.outputs(&missing).await;
+        let slow = async |missing: Vec<CAddr>| self.slow_answers(self.slow.outputs(&missing).await);
         complete(addrs, copies, slow).await
     }
 
@@ -196,6 +212,12 @@ impl DagStore for TieredDag {
 
     async fn flush(&self) -> Result<()> {
         self.slow.flush().await
+    }
+
+    fn counters(&self) -> StoreCounters {
+        let mut counters = StoreCounters::default();
+        counters.tiers = Some(Arc::clone(&self.counters));
+        counters
     }
 }
 

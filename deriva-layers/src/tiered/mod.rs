@@ -10,9 +10,11 @@ mod fence;
 mod held;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use deriva_api::{BlobLayer, BlobStore, DagLayer, DagStore, DurabilityClass, OpenedStore};
+use deriva_api::{
+    BlobLayer, BlobStore, DagLayer, DagStore, DurabilityClass, OpenedStore, TierCounters,
+};
+use parking_lot::Mutex;
 
 use super::uri::Settings;
 use blobs::TieredBlobs;
@@ -123,42 +125,43 @@ impl DagLayer for TieredLayer {
 
 /// What a [`TieredLayer`] saw. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    faults: AtomicU64,
-}
+pub struct Traffic(Arc<Mutex<Vec<Arc<TierCounters>>>>);
 
 impl Traffic {
     /// Reads of blobs, recipes and outputs answered by the fast store.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.0.hits.load(Ordering::Relaxed)
+        self.sum(|counters| counters.fast_hits.get())
     }
 
     /// Reads that went on to the slow store, also of what it does not have either.
     #[must_use]
     pub fn misses(&self) -> u64 {
-        self.0.misses.load(Ordering::Relaxed)
+        self.sum(|counters| counters.fast_misses.get())
     }
 
     /// Calls of the fast store that failed and were made good by the slow one, or left out.
     #[must_use]
     pub fn faults(&self) -> u64 {
-        self.0.faults.load(Ordering::Relaxed)
+        self.sum(|counters| counters.faults.get())
     }
 
-    fn read(&self, hits: usize, misses: usize) {
-        self.0.hits.fetch_add(hits as u64, Ordering::Relaxed);
-        self.0.misses.fetch_add(misses as u64, Ordering::Relaxed);
+    fn sum(&self, of: impl Fn(&TierCounters) -> u64) -> u64 {
+        self.0.lock().iter().map(|counters| of(counters)).sum()
     }
 
-    fn fault(&self) {
-        self.0.faults.fetch_add(1, Ordering::Relaxed);
+    /// Counters for one more store.
+    fn of_a_store(&self) -> Arc<TierCounters> {
+        let counters = Arc::<TierCounters>::default();
+        self.0.lock().push(Arc::clone(&counters));
+        counters
     }
+}
+
+/// How many there are, and how many are missing.
+fn found<T>(answers: &[Option<T>]) -> (u64, u64) {
+    let hits = answers.iter().flatten().count();
+    (hits as u64, (answers.len() - hits) as u64)
 }
 
 /// Asks the slow store for what the fast one did not answer, and puts both together in order.

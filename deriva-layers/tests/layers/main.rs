@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod conformance;
+mod counters;
 mod intercept;
 mod limit;
 mod read_only;

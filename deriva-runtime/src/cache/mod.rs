@@ -55,6 +55,10 @@ pub struct BlobCache {
     pinned: AtomicU64,
     /// Entries that were evicted as less room was left.
     yielded: AtomicU64,
+    /// See [`CacheStats`].
+    above_limit: AtomicU64,
+    refused_worth: AtomicU64,
+    refused_pins: AtomicU64,
 }
 
 /// A moment in the removals of a cache; see [`BlobCache::epoch`].
@@ -77,6 +81,9 @@ impl BlobCache {
             bytes: AtomicU64::new(0),
             pinned: AtomicU64::new(0),
             yielded: AtomicU64::new(0),
+            above_limit: AtomicU64::new(0),
+            refused_worth: AtomicU64::new(0),
+            refused_pins: AtomicU64::new(0),
         }
     }
 
@@ -108,15 +115,17 @@ impl BlobCache {
     pub fn insert_since(&self, epoch: Epoch, addr: CAddr, blob: &Blob, cost: Duration) {
         let size = size(blob);
         let worth = worth(cost, blob.len(), size);
+        let limit = self.limit();
         {
             let mut shard = self.shard(addr);
             if shard.removals != epoch.0 || shard.renew(addr, blob, worth) {
                 return;
             }
-        }
-        let limit = self.limit();
-        if size > limit / LARGEST_SHARE {
-            return;
+            if size > limit / LARGEST_SHARE {
+                // One that is turned off takes nothing in.
+                shard.too_large += u64::from(limit > 0);
+                return;
+            }
         }
         let priority = self.clock.priority(1, worth);
         if !self.reserve(size, priority) {
@@ -124,6 +133,7 @@ impl BlobCache {
             // the others by no more than the share that it would have taken. Else a few newcomers
             // would end what a scan as long as the whole cache may not.
             self.clock.approach(priority, size as f64 / limit as f64);
+            self.refused_worth.fetch_add(1, Relaxed);
             return;
         }
         let mut shard = self.shard(addr);
@@ -140,7 +150,9 @@ impl BlobCache {
     pub fn remove(&self, addr: CAddr) -> bool {
         let mut shard = self.shard(addr);
         shard.removals += 1;
-        self.replace(&mut shard, addr)
+        let was_held = self.replace(&mut shard, addr);
+        shard.removed += u64::from(was_held);
+        was_held
     }
 
     /// Lets go of everything, as [`BlobCache::remove`] does.
@@ -168,6 +180,7 @@ impl BlobCache {
                 Some(size) => freed += size,
                 None => break,
             }
+            self.above_limit.fetch_add(1, Relaxed);
         }
         freed
     }
@@ -211,6 +224,9 @@ impl BlobCache {
             bytes: self.bytes(),
             pinned_bytes: self.pinned.load(Relaxed),
             yielded: self.yielded.load(Relaxed),
+            above_limit: self.above_limit.load(Relaxed),
+            refused_worth: self.refused_worth.load(Relaxed),
+            refused_pins: self.refused_pins.load(Relaxed),
             limit: self.limit(),
             ..CacheStats::default()
         };

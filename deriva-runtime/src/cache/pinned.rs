@@ -105,19 +105,20 @@ impl BlobCache {
 
     fn fits(&self, addr: CAddr, size: u64, pinned: u64) -> Result<u64> {
         let limit = self.limit();
-        match pinned.checked_add(size) {
-            Some(sum) if sum <= limit => Ok(sum),
-            _ => Err(Error::new(
-                ErrorKind::Full,
-                "what is pinned would exceed the limit of the memory cache",
-            )
-            .during("pin")
-            .with("addr", addr)
-            .with("bytes", size)
-            .with("pinned", pinned)
-            .with("limit", limit)
-            .hint("raise `cache_bytes`, or drop other pins first")),
+        if let Some(sum) = pinned.checked_add(size).filter(|sum| *sum <= limit) {
+            return Ok(sum);
         }
+        self.refused_pins.fetch_add(1, Relaxed);
+        Err(Error::new(
+            ErrorKind::Full,
+            "what is pinned would exceed the limit of the memory cache",
+        )
+        .during("pin")
+        .with("addr", addr)
+        .with("bytes", size)
+        .with("pinned", pinned)
+        .with("limit", limit)
+        .hint("raise `cache_bytes`, or drop other pins first"))
     }
 
     fn guard(self: &Arc<Self>, addr: CAddr, id: u64, blob: Blob) -> Pinned {

@@ -37,6 +37,10 @@ pub(super) struct Shard {
     hits: u64,
     misses: u64,
     evictions: u64,
+    /// Entries that were removed other than by eviction.
+    pub(super) removed: u64,
+    /// Blobs that were too large to be taken in.
+    pub(super) too_large: u64,
     /// Nanoseconds.
     saved: f64,
 }
@@ -144,6 +148,7 @@ impl Shard {
     /// Removes all entries; answers with the bytes that this frees.
     pub(super) fn clear(&mut self) -> u64 {
         let table = std::mem::take(&mut self.table);
+        self.removed += table.len() as u64;
         table.into_values().map(|entry| self.removed(entry)).sum()
     }
 
@@ -223,6 +228,8 @@ impl Shard {
         stats.hits += self.hits;
         stats.misses += self.misses;
         stats.evictions += self.evictions;
+        stats.removed += self.removed;
+        stats.refused_large += self.too_large;
         stats.saved_nanos += self.saved as u64;
         stats.entries += self.table.len() as u64;
     }

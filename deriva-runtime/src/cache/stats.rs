@@ -15,6 +15,16 @@ pub struct CacheStats {
     pub evictions: u64,
     /// The part of `evictions` that went because less room was left: to others that need memory, or by a lower limit.
     pub yielded: u64,
+    /// The part of `yielded` that went because the limit is lower: it was set so, or what was pinned above it let go.
+    pub above_limit: u64,
+    /// Entries that were removed: what was forgotten or collected, and what a caller removes.
+    pub removed: u64,
+    /// Blobs that were not taken in because they would take more than an eighth of the limit.
+    pub refused_large: u64,
+    /// Blobs that were not taken in because all that would have to go for them is worth more.
+    pub refused_worth: u64,
+    /// Blobs that were not pinned because what is pinned would exceed the limit.
+    pub refused_pins: u64,
     /// Time that hits saved, in nanoseconds: what it takes to compute what was held, or to read it again where that
     /// takes longer.
     pub saved_nanos: u64,

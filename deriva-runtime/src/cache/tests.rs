@@ -246,16 +246,42 @@ fn uses_and_evictions_are_counted() {
         hits: 16,
         misses: 1,
         evictions: 1,
-        yielded: 0,
         saved_nanos: stats.saved_nanos,
         entries: 16,
         bytes: 16 * 2048,
-        pinned_bytes: 0,
         limit: 16 * 2048,
+        ..CacheStats::default()
     };
     assert_eq!(stats, expected);
     cache.evict(1);
     cache.set_limit(14 * 2048);
     let stats = cache.stats();
     assert_eq!((stats.evictions, stats.yielded), (3, 2));
+    assert_eq!(stats.above_limit, 1);
+}
+
+#[test]
+fn what_is_removed_and_what_is_refused_is_counted() {
+    let cache = cache(16 * 2048);
+    for i in 0..16 {
+        cache.insert(key(i), &blob_of(2048), MS * 10);
+    }
+    cache.insert(key(20), &blob_of(4097), MS * 100);
+    cache.insert(key(21), &blob_of(2048), Duration::ZERO);
+    let pins: Vec<_> = (0..16).map(|i| cache.pin(key(i)).unwrap()).collect();
+    assert!(cache.pin_apart(key(22), &blob_of(2048)).is_err());
+    drop(pins);
+    assert!(cache.remove(key(0)) && !cache.remove(key(0)));
+    cache.clear();
+    cache.clear();
+    let stats = cache.stats();
+    let refused = (stats.refused_large, stats.refused_worth, stats.refused_pins);
+    assert_eq!(
+        (stats.removed, refused, stats.evictions),
+        (16, (1, 1, 1), 0)
+    );
+    // One that is turned off takes nothing in, and refuses nothing.
+    let off = self::cache(0);
+    off.insert(key(1), &blob_of(2048), MS);
+    assert_eq!(off.stats(), CacheStats::default());
 }

@@ -359,6 +359,7 @@ impl Work<'_> {
 
     fn skipped(&mut self, addr: CAddr, reason: Skipped) {
         self.done.skipped += 1;
+        self.inner().tallies.audited.skipped.add(1);
         self.emit(&AuditEvent::Skipped { addr, reason });
     }
 
@@ -407,11 +408,13 @@ impl Work<'_> {
             Verdict::Agreed { bytes } => {
                 self.done.audited += 1;
                 self.done.agreed += 1;
+                self.inner().tallies.audited.agreed.add(1);
                 self.done.bytes += bytes;
             }
             Verdict::Violated(violated) => {
                 self.done.audited += 1;
                 self.done.violated += 1;
+                self.inner().tallies.audited.violated.add(1);
                 if self.done.violations.len() < LISTED {
                     self.done.violations.push(addr);
                 }

@@ -15,7 +15,8 @@ use deriva_api::{
 use crate::cache::BlobCache;
 use crate::determinism::violated;
 use crate::execute::PoolExecutor;
-use crate::handle::instrument::{Instance, Instrument};
+use crate::handle::instrument::Instrument;
+use crate::handle::seen::{Around, Begun, Wrap, layered, seen};
 use crate::shared::Deriva;
 use crate::shared::Inner;
 use crate::shared::able::{Able, able_by_id};
@@ -81,7 +82,7 @@ pub struct DerivaBuilder {
     no_perturbation: bool,
     observer: Watcher,
     instrument: Option<Instrumented>,
-    around: Vec<Around>,
+    around: Vec<Wrap>,
     /// The first mistake made while building, told when it is done.
     mistake: Option<Error>,
 }
@@ -353,7 +354,7 @@ impl DerivaBuilder {
         mut self,
         wrap: impl Fn(&str, OpenedStore) -> OpenedStore + Send + Sync + 'static,
     ) -> Self {
-        self.around.push(Around(Box::new(wrap)));
+        self.around.push(Wrap(Box::new(wrap)));
         self
     }
 
@@ -410,17 +411,15 @@ impl DerivaBuilder {
             let begun = instrument.begin(Arc::clone(&clock));
             begun.map_err(|error| error.during("build"))?;
         }
-        let around = |place: &str, store| {
-            let wraps = self.around.iter();
-            let store = wraps.fold(store, |store, Around(wrap)| wrap(place, store));
-            match instrument {
-                Some(instrument) => instrument.wrap(place, store),
-                None => store,
-            }
+        let begun = Begun::new(self.instrument.as_ref().map(|it| &it.instrument));
+        let around = Around {
+            wraps: &self.around,
+            instrument,
         };
         let open = async |uri: &str| {
             let uri = uri.parse::<StoreUri>()?;
-            self.registry.open_wrapped(&uri, &around).await
+            let wrap = |place: &str, store| around.wrap(place, store);
+            self.registry.open_wrapped(&uri, &wrap).await
         };
         let both = match &self.store {
             Some(uri) => open(uri).await?,
@@ -432,7 +431,7 @@ impl DerivaBuilder {
         // As they are known to other handles, and with the instrument around them.
         let (bare_blobs, blobs) = match self.blobs {
             Some(StoreSource::Object(store)) => {
-                let seen = wrapped(&around, OpenedStore::of_blobs(&store));
+                let seen = seen(&around, OpenedStore::of_blobs(&store));
                 (Some(store), seen.blobs)
             }
             Some(StoreSource::Uri(uri)) => twice(open(&uri).await?.blobs),
@@ -440,19 +439,14 @@ impl DerivaBuilder {
         };
         let (bare_dag, dag) = match self.dag {
             Some(StoreSource::Object(store)) => {
-                let seen = wrapped(&around, OpenedStore::of_dag(&store));
+                let seen = seen(&around, OpenedStore::of_dag(&store));
                 (Some(store), seen.dag)
             }
             Some(StoreSource::Uri(uri)) => twice(open(&uri).await?.dag),
             None => twice(both.dag),
         };
         let inside = OpenedStore { blobs, dag };
-        let is_layered = !self.layers.is_empty();
-        let opened = self.layers.wrap(inside);
-        let OpenedStore { blobs, dag } = match is_layered {
-            true => wrapped(&around, opened),
-            false => opened,
-        };
+        let OpenedStore { blobs, dag } = layered(&around, &self.layers, inside);
         let mut functions = self.functions;
         for function in self.own.iter() {
             let added = functions.register(Arc::clone(function));
@@ -494,11 +488,7 @@ impl DerivaBuilder {
         let view = View::new(&cache, &blobs, &dag, &contents);
         graph.enter(&contents, view);
         let mut watcher = self.observer;
-        let built = self
-            .instrument
-            .as_ref()
-            .map(|it| Arc::clone(&it.instrument));
-        if let Some(instrument) = built.clone() {
+        if let Some(instrument) = begun.instrument() {
             watcher.add(instrument);
         }
         let deriva = Deriva::new(Inner {
@@ -535,9 +525,7 @@ impl DerivaBuilder {
         violated::open(&deriva.inner)
             .await
             .map_err(|error| error.during("build"))?;
-        if let Some(instrument) = built {
-            instrument.built(Instance::of(&deriva));
-        }
+        begun.built(&deriva);
         Ok(deriva)
     }
 
@@ -574,50 +562,6 @@ impl DerivaBuilder {
 struct Instrumented {
     instrument: Arc<dyn Instrument>,
     known: Arc<dyn Any + Send + Sync>,
-}
-
-/// What stands around a store, given its place.
-type Wrap = dyn Fn(&str, OpenedStore) -> OpenedStore + Send + Sync;
-
-/// One of these.
-struct Around(Box<Wrap>);
-
-impl std::fmt::Debug for Around {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("around each store")
-    }
-}
-
-/// A store with all around it that belongs there. Each half is known by the first word that it prints as.
-fn wrapped(wrap: &dyn Fn(&str, OpenedStore) -> OpenedStore, store: OpenedStore) -> OpenedStore {
-    let word = |prints: String| {
-        let end = prints.find([':', '(']).unwrap_or(prints.len());
-        prints[..end].to_owned()
-    };
-    let of_blobs = store.blobs.as_ref().map(|blobs| word(blobs.to_string()));
-    let of_dag = store.dag.as_ref().map(|dag| word(dag.to_string()));
-    match (of_blobs, of_dag) {
-        (Some(blobs), Some(dag)) if blobs != dag => OpenedStore {
-            blobs: wrap(
-                &blobs,
-                OpenedStore {
-                    dag: None,
-                    ..store.clone()
-                },
-            )
-            .blobs,
-            dag: wrap(
-                &dag,
-                OpenedStore {
-                    blobs: None,
-                    ..store
-                },
-            )
-            .dag,
-        },
-        (Some(one), _) | (None, Some(one)) => wrap(&one, store),
-        (None, None) => store,
-    }
 }
 
 fn twice<S: ?Sized>(store: Option<Arc<S>>) -> (Option<Arc<S>>, Option<Arc<S>>) {

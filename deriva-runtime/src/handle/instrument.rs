@@ -16,7 +16,8 @@ use crate::shared::{Deriva, Inner};
 /// - As an [`Observer`], see there.
 ///
 /// # What callers may assume
-/// - It is for one instance: [`Instrument::begin`] is called once, before all else, and refuses a second one.
+/// - It is for one instance: [`Instrument::begin`] is called once, before all else, and refuses a second one, unless the
+///   first was [abandoned](Instrument::abandoned).
 /// - Each store is wrapped when it is open, those of which it is made before it is; then `built` is called.
 pub trait Instrument: Observer + Debug {
     /// An instance is about to be built, with this clock.
@@ -29,8 +30,19 @@ pub trait Instrument: Observer + Debug {
     /// that it has there, such as `fast`.
     fn wrap(&self, place: &str, store: OpenedStore) -> OpenedStore;
 
+    /// A layer of the builder was put around a store, and others lie around that: `wrap` is asked for what comes out of all
+    /// of them. What the layer [counts of itself](deriva_api::BlobStore::counters) can be taken here. Default: nothing is
+    /// done.
+    fn inside(&self, place: &str, store: &OpenedStore) {
+        let _ = (place, store);
+    }
+
     /// The instance is built.
     fn built(&self, instance: Instance);
+
+    /// The instance that was begun is not built, as something failed, or nobody waits for it any more. It may be begun anew,
+    /// as if nothing had been. Default: nothing is done, and it stays begun.
+    fn abandoned(&self) {}
 }
 
 /// An instance as an [`Instrument`] keeps it: it does not keep it alive.

@@ -12,6 +12,7 @@ mod put;
 pub(crate) mod reader;
 pub(crate) mod recipe_builder;
 mod roots;
+mod seen;
 pub(crate) mod snapshot;
 mod state_digest;
 pub(crate) mod status;

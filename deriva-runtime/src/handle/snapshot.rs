@@ -42,6 +42,13 @@ pub struct Snapshot {
     pub memory_limit: u64,
     /// Bytes of values that were written, since the handle was built, as memory was short.
     pub spilled_bytes: u64,
+    /// Recorded outputs that audits computed again since the handle was built and found to be what is recorded, those of
+    /// audits under way among them.
+    pub audit_agreed: u64,
+    /// Those that were found not to be.
+    pub audit_violated: u64,
+    /// Those that could not be compared.
+    pub audit_skipped: u64,
     /// Reads that the memory cache answered since the handle was built: nothing else is told of them.
     pub cached: u64,
     /// Entries of the ledger that were not released.
@@ -74,6 +81,9 @@ impl Deriva {
             invalidations: inner.tallies.invalidations.count(),
             audits: inner.tallies.audits.count(),
             spilled_bytes: inner.tallies.spilled.load(Relaxed),
+            audit_agreed: inner.tallies.audited.agreed.get(),
+            audit_violated: inner.tallies.audited.violated.get(),
+            audit_skipped: inner.tallies.audited.skipped.get(),
             cached: inner.tallies.cached.load(Relaxed),
             ledger_open: inner.ledger.count(),
             quarantined: (self.suspects().iter())

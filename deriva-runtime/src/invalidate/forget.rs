@@ -12,8 +12,9 @@
 //! is that recipe's own row, and stays.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use deriva_api::{BuildAddrHasher, CAddr, Recipe, Result};
+use deriva_api::{BuildAddrHasher, CAddr, Output, Recipe, Result};
 use futures::TryStreamExt;
 
 use crate::planted::{Fault, planted};
@@ -32,6 +33,17 @@ pub(crate) struct Forgotten {
     pub(crate) resolved: u64,
     /// Bytes of the outputs of recipes. Their blobs are still there.
     pub(crate) bytes: u64,
+    /// What it took to compute them.
+    pub(crate) cost: Duration,
+}
+
+impl Forgotten {
+    /// Counts the output of a recipe.
+    pub(crate) fn add(&mut self, output: &Output) {
+        self.outputs += 1;
+        self.bytes += output.len;
+        self.cost = self.cost.saturating_add(output.cost);
+    }
 }
 
 impl std::ops::AddAssign for Forgotten {
@@ -39,6 +51,7 @@ impl std::ops::AddAssign for Forgotten {
         self.outputs += other.outputs;
         self.resolved += other.resolved;
         self.bytes += other.bytes;
+        self.cost = self.cost.saturating_add(other.cost);
     }
 }
 
@@ -93,8 +106,7 @@ async fn forget_batch(
     }
     forgotten.resolved += forget_resolved(inner, &page, barred).await?;
     for output in inner.dag.outputs(batch).await?.into_iter().flatten() {
-        forgotten.outputs += 1;
-        forgotten.bytes += output.len;
+        forgotten.add(&output);
     }
     inner.graph.forget(&inner.dag, batch).await?;
     if !planted(Fault::serves_what_was_forgotten) {

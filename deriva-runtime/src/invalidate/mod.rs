@@ -165,8 +165,7 @@ pub(crate) async fn perform(request: Invalidate) -> Result<Invalidated> {
         };
         if request.dry_run {
             for output in inner.dag.outputs(&addrs).await?.into_iter().flatten() {
-                total.outputs += 1;
-                total.bytes += output.len;
+                total.add(&output);
             }
         } else {
             total += forget_barred(inner, &addrs, &barred).await?;
@@ -175,6 +174,7 @@ pub(crate) async fn perform(request: Invalidate) -> Result<Invalidated> {
     let mut done = Invalidated::default();
     done.recipes = recipes + reached as u64 - given;
     (done.outputs, done.bytes, done.depth) = (total.outputs, total.bytes, depth);
+    done.rebuild_seconds = total.cost.as_secs_f64();
     done.dry_run = request.dry_run;
     done.seconds = inner.clock.now().saturating_sub(began).as_secs_f64();
     Ok(done)

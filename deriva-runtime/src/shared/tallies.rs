@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use deriva_api::Counter;
+
 /// Counts what is under way and has no table that tells; and what was done that nobody else counts.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
@@ -18,6 +20,15 @@ pub(crate) struct Tallies {
     pub(crate) cached: AtomicU64,
     /// Bytes of values that were written as memory was short.
     pub(crate) spilled: AtomicU64,
+    pub(crate) audited: AuditCounters,
+}
+
+/// Recorded outputs that audits looked at, those that are under way among them.
+#[derive(Debug, Default)]
+pub(crate) struct AuditCounters {
+    pub(crate) agreed: Counter,
+    pub(crate) violated: Counter,
+    pub(crate) skipped: Counter,
 }
 
 #[derive(Debug, Default)]

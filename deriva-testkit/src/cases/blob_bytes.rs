@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use deriva_api::{Blob, BlobStore, ByteRange, ErrorKind, Result};
 
+use super::counted::Counted;
 use super::support::{check_blob_usage, kind, random_blob};
 
 const SIZES: [usize; 22] = [
@@ -262,6 +263,21 @@ crate::case::cases! { $ each_blob_bytes_case, Blobs, Core:
         let printed = store.to_string();
         assert!(!printed.is_empty() && !printed.contains('\n'), "{printed:?}");
         assert_eq!(store.to_string(), printed);
+        Ok(())
+    }
+
+    /// B20: `counters` gives the same counters at every call, and what they count only rises.
+    async fn blob_counters_stay_and_rise(trial) {
+        let store = trial.blobs().await?;
+        let mut before = Counted::of(store.counters());
+        for seed in 0..3 {
+            let blob = random_blob(seed, 3000);
+            store.put(std::slice::from_ref(&blob)).await?;
+            store.get(blob.addr()).await?;
+            let now = Counted::of(store.counters());
+            assert!(before.goes_on_as(&now), "{before:?} and then {now:?}");
+            before = now;
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use deriva_api::{CAddr, DagStoreExt, ErrorKind, Params, Record, Result, Value};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::counted::Counted;
 use super::support::{
     addr, addrs, check_dag_usage, dag_state, dependents, kind, listed, numbered, output, recipe,
     recipe_with, sorted,
@@ -381,6 +382,21 @@ crate::case::cases! { $ each_dag_recipes_case, Dag, Core:
         let printed = store.to_string();
         assert!(!printed.is_empty() && !printed.contains('\n'), "{printed:?}");
         assert_eq!(store.to_string(), printed);
+        Ok(())
+    }
+
+    /// D23: `counters` gives the same counters at every call, and what they count only rises.
+    async fn dag_counters_stay_and_rise(trial) {
+        let store = trial.dag().await?;
+        let mut before = Counted::of(store.counters());
+        for name in ["f/1", "g/1", "h/1"] {
+            let recipe = recipe(name, &[])?;
+            store.insert(std::slice::from_ref(&recipe)).await?;
+            store.outputs(&[recipe.addr()]).await?;
+            let now = Counted::of(store.counters());
+            assert!(before.goes_on_as(&now), "{before:?} and then {now:?}");
+            before = now;
+        }
         Ok(())
     }
 }

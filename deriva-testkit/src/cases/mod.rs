@@ -19,6 +19,7 @@ mod blob_faults;
 mod blob_performance;
 mod blob_sizes;
 mod blob_verify;
+mod counted;
 mod dag_concurrency;
 mod dag_damage;
 mod dag_durability;

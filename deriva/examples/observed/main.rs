@@ -6,6 +6,7 @@
 
 mod mishaps;
 mod served;
+mod stores;
 mod workload;
 
 use std::time::Duration;
@@ -67,6 +68,8 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         "deriva_materialize_total{result=\"healed\"}",
         "deriva_determinism_violations_total{function=\"bench.liar/1\"}",
         "deriva_store_operations_total{store=\"blobs.slow\",operation=\"blob_get\",result=\"corrupt\"}",
+        "deriva_store_retries_spent_total{store=\"retry\"}",
+        "deriva_store_timeouts_total{store=\"timeout\"}",
     ] {
         let line = shown.lines().find(|line| line.starts_with(sample));
         println!("{}", line.ok_or(sample)?);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deriva::metrics::Activity;
 use deriva::prelude::*;
-use deriva_testkit::{FaultLayer, Faults};
+use deriva_testkit::{FaultLayer, Faults, ManualClock};
 use futures::future::try_join_all;
 
 pub(crate) struct Workload {
@@ -14,6 +14,9 @@ pub(crate) struct Workload {
     /// The blobs of the slow store, a file each.
     pub(crate) media: PathBuf,
     pub(crate) faults: Faults,
+    /// By which calls are made again, and by which they come too late: nobody waits for real.
+    pub(crate) retries: ManualClock,
+    pub(crate) timeouts: ManualClock,
 }
 
 impl Workload {
@@ -21,11 +24,15 @@ impl Workload {
     pub(crate) async fn open(folder: &Path) -> Result<Self> {
         let (media, graph) = (folder.join("media"), folder.join("graph"));
         let tiers = format!("fast=memory:, slow=files:{}", media.display());
-        let blobs = format!("tiered({tiers}, max_blob=4KiB)");
+        let blobs = format!("tiered({tiers}, max_blob=4KiB, capacity=32KiB)");
         let store = format!("split(blobs={blobs}, dag=redb:{})", graph.display());
         let layer = FaultLayer::new();
         let faults = layer.faults();
-        let builder = Deriva::builder().store(&store).layer(layer).jobs(2);
+        let (retries, timeouts) = (ManualClock::new(), ManualClock::new());
+        let retry = RetryLayer::new().clock(Arc::new(retries.clone()));
+        let timeout = TimeoutLayer::default().clock(Arc::new(timeouts.clone()));
+        let builder = Deriva::builder().store(&store).jobs(2);
+        let builder = builder.layer(retry).layer(timeout).layer(layer);
         let builder = builder.memory(2 << 20).cache_bytes(1 << 16);
         let checked = builder.determinism(Determinism::Sampled { rate: 0.2 });
         let activity = Arc::new(Activity::new(Arc::new(SystemClock::new())));
@@ -35,6 +42,8 @@ impl Workload {
             activity,
             media,
             faults,
+            retries,
+            timeouts,
         };
         Ok(workload)
     }
@@ -48,6 +57,7 @@ impl Workload {
     pub(crate) async fn round(&self, round: u64) -> Result<()> {
         let packed = self.compute(round).await?;
         self.fail(round, packed).await?;
+        self.away(round).await?;
         self.lie(packed).await?;
         self.heal(packed).await?;
         self.deriva.audit().await?;

@@ -75,10 +75,15 @@ async fn a_cascade_reaches_all_descendants_and_a_dry_run_only_counts_them() {
         let dry = deriva.invalidate(one).cascade().dry_run().await.unwrap();
         assert_eq!(counts(dry), (5, 4, 1 + 5 + 6 + 7, 4));
         assert!(dry.dry_run);
+        let outputs = deriva.dag().outputs(&[one, left, right, top]).await;
+        let costs = outputs.unwrap().into_iter().flatten().map(|it| it.cost);
+        let costs = costs.sum::<std::time::Duration>().as_secs_f64();
+        assert_eq!(dry.rebuild_seconds, costs);
         assert_eq!(deriva.state_digest().await.unwrap(), digest);
 
         let done = deriva.invalidate(one).cascade().await.unwrap();
         assert_eq!(counts(done), counts(dry));
+        assert_eq!(done.rebuild_seconds, costs);
         for addr in [one, left, right, top, never] {
             assert!(!has_output(&deriva, addr).await);
         }

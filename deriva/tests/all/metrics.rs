@@ -1,5 +1,8 @@
 //! The exact value of every family after what is done here, on several instances of one process.
 
+mod audits;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -120,8 +123,10 @@ async fn every_family_has_its_exact_value_after_what_is_done_here() {
     found(&mut seen).await;
     memory(&mut seen).await;
     checks(&mut seen).await;
+    audits::stopped_half_way(&mut seen).await;
     upkeep(&mut seen).await;
     tiers(&mut seen).await;
+    told::told(&mut seen).await;
     let all: BTreeSet<_> = families().map(|family| family.name).collect();
     let untouched: Vec<_> = all.difference(&seen.0).collect();
     assert!(untouched.is_empty(), "nothing above touches {untouched:?}");
@@ -377,8 +382,29 @@ async fn memory(seen: &mut Seen) {
     );
     shown.are_some(seen, &["deriva_cache_pinned_bytes"]);
     drop(pinned);
+    let large = deriva.put(vec![1; 20_000]).await.unwrap();
+    deriva.get(large).await.unwrap();
+    assert!(deriva.cache().remove(leaves[0]));
+    deriva.get(leaves[1]).await.unwrap();
+    deriva.cache().set_limit(0);
+    let full = deriva.pin(leaves[0]).await.unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::Full);
+    let worth = deriva.cache_stats().refused_worth as f64;
     let shown = Shown::of(&deriva).await;
-    shown.are(seen, &[("deriva_cache_pinned_bytes", 0.0)]);
+    shown.are(
+        seen,
+        &[
+            ("deriva_cache_pinned_bytes", 0.0),
+            ("deriva_cache_entries", 0.0),
+            ("deriva_cache_evictions_total room", before),
+            ("deriva_cache_evictions_total memory", entries as f64 - 1.0),
+            ("deriva_cache_evictions_total limit", 1.0),
+            ("deriva_cache_evictions_total removed", 1.0),
+            ("deriva_cache_refused_total large", 1.0),
+            ("deriva_cache_refused_total worth", worth),
+            ("deriva_cache_refused_total pins", 1.0),
+        ],
+    );
 }
 
 /// Says that all was there already.
@@ -549,9 +575,10 @@ async fn checks(seen: &mut Seen) {
             ("deriva_audit_duration_seconds", 2.0),
             ("deriva_determinism_violations_total lie/1", 1.0),
             ("deriva_determinism_checks_total audit violated", 1.0),
+            ("deriva_audit_outputs_total violated", 1.0),
         ],
     );
-    shown.are_some(seen, &["deriva_audit_skipped_total"]);
+    shown.are_some(seen, &["deriva_audit_outputs_total skipped"]);
 }
 
 /// Collections, scrubs and invalidations, and what they heal and take.
@@ -577,6 +604,9 @@ async fn upkeep(seen: &mut Seen) {
     deriva.scrub().bytes_per_second(0).await.unwrap_err();
     deriva.collect().dry_run().await.unwrap();
     deriva.collect().await.unwrap();
+    let known = deriva.dag().outputs(&[loud]).await.unwrap()[0].unwrap();
+    let dropped = known.cost.as_secs_f64();
+    assert!(dropped > 0.0);
     deriva.invalidate(loud).dry_run().await.unwrap();
     deriva.invalidate(loud).await.unwrap();
     deriva.invalidate(unneeded).await.unwrap_err();
@@ -627,6 +657,7 @@ async fn upkeep(seen: &mut Seen) {
             ("deriva_invalidation_duration_seconds", 1.0),
             ("deriva_invalidated_outputs_total", 1.0),
             ("deriva_invalidated_bytes_total", 4.0),
+            ("deriva_invalidated_rebuild_seconds_total", dropped),
         ],
     );
     shown.are_some(
@@ -714,6 +745,39 @@ async fn one_has_its_metrics_and_no_other() {
     assert_eq!(shown.of_key(cached), 1.0, "{:#?}", shown.0);
     let without = Deriva::builder().store("memory:").without_instrument();
     assert!(without.build().await.unwrap().metrics().is_none());
+}
+
+/// A build that fails leaves the metrics as they were: they can be given to the next.
+#[tokio::test]
+async fn metrics_of_a_build_that_failed_are_free_for_another() {
+    let registry = Registry::new();
+    let metrics = Arc::new(Metrics::in_registry(registry.clone()).unwrap());
+    let builder = || builder().instrument(Arc::clone(&metrics));
+    // Its store is opened, and then it turns out that a function is not there.
+    let fails = builder().cutoff_of("unknown", "1", Cutoff::Never);
+    let error = fails.build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let error = builder().store("no such scheme:").build().await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("files:{}", folder.path().join("store").display());
+    // A build that nobody waits for any more. It would fail, too, as there is no graph.
+    let given_up = Deriva::builder().blobs(store);
+    let given_up = given_up.instrument(Arc::clone(&metrics)).build();
+    drop(given_up.now_or_never());
+
+    let deriva = builder().build().await.unwrap();
+    let leaf = deriva.put("word").await.unwrap();
+    deriva.blobs().get(leaf).await.unwrap();
+    let shown = Shown::of(&deriva).await;
+    let gets = "deriva_store_operations_total memory blob_get ok";
+    assert_eq!(shown.of_key(gets), 1.0, "{:#?}", shown.0);
+    assert!(!shown.0.keys().any(|key| key.contains("memory-2")));
+    // One that is built has them for good.
+    drop(deriva);
+    let error = builder().build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(Shown::in_registry(&registry).of_key(gets), 1.0);
 }
 
 #[tokio::test]
