@@ -16,7 +16,7 @@ mod write;
 
 use bytes::Bytes;
 
-use crate::{CAddr, Error, ErrorKind, FunctionId, Params, Result};
+use crate::{CAddr, Error, ErrorKind, FunctionId, Params, Result, Value};
 use read::Reader;
 use write::Writer;
 
@@ -63,6 +63,25 @@ pub fn encode(function: &FunctionId, inputs: &[CAddr], params: &Params) -> Resul
     let bytes = writer.into_bytes();
     check_len(bytes.len())?;
     Ok(bytes.into())
+}
+
+/// Writes one value as it stands among the params of a recipe: for who hands values on in another form than recipes.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a value that no recipe may have as a param: see [`encode`].
+pub fn encode_value(value: &Value) -> Result<Bytes> {
+    let mut writer = Writer::new(32);
+    writer.one(value)?;
+    Ok(writer.into_bytes().into())
+}
+
+/// Reads a value that [`encode_value`] wrote.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] unless the bytes are the canonical form of a value, and nothing follows it;
+/// [`ErrorKind::Invalid`] when it has more than [`MAX_VALUES`] values.
+pub fn decode_value(bytes: &[u8]) -> Result<Value> {
+    read::value(bytes)
 }
 
 /// Whether these encoded params are within the limits of new recipes.
@@ -241,4 +260,26 @@ fn limited(what: &'static str) -> Error {
 
 fn bad(what: &'static str, bytes: &[u8]) -> Error {
     Error::new(ErrorKind::Corrupt, what).with("length", bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_alone_is_what_it_is_in_a_recipe() {
+        let deep = (1..MAX_DEPTH).fold(Value::Int(7), |inner, _| Value::List(vec![inner]));
+        for value in [Value::Null, Value::Float(-0.0), deep.clone()] {
+            let params = Params::new().with("x", value.clone());
+            let recipe = encode(&FunctionId::new("f", "1").unwrap(), &[], &params).unwrap();
+            let alone = encode_value(&value).unwrap();
+            assert!(recipe.ends_with(&alone));
+            assert_eq!(decode_value(&alone).unwrap(), value);
+            let trailing = [&alone[..], b"\0"].concat();
+            assert_eq!(decode_value(&trailing).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        for no_param in [Value::List(vec![deep]), Value::Float(f64::NAN)] {
+            assert_eq!(encode_value(&no_param).unwrap_err().kind(), ErrorKind::Invalid);
+        }
+    }
 }

@@ -109,9 +109,9 @@ pub struct Error(Arc<Repr>);
 #[derive(Clone)]
 struct Repr {
     kind: ErrorKind,
-    operation: Option<&'static str>,
+    operation: Option<Cow<'static, str>>,
     message: Cow<'static, str>,
-    context: Vec<(&'static str, String)>,
+    context: Vec<(Cow<'static, str>, String)>,
     hint: Option<Cow<'static, str>>,
     path: Vec<CAddr>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -134,17 +134,18 @@ impl Error {
 
     /// Names the operation that failed (`put`, `insert`). The innermost name stays.
     #[must_use]
-    pub fn during(mut self, operation: &'static str) -> Self {
-        Arc::make_mut(&mut self.0)
-            .operation
-            .get_or_insert(operation);
+    pub fn during(mut self, operation: impl Into<Cow<'static, str>>) -> Self {
+        if self.0.operation.is_none() {
+            Arc::make_mut(&mut self.0).operation = Some(operation.into());
+        }
         self
     }
 
     /// Adds a context pair, such as `addr`, `store` or `function`. The innermost value of a key stays.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        if self.context(key).is_none() {
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> Self {
+        let key = key.into();
+        if self.context(&key).is_none() {
             Arc::make_mut(&mut self.0)
                 .context
                 .push((key, value.to_string()));
@@ -192,8 +193,8 @@ impl Error {
 
     /// The operation that failed, where it is known.
     #[must_use]
-    pub fn operation(&self) -> Option<&'static str> {
-        self.0.operation
+    pub fn operation(&self) -> Option<&str> {
+        self.0.operation.as_deref()
     }
 
     /// The message alone, without kind and context.
@@ -208,13 +209,13 @@ impl Error {
         self.0
             .context
             .iter()
-            .find(|(k, _)| *k == key)
+            .find(|(k, _)| k == key)
             .map(|(_, v)| v.as_str())
     }
 
     /// All context pairs, innermost first.
-    pub fn contexts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.context.iter().map(|(k, v)| (*k, v.as_str()))
+    pub fn contexts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.context.iter().map(|(k, v)| (k.as_ref(), v.as_str()))
     }
 
     /// What the user should do next, in words, where something can be said.
@@ -300,7 +301,7 @@ fn let_go(source: Option<Arc<dyn StdError + Send + Sync>>) {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.kind, self.0.message)?;
-        let operation = self.0.operation.map(|op| format!("during {op}"));
+        let operation = self.operation().map(|op| format!("during {op}"));
         let pairs = self
             .0
             .context

@@ -129,7 +129,7 @@ impl fmt::Display for FoundBy {
 }
 
 /// Where two outputs begin to differ.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// The first byte that differs; the shorter length where one is the beginning of the other.

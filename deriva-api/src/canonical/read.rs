@@ -38,6 +38,18 @@ pub(crate) fn params(bytes: &[u8]) -> Result<Params> {
     Ok(entries.into_iter().collect())
 }
 
+/// Reads one value, alone.
+///
+/// # Errors
+/// As [`params`].
+pub(super) fn value(bytes: &[u8]) -> Result<Value> {
+    let mut reader = Reader::new(bytes);
+    let mut left = MAX_VALUES;
+    let value = reader.value(1, &mut left)?;
+    reader.check_end()?;
+    Ok(value)
+}
+
 /// Reads items from the front of some bytes.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],

@@ -50,6 +50,13 @@ impl Writer {
         self.check_room(0)
     }
 
+    /// One value, as that of a param.
+    pub(super) fn one(&mut self, value: &Value) -> Result<()> {
+        self.end = self.len() + MAX_PARAMS;
+        self.value(value, 1)?;
+        self.check_room(0)
+    }
+
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.encoder.into_writer()
     }
