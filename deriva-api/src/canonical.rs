@@ -276,10 +276,16 @@ mod tests {
             assert!(recipe.ends_with(&alone));
             assert_eq!(decode_value(&alone).unwrap(), value);
             let trailing = [&alone[..], b"\0"].concat();
-            assert_eq!(decode_value(&trailing).unwrap_err().kind(), ErrorKind::Corrupt);
+            assert_eq!(
+                decode_value(&trailing).unwrap_err().kind(),
+                ErrorKind::Corrupt
+            );
         }
         for no_param in [Value::List(vec![deep]), Value::Float(f64::NAN)] {
-            assert_eq!(encode_value(&no_param).unwrap_err().kind(), ErrorKind::Invalid);
+            assert_eq!(
+                encode_value(&no_param).unwrap_err().kind(),
+                ErrorKind::Invalid
+            );
         }
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deriva_api::{
-    BlobStat, ByteRange, Capabilities, DurabilityClass, Error, FunctionId, Node, Output,
-    Params, Recipe, Result, Value, canonical,
+    BlobStat, ByteRange, Capabilities, DurabilityClass, Error, FunctionId, Node, Output, Params,
+    Recipe, Result, Value, canonical,
 };
 
-use crate::fields::{addr_of, addrs_of, bytes_of, bytes_of_all, invalid, number, numbers, required};
+use crate::fields::{
+    addr_of, addrs_of, bytes_of, bytes_of_all, invalid, number, numbers, required,
+};
 use crate::v1;
 use crate::v1::recipe::Form;
 use crate::v1::value::Kind;
@@ -199,9 +201,14 @@ impl TryFrom<v1::Value> for Value {
 /// A value whose lists and maps are nested at most this deep.
 fn read(kind: Kind, levels: usize) -> Result<Value> {
     let within = || match levels.checked_sub(1) {
-        Some(levels) => Ok(move |value: v1::Value| read(required("Value.kind", value.kind)?, levels)),
+        Some(levels) => {
+            Ok(move |value: v1::Value| read(required("Value.kind", value.kind)?, levels))
+        }
         None => {
-            let error = invalid("Value", "a value whose lists and maps are nested at most 30 deep");
+            let error = invalid(
+                "Value",
+                "a value whose lists and maps are nested at most 30 deep",
+            );
             Err(error.hint("send what is nested deeper as one `canonical_value`"))
         }
     };
@@ -365,9 +372,15 @@ mod tests {
         for (value, field) in [
             (deep, "Value"),
             (within(canonical), "Value.canonical_value"),
-            (wire(Kind::CanonicalValue(b"\xf7".as_slice().into())), "Value.canonical_value"),
+            (
+                wire(Kind::CanonicalValue(b"\xf7".as_slice().into())),
+                "Value.canonical_value",
+            ),
             (wire(Kind::FloatValue(f64::NAN)), "Value.float_value"),
-            (within(wire(Kind::FloatValue(f64::INFINITY))), "Value.float_value"),
+            (
+                within(wire(Kind::FloatValue(f64::INFINITY))),
+                "Value.float_value",
+            ),
             (v1::Value { kind: None }, "Value.kind"),
             (within(v1::Value { kind: None }), "Value.kind"),
         ] {

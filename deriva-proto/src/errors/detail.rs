@@ -50,7 +50,9 @@ fn alone(error: &Error) -> ErrorDetail {
 fn causes(error: &Error) -> Vec<Cause> {
     let all = chain(StdError::source(error));
     let mut causes: Vec<Cause> = all.take(MAX_CAUSES).map(cause).collect();
-    let ends = causes.iter().position(|cause| matches!(cause.what, Some(What::Violation(_))));
+    let ends = causes
+        .iter()
+        .position(|cause| matches!(cause.what, Some(What::Violation(_))));
     causes.truncate(ends.map_or(MAX_CAUSES, |last| last + 1));
     causes
 }
@@ -81,7 +83,11 @@ impl From<ErrorDetail> for Error {
     /// later version knows is [`ErrorKind::Internal`], and what is no address is left out of the path.
     fn from(mut detail: ErrorDetail) -> Self {
         let mut source = None;
-        for cause in std::mem::take(&mut detail.causes).into_iter().take(MAX_CAUSES).rev() {
+        for cause in std::mem::take(&mut detail.causes)
+            .into_iter()
+            .take(MAX_CAUSES)
+            .rev()
+        {
             source = Some(read_cause(cause, source));
         }
         let error = read_alone(detail);

@@ -45,7 +45,9 @@ fn meaning(status: &Status) -> Meaning {
         Code::Unavailable => (
             ErrorKind::Unavailable,
             "the server cannot be reached, or is about to stop",
-            Some("see that a server runs at that address, and that nothing between keeps connections away"),
+            Some(
+                "see that a server runs at that address, and that nothing between keeps connections away",
+            ),
         ),
         // The library says so of a connection that broke; nobody else has a source here.
         Code::Unknown if status.source().is_some() => (
@@ -56,7 +58,9 @@ fn meaning(status: &Status) -> Meaning {
         Code::Unknown | Code::Internal => (
             ErrorKind::Internal,
             "the answer is none that a deriva server gives",
-            Some("see that the address is that of a deriva server, and how both ends speak: with TLS, or without"),
+            Some(
+                "see that the address is that of a deriva server, and how both ends speak: with TLS, or without",
+            ),
         ),
         Code::ResourceExhausted if retry_after(status).is_some() => (
             ErrorKind::Unavailable,
@@ -90,7 +94,11 @@ fn meaning(status: &Status) -> Meaning {
 
 fn timeout() -> Meaning {
     let hint = "allow more time: what was computed until then stays recorded";
-    (ErrorKind::Timeout, "it took longer than allowed", Some(hint))
+    (
+        ErrorKind::Timeout,
+        "it took longer than allowed",
+        Some(hint),
+    )
 }
 
 /// The library tells a deadline that passed as a call that was cancelled.

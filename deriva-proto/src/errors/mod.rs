@@ -12,4 +12,6 @@ mod detail;
 mod foreign;
 mod status;
 
-pub use status::{RETRY_AFTER, code_of, error_of, kind_of, retry_after, status_of, status_with_retry};
+pub use status::{
+    RETRY_AFTER, code_of, error_of, kind_of, retry_after, status_of, status_with_retry,
+};

@@ -121,7 +121,8 @@ pub fn error_of(status: Status) -> Error {
     let Some(mut detail) = detail::<v1::ErrorDetail>(&status, "/deriva.v1.ErrorDetail") else {
         return foreign::error_of(&status);
     };
-    if v1::ErrorKind::try_from(detail.kind).map_or(true, |kind| kind == v1::ErrorKind::Unspecified) {
+    if v1::ErrorKind::try_from(detail.kind).map_or(true, |kind| kind == v1::ErrorKind::Unspecified)
+    {
         let kind = kind_of(status.code()).unwrap_or(ErrorKind::Internal);
         detail.kind = v1::ErrorKind::from(kind).into();
     }
