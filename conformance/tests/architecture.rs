@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "deriva-metrics",
         &["deriva-api", "deriva-layers", "deriva-runtime"],
     ),
+    ("deriva-proto", &["deriva-api"]),
     ("deriva-testkit", &["deriva-api"]),
     (
         "deriva",

@@ -377,6 +377,17 @@ mod tests {
     }
 
     #[test]
+    fn names_may_come_from_elsewhere() {
+        let (operation, key) = ("put".to_owned(), "store".to_owned());
+        let error = Error::new(ErrorKind::Full, "x")
+            .during(operation)
+            .with(key, "sled:./data")
+            .with("store", "unheard");
+        assert_eq!(error.operation(), Some("put"));
+        assert!(error.contexts().eq([("store", "sled:./data")]));
+    }
+
+    #[test]
     fn a_program_that_ends_with_an_error_shows_causes_and_advice() {
         let cause = Error::new(ErrorKind::NotFound, "no such folder")
             .caused_by(std::io::Error::other("gone"))

@@ -258,7 +258,7 @@ impl From<v1::Summary> for Summary {
 }
 
 impl From<&Materialized> for v1::RunResult {
-    /// Without the bytes that are in hand, which follow in frames of their own.
+    /// In one part, without the bytes that are in hand, which follow in frames of their own.
     fn from(done: &Materialized) -> Self {
         let result = |result: &Result<BlobStat>| v1::TargetResult {
             result: Some(match result {
@@ -277,7 +277,7 @@ impl From<&Materialized> for v1::RunResult {
 impl TryFrom<v1::RunResult> for Materialized {
     type Error = Error;
 
-    /// No bytes are in hand.
+    /// All parts as one. No bytes are in hand.
     fn try_from(found: v1::RunResult) -> Result<Self> {
         let results = found.results.into_iter().map(|result| {
             match required("TargetResult.result", result.result)? {

@@ -79,7 +79,7 @@ impl From<&Difference> for v1::violation::Difference {
         Self {
             offset: difference.offset,
             line: difference.line,
-            from: difference.from,
+            excerpts_at: difference.from,
             first: excerpt(0),
             second: excerpt(1),
         }
@@ -93,7 +93,8 @@ impl TryFrom<v1::violation::Difference> for Difference {
         let first = required("Violation.Difference.first", found.first)?;
         let second = required("Violation.Difference.second", found.second)?;
         let mut difference = Self::default();
-        same!(found -> difference: offset, line, from);
+        same!(found -> difference: offset, line);
+        difference.from = found.excerpts_at;
         difference.hex = [first.hex, second.hex];
         difference.text = [first.text, second.text];
         Ok(difference)

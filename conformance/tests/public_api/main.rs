@@ -72,6 +72,11 @@ fn deriva_metrics() {
 }
 
 #[test]
+fn deriva_proto() {
+    holds("deriva-proto");
+}
+
+#[test]
 fn deriva_runtime() {
     holds("deriva-runtime");
 }

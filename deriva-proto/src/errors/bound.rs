@@ -48,13 +48,9 @@ pub(super) fn bounded(mut detail: ErrorDetail) -> ErrorDetail {
         }
     }
     let room = UNTIL_PATH.saturating_sub(kept.encoded_len()) / ADDRESS;
-    kept.path_left_out = path.len().saturating_sub(room) as u64;
-    let (ends_at, goes_on_at) = match kept.path_left_out {
-        0 => (path.len(), path.len()),
-        _ => (room - room / 2, path.len() - room / 2),
-    };
-    kept.path.extend_from_slice(&path[..ends_at]);
-    kept.path.extend_from_slice(&path[goes_on_at..]);
+    let (path, left_out) = without_middle(path, room);
+    kept.path = path;
+    kept.path_left_out += left_out;
     let mut left = causes.len();
     for cause in causes {
         kept.causes.push(text(cut(words(cause), MAX_TEXT)));
@@ -86,6 +82,16 @@ fn words(cause: Cause) -> String {
         },
         None => String::new(),
     }
+}
+
+/// Both ends of a path, this many addresses together, and how many are left out between them.
+pub(super) fn without_middle<T>(mut path: Vec<T>, most: usize) -> (Vec<T>, u64) {
+    let left_out = path.len().saturating_sub(most);
+    let begins = most - most / 2;
+    if left_out > 0 {
+        path.drain(begins..begins + left_out);
+    }
+    (path, left_out as u64)
 }
 
 /// The beginning of a text, and how much is left out, where it has more than this many bytes.

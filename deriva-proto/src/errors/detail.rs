@@ -5,12 +5,15 @@ use std::fmt;
 
 use deriva_api::{CAddr, Error, ErrorKind, Result, Violation};
 
+use crate::errors::bound::without_middle;
 use crate::fields::{bytes_of_all, invalid, number, numbers};
 use crate::v1;
 use crate::v1::ErrorDetail;
 use crate::v1::error_detail::cause::What;
 use crate::v1::error_detail::{Cause, Context};
 
+/// Addresses of the path of one error: a graph may be a million recipes deep.
+const MAX_PATH: usize = 1000;
 /// Context pairs of one error.
 const MAX_CONTEXT: usize = 64;
 /// Causes of one error.
@@ -35,14 +38,15 @@ fn alone(error: &Error) -> ErrorDetail {
         key: key.to_owned(),
         value: value.to_owned(),
     });
+    let (path, path_left_out) = without_middle(error.path().to_vec(), MAX_PATH);
     ErrorDetail {
         kind: v1::ErrorKind::from(error.kind()).into(),
         message: error.message().to_owned(),
         operation: error.operation().map(str::to_owned),
         context: context.collect(),
         hint: error.advice().map(str::to_owned),
-        path: bytes_of_all(error.path()),
-        path_left_out: 0,
+        path: bytes_of_all(&path),
+        path_left_out,
         causes: Vec::new(),
     }
 }

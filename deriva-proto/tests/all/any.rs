@@ -233,8 +233,8 @@ pub(crate) fn error() -> impl Strategy<Value = Error> {
         of("[a-z]{1,8}"),
         pairs,
     );
-    let own =
-        (own, of(text()), addrs()).prop_map(|((kind, message, operation, pairs), hint, path)| {
+    let own = (own, of(text()), addrs())
+        .prop_map(|((kind, message, operation, pairs), hint, path)| {
             let mut error = Error::new(kind, message).along(path);
             for (key, value) in pairs {
                 error = error.with(key, value);

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use deriva_api::{Answer, Blob, CAddr, Error, ErrorKind, Violation};
 use deriva_proto::errors::{RETRY_AFTER, code_of, kind_of};
+use deriva_proto::v1;
 use deriva_proto::{error_of, retry_after, status_of, status_with_retry};
 use proptest::prelude::*;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::any;
 
@@ -29,6 +30,13 @@ fn full(kind: ErrorKind) -> Error {
         .along(path)
         .caused_by(inner)
         .hint("try something else")
+}
+
+/// What arrives of a status: it goes through the headers of an answer.
+fn arrived(sent: &Error) -> Status {
+    let mut headers = tonic::codegen::http::HeaderMap::new();
+    status_of(sent).add_header(&mut headers).unwrap();
+    Status::from_header_map(&headers).unwrap()
 }
 
 fn assert_same(found: &Error, sent: &Error) {
@@ -52,7 +60,7 @@ fn every_kind_comes_back_as_it_went() {
             Error::new(kind, ""),
             Error::new(kind, "x").caused_by("y"),
         ] {
-            let status = status_of(&sent);
+            let status = arrived(&sent);
             assert_eq!(kind_of(status.code()), Some(kind));
             assert_eq!(
                 retry_after(&status),
@@ -178,7 +186,7 @@ fn what_is_too_long_for_a_header_is_cut_and_says_so() {
         ),
     ] {
         assert!(header_bytes(&sent) < HEADERS, "{}", header_bytes(&sent));
-        let status = status_of(&sent);
+        let status = arrived(&sent);
         assert_eq!(
             (status.code(), retry_after(&status)),
             (Code::Unavailable, Some(RETRY_AFTER))
@@ -219,6 +227,20 @@ fn a_long_path_alone_is_cut_in_its_middle() {
     assert_eq!(found.path()[kept - kept / 2..], path[200 - kept / 2..]);
 }
 
+#[test]
+fn a_path_as_deep_as_a_graph_may_be_is_cut_in_messages_too() {
+    let path: Vec<CAddr> = (0..5000u32)
+        .map(|n| CAddr::of_blob(&n.to_le_bytes()))
+        .collect();
+    let detail =
+        v1::ErrorDetail::from(&Error::new(ErrorKind::Function, "it failed").along(path.clone()));
+    assert_eq!((detail.path.len(), detail.path_left_out), (1000, 4000));
+    let found = Error::from(detail);
+    assert_eq!(found.path()[..500], path[..500]);
+    assert_eq!(found.path()[500..], path[4500..]);
+    assert_eq!(found.context("path_left_out"), Some("4000"));
+}
+
 proptest! {
     #![proptest_config(any::cases(256))]
 
@@ -226,7 +248,7 @@ proptest! {
     fn any_error_comes_back(sent in any::error()) {
         // Some have too many causes for a header.
         prop_assume!(format!("{sent:?}").len() < 1500);
-        assert_same(&error_of(status_of(&sent)), &sent);
+        assert_same(&error_of(arrived(&sent)), &sent);
     }
 
     #[test]
