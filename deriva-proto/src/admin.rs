@@ -6,7 +6,8 @@ use deriva_api::{
 };
 
 use crate::fields::{
-    addr_of, addrs_of, bytes_of, bytes_of_all, invalid, maybe_addr, number, numbers, required, same,
+    addr_of, addrs_of, bytes_of, bytes_of_all, invalid, maybe_addr_of, number, numbers, required,
+    same,
 };
 use crate::v1;
 use crate::v1::{audit_event as audit, collect_event as collect, scrub_event as scrub};
@@ -250,7 +251,7 @@ impl TryFrom<v1::Audited> for Audited {
         let mut done = Self::default();
         same!(found -> done: outputs, audited, agreed, violated, skipped, bytes, dry_run, seconds);
         done.violations = addrs_of("Audited.violations", &found.violations)?;
-        done.cursor = maybe_addr("Audited.cursor", found.cursor.as_ref())?;
+        done.cursor = maybe_addr_of("Audited.cursor", found.cursor.as_ref())?;
         Ok(done)
     }
 }

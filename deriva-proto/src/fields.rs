@@ -14,7 +14,7 @@ pub(crate) fn invalid(field: &'static str, expected: impl Into<Cow<'static, str>
 
 /// A field that must be there, and is not: left out, or of a kind that only a later version knows.
 pub(crate) fn required<T>(field: &'static str, found: Option<T>) -> Result<T> {
-    found.ok_or_else(|| invalid(field, "a field of a known kind"))
+    found.ok_or_else(|| invalid(field, "a value of a known kind"))
 }
 
 /// The address in a field.
@@ -34,8 +34,11 @@ pub fn addrs_of(field: &'static str, all: &[Bytes]) -> Result<Vec<CAddr>> {
     all.iter().map(|bytes| addr_of(field, bytes)).collect()
 }
 
-/// The address in a field that may be absent or empty.
-pub(crate) fn maybe_addr(field: &'static str, bytes: Option<&Bytes>) -> Result<Option<CAddr>> {
+/// The address in a field that may be absent, which an empty one is, too.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] unless it has 32 bytes.
+pub fn maybe_addr_of(field: &'static str, bytes: Option<&Bytes>) -> Result<Option<CAddr>> {
     let bytes = bytes.filter(|bytes| !bytes.is_empty());
     bytes.map(|bytes| addr_of(field, bytes)).transpose()
 }

@@ -4,7 +4,7 @@ use deriva_api::{
     ComputeFunction, DagUsage, Divergence, Error, Node, Output, ParamDoc, Record, Result, Weight,
 };
 
-use crate::fields::{addr_of, bytes_of, invalid, maybe_addr, numbers, required};
+use crate::fields::{addr_of, bytes_of, invalid, maybe_addr_of, numbers, required};
 use crate::v1;
 
 impl From<Option<&Node>> for v1::MaybeNode {
@@ -39,7 +39,7 @@ impl TryFrom<v1::Record> for Record {
     fn try_from(record: v1::Record) -> Result<Self> {
         Ok(Self {
             addr: addr_of("Record.addr", &record.addr)?,
-            resolved: maybe_addr("Record.resolved", record.resolved.as_ref())?,
+            resolved: maybe_addr_of("Record.resolved", record.resolved.as_ref())?,
             output: required("Record.output", record.output)?.try_into()?,
         })
     }

@@ -10,7 +10,7 @@ mod types;
 mod violation;
 
 pub use errors::{error_of, retry_after, status_of, status_with_retry};
-pub use fields::{addr_of, addrs_of, bytes_of, bytes_of_all};
+pub use fields::{addr_of, addrs_of, bytes_of, bytes_of_all, maybe_addr_of};
 pub use types::MAX_NESTING;
 
 /// The messages and services, as they are generated from the `.proto` files beside this crate's sources, which are their

@@ -3,7 +3,8 @@
 use deriva_api::{Answer, Difference, Error, FoundBy, LedgerEntry, Result, Violation};
 
 use crate::fields::{
-    addr_of, addrs_of, bytes_of, bytes_of_all, invalid, maybe_addr, number, numbers, required, same,
+    addr_of, addrs_of, bytes_of, bytes_of_all, invalid, maybe_addr_of, number, numbers, required,
+    same,
 };
 use crate::v1;
 use crate::v1::violation::Excerpt;
@@ -38,7 +39,7 @@ impl TryFrom<v1::Violation> for Violation {
             required("Violation.function", found.function)?.try_into()?,
             answers.collect::<Result<_>>()?,
         );
-        violation.accepted = maybe_addr("Violation.accepted", found.accepted.as_ref())?;
+        violation.accepted = maybe_addr_of("Violation.accepted", found.accepted.as_ref())?;
         violation.found_by = number::<v1::FoundBy, _>("Violation.found_by", found.found_by)?;
         violation.difference = found.difference.map(Difference::try_from).transpose()?;
         same!(found -> violation: perturbed, at_millis, times);
@@ -62,7 +63,7 @@ impl TryFrom<v1::Answer> for Answer {
 
     fn try_from(found: v1::Answer) -> Result<Self> {
         let mut answer = Self::failure("");
-        answer.addr = maybe_addr("Answer.addr", found.addr.as_ref())?;
+        answer.addr = maybe_addr_of("Answer.addr", found.addr.as_ref())?;
         same!(found -> answer: len, error, runs);
         Ok(answer)
     }

@@ -10,6 +10,7 @@ use tonic_types::pb;
 
 use crate::errors::bound::{bounded, cut};
 use crate::errors::foreign;
+use crate::fields::number;
 use crate::v1;
 
 /// When a call may be made again, unless somebody knows better.
@@ -121,8 +122,7 @@ pub fn error_of(status: Status) -> Error {
     let Some(mut detail) = detail::<v1::ErrorDetail>(&status, "/deriva.v1.ErrorDetail") else {
         return foreign::error_of(&status);
     };
-    if v1::ErrorKind::try_from(detail.kind).map_or(true, |kind| kind == v1::ErrorKind::Unspecified)
-    {
+    if number::<v1::ErrorKind, ErrorKind>("ErrorDetail.kind", detail.kind).is_err() {
         let kind = kind_of(status.code()).unwrap_or(ErrorKind::Internal);
         detail.kind = v1::ErrorKind::from(kind).into();
     }
