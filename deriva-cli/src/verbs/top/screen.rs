@@ -103,7 +103,10 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // A terminal that has gone needs nothing.
         let _ = self.0.show_cursor();
-        let _ = ratatui::try_restore();
+        // After a panic that was done before its message, which to leave the other screen once more would write over.
+        if !std::thread::panicking() {
+            let _ = ratatui::try_restore();
+        }
     }
 }
 

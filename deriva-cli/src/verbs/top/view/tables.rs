@@ -140,10 +140,9 @@ fn requests(state: &State, theme: Theme) -> Content<'_> {
         let left = request
             .left_seconds
             .map_or("-".to_owned(), |left| span(seconds(left)));
-        let mut addresses = request.addresses.join(" ");
-        let others = request.asked.saturating_sub(request.addresses.len() as u64);
-        if others > 0 {
-            addresses.push_str(&format!(" and {others} more"));
+        let mut addresses = request.addresses.first().cloned().unwrap_or_default();
+        if request.asked > 1 {
+            addresses.push_str(&format!(" and {} more", request.asked - 1));
         }
         Row::new([
             right(request.number.to_string(), Style::new()),
