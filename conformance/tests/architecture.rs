@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "deriva-metrics",
         &["deriva-api", "deriva-layers", "deriva-runtime"],
     ),
+    ("deriva-otel", &["deriva-api", "deriva-metrics"]),
     ("deriva-proto", &["deriva-api"]),
     ("deriva-testkit", &["deriva-api"]),
     (
@@ -55,6 +56,7 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("deriva-backends", &["deriva-testkit"]),
     ("deriva-layers", &["deriva-testkit"]),
     ("deriva-metrics", &["deriva-testkit"]),
+    ("deriva-otel", &["deriva-backends", "deriva-runtime"]),
     ("deriva-runtime", &["deriva-backends", "deriva-testkit"]),
     ("deriva", &["deriva-testkit"]),
     ("deriva-cli", &["deriva-testkit"]),

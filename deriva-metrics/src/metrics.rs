@@ -11,6 +11,7 @@ use deriva_api::{
 use deriva_runtime::{Deriva, Instance, Instrument, Snapshot, Status};
 use parking_lot::Mutex;
 use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Registry, TextEncoder};
 
 use crate::collector::Reader;
@@ -19,7 +20,7 @@ use crate::sheet::Sheet;
 use crate::stores::{MetricsLayer, StoreCounts};
 use crate::told::Claimed;
 
-/// The metrics of one [`Deriva`], in a registry.
+/// The metrics of one [`Deriva`], in a registry. Clones are one.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -45,6 +46,7 @@ use crate::told::Claimed;
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
     state: Arc<State>,
@@ -192,6 +194,22 @@ impl Metrics {
         let usage = Usage::of(&deriva.status().await?);
         *self.state.usage.lock() = Some(usage);
         Ok(())
+    }
+
+    /// All that is in the registry, for who sends it elsewhere: after a [refresh](Metrics::refresh), where the instance is still open and
+    /// its stores answer.
+    pub async fn gather(&self) -> Vec<MetricFamily> {
+        let instance = self
+            .state
+            .begun
+            .lock()
+            .as_ref()
+            .and_then(|it| it.instance.clone());
+        if let Some(deriva) = instance.and_then(|instance| instance.handle()) {
+            // What the stores do not tell is as they last told it.
+            let _ = self.refresh(&deriva).await;
+        }
+        self.registry.gather()
     }
 
     /// All that is in the registry, in Prometheus's text format, after a [refresh](Metrics::refresh).

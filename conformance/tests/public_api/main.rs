@@ -72,6 +72,11 @@ fn deriva_metrics() {
 }
 
 #[test]
+fn deriva_otel() {
+    holds("deriva-otel");
+}
+
+#[test]
 fn deriva_proto() {
     holds("deriva-proto");
 }
