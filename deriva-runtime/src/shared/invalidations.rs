@@ -177,7 +177,7 @@ impl Watch {
 
     /// Whether a batch of results may not be recorded, as some rely on what was barred since, or as an
     /// earlier batch was refused. `also` is what they rely on beside their inputs; `strict` says that not all
-    /// of that is known.
+    /// of that is known. A record that `stands` may be recorded although it is barred itself.
     ///
     /// The gate is held, shared, from before this call until the batch is recorded and its flights landed.
     pub(crate) async fn refuses(
@@ -186,6 +186,7 @@ impl Watch {
         records: &[Record],
         also: &[CAddr],
         strict: bool,
+        stands: impl Fn(&Record) -> bool,
     ) -> Result<bool> {
         if self.refused.load(Ordering::Acquire) {
             return Ok(true);
@@ -193,7 +194,10 @@ impl Watch {
         if !self.invalidations.state.read().changed_since(self.since) {
             return Ok(false);
         }
-        let refused = strict || self.relies_on_barred(dag, records, also).await?;
+        let named = records.iter().filter(|record| !stands(record));
+        let named = named.flat_map(|record| [Some(record.addr), record.resolved]);
+        let named: Vec<CAddr> = named.flatten().chain(also.iter().copied()).collect();
+        let refused = strict || self.relies_on_barred(dag, records, &named).await?;
         self.refused.fetch_or(refused, Ordering::AcqRel);
         Ok(refused)
     }
@@ -202,12 +206,9 @@ impl Watch {
         &self,
         dag: &dyn DagStore,
         records: &[Record],
-        also: &[CAddr],
+        named: &[CAddr],
     ) -> Result<bool> {
-        let named = records
-            .iter()
-            .flat_map(|record| [Some(record.addr), record.resolved]);
-        if self.any_barred(named.flatten().chain(also.iter().copied())) {
+        if self.any_barred(named.iter().copied()) {
             return Ok(true);
         }
         for batch in records.chunks(BATCH) {
@@ -297,26 +298,41 @@ mod tests {
         let (early, other) = (all.watch(), all.watch());
         let under_way = all.begin(&barring(&[addr(1)]));
         let during = all.watch();
-        assert!(!other.refuses(&dag, &[record(2)], &[], false).await.unwrap());
+        assert!(
+            !other
+                .refuses(&dag, &[record(2)], &[], false, |_| false)
+                .await
+                .unwrap()
+        );
         assert!(
             during
-                .refuses(&dag, &[record(1)], &[], false)
+                .refuses(&dag, &[record(1)], &[], false, |_| false)
                 .await
                 .unwrap()
         );
         drop(under_way);
         assert!(
             early
-                .refuses(&dag, &[record(2)], &[addr(1)], false)
+                .refuses(&dag, &[record(2)], &[addr(1)], false, |_| false)
                 .await
                 .unwrap()
         );
-        assert!(early.refuses(&dag, &[record(2)], &[], false).await.unwrap());
-        assert!(other.refuses(&dag, &[record(2)], &[], true).await.unwrap());
+        assert!(
+            early
+                .refuses(&dag, &[record(2)], &[], false, |_| false)
+                .await
+                .unwrap()
+        );
+        assert!(
+            other
+                .refuses(&dag, &[record(2)], &[], true, |_| false)
+                .await
+                .unwrap()
+        );
         let late = all.watch();
         assert!(
             !late
-                .refuses(&dag, &[record(1)], &[addr(1)], true)
+                .refuses(&dag, &[record(1)], &[addr(1)], true, |_| false)
                 .await
                 .unwrap()
         );
@@ -335,13 +351,13 @@ mod tests {
         let (one, other) = (all.watch(), all.watch());
         drop(all.begin(&barring(&[addr(1)])));
         assert!(
-            one.refuses(&dag, &[of(&recipes[0])], &[], false)
+            one.refuses(&dag, &[of(&recipes[0])], &[], false, |_| false)
                 .await
                 .unwrap()
         );
         assert!(
             !other
-                .refuses(&dag, &[of(&recipes[1])], &[], false)
+                .refuses(&dag, &[of(&recipes[1])], &[], false, |_| false)
                 .await
                 .unwrap()
         );
@@ -356,7 +372,12 @@ mod tests {
         let late = all.watch();
         assert!(!late.refuse_if_changed() && !late.is_refused());
         assert!(early.refuse_if_changed() && early.is_refused());
-        assert!(early.refuses(&dag, &[record(2)], &[], false).await.unwrap());
+        assert!(
+            early
+                .refuses(&dag, &[record(2)], &[], false, |_| false)
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]

@@ -129,6 +129,12 @@ impl Ledger {
         condemned.is_none_or(|by| by.iter().all(accepts))
     }
 
+    /// Whether this is the one output of an address that a quorum accepted.
+    pub(crate) fn accepts(&self, addr: &CAddr, content: &CAddr) -> bool {
+        let is_condemned = |state: &State| state.condemned.contains_key(addr);
+        !self.is_empty() && is_condemned(&self.state.read()) && self.may_serve(addr, content)
+    }
+
     /// Whether a recipe has an entry that was not released.
     pub(crate) fn has_entry(&self, recipe: &CAddr) -> bool {
         let is_own = |it: &Condemned| it.entry == *recipe;
@@ -228,6 +234,8 @@ mod tests {
         assert!(!ledger.may_serve(&addr(1), &addr(9)) && !ledger.may_serve(&addr(2), &addr(9)));
         assert!(ledger.may_serve(&addr(3), &addr(9)) && !ledger.may_serve(&addr(3), &addr(8)));
         assert!(ledger.may_serve(&addr(4), &addr(9)));
+        assert!(ledger.accepts(&addr(3), &addr(9)) && !ledger.accepts(&addr(3), &addr(8)));
+        assert!(!ledger.accepts(&addr(1), &addr(9)) && !ledger.accepts(&addr(4), &addr(9)));
         assert_eq!(ledger.entry_of(&addr(2)), Some(addr(1)));
         assert_eq!(
             (ledger.entry_of(&addr(3)), ledger.entry_of(&addr(4))),

@@ -179,7 +179,14 @@ async fn refuses(inner: &Inner, batch: &Batch, watch: &Watch) -> Result<bool> {
         strict,
         ..
     } = batch;
-    watch.refuses(&*inner.dag, records, also, *strict).await
+    // What a quorum accepted is right, although its recipe was found to lie meanwhile.
+    let stands = |record: &Record| {
+        let mut names = [Some(record.addr), record.resolved].into_iter().flatten();
+        names.any(|name| inner.ledger.accepts(&name, &record.output.addr))
+    };
+    watch
+        .refuses(&*inner.dag, records, also, *strict, stands)
+        .await
 }
 
 /// How a flight ends whose record is written.
