@@ -1,6 +1,5 @@
 //! How far audits are, while they are under way and when one is stopped.
 
-use deriva::prelude::*;
 use futures::FutureExt;
 
 use super::{LONG, Seen, Shown, apply, builder, waiting};
