@@ -4,7 +4,7 @@
     reason = "a terminal that never shows it must fail the test"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,9 @@ impl Tmux {
 
     /// The shell has the terminal again, as it was before; the last command ended with this code.
     pub(super) fn is_given_back(&self, bench: &Bench, code: i32) {
+        // What is typed before it has ended is its own, and goes with it.
+        let process = format!("/proc/{}", bench.read("pid").trim());
+        self.wait("the end of the command", |_| !Path::new(&process).exists());
         self.enter("echo code=$? && stty -a >tty.txt && echo then=$((40 + 2))");
         self.shows(&[&format!("code={code}\n"), "then=42\n"]);
         let modes = self.ask(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]);
