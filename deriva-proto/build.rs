@@ -6,10 +6,11 @@ use std::{env, fs};
 
 use prost::Message;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "deriva/v1/admin.proto",
     "deriva/v1/blobs.proto",
     "deriva/v1/errors.proto",
+    "deriva/v1/explain.proto",
     "deriva/v1/graph.proto",
     "deriva/v1/materialize.proto",
     "deriva/v1/types.proto",
