@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Audited, Blob, BlobStat, BuildAddrHasher, Bytes, CAddr, Cutoff, Determinism, Event,
-    LedgerEntry, Observer, Recipe, Result, StoreResults, Summary,
+    Audited, Blob, BlobStat, BuildAddrHasher, Bytes, CAddr, Cutoff, Determinism, Error, ErrorKind,
+    Event, LedgerEntry, Observer, Recipe, Result, StoreResults, Summary,
 };
 
 /// Makes the bytes of addresses available: a runtime in this process, or a client of one elsewhere. Servers, clients and
@@ -177,6 +177,9 @@ pub struct Request {
 }
 
 impl Request {
+    /// The longest [`Request::request_id`], in characters.
+    pub const MAX_ID: usize = 128;
+
     /// A request for these addresses.
     #[must_use]
     pub fn new(targets: impl Into<Vec<CAddr>>) -> Self {
@@ -252,6 +255,19 @@ impl Request {
     pub fn perturb(mut self, perturb: bool) -> Self {
         self.perturb = Some(perturb);
         self
+    }
+
+    /// Whether a request may be called so, for implementers of [`Materializer::materialize`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] unless it is 1 to [`Request::MAX_ID`] visible characters of ASCII.
+    pub fn check_id(id: &str) -> Result<()> {
+        let is_long = (1..=Self::MAX_ID).contains(&id.len());
+        if is_long && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(());
+        }
+        let what = "a request id of 1 to 128 visible characters of ASCII was expected";
+        Err(Error::new(ErrorKind::Invalid, what).with("bytes", id.len()))
     }
 
     /// Sets [`Request::request_id`].

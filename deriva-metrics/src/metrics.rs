@@ -92,14 +92,17 @@ impl Stores {
 
 impl State {
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let begun = self.begun.lock();
-        let instance = begun.as_ref().and_then(|begun| begun.instance.clone());
-        drop(begun);
+        let instance = self.instance();
         let mut last = self.last.lock();
         if let Some(now) = instance.and_then(|instance| instance.snapshot()) {
             *last = now;
         }
         *last
+    }
+
+    fn instance(&self) -> Option<Instance> {
+        let begun = self.begun.lock();
+        begun.as_ref().and_then(|begun| begun.instance.clone())
     }
 
     fn clock(&self) -> Option<Arc<dyn Clock>> {
@@ -199,13 +202,7 @@ impl Metrics {
     /// All that is in the registry, for who sends it elsewhere: after a [refresh](Metrics::refresh), where the instance is still open and
     /// its stores answer.
     pub async fn gather(&self) -> Vec<MetricFamily> {
-        let instance = self
-            .state
-            .begun
-            .lock()
-            .as_ref()
-            .and_then(|it| it.instance.clone());
-        if let Some(deriva) = instance.and_then(|instance| instance.handle()) {
+        if let Some(deriva) = self.state.instance().and_then(|it| it.handle()) {
             // What the stores do not tell is as they last told it.
             let _ = self.refresh(&deriva).await;
         }

@@ -63,13 +63,13 @@ pub(crate) struct Outage(AtomicBool);
 impl Outage {
     pub(crate) fn met(&self, what: &str, why: &str) {
         if !self.0.swap(true, Relaxed) {
-            tracing::warn!(target: "deriva", why, "{what} cannot be sent to the collector");
+            tracing::warn!(why, "{what} cannot be sent to the collector");
         }
     }
 
     pub(crate) fn over(&self, what: &str) {
         if self.0.swap(false, Relaxed) {
-            tracing::info!(target: "deriva", "{what} are sent to the collector again");
+            tracing::info!("{what} are sent to the collector again");
         }
     }
 }

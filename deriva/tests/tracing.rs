@@ -34,6 +34,8 @@ struct Told {
     fields: BTreeMap<&'static str, String>,
     /// Its place among all.
     parent: Option<usize>,
+    /// Whether a span has ended.
+    is_over: bool,
 }
 
 /// All that deriva told in this process, and what has the target `caller`.
@@ -86,6 +88,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Kept {
                 .collect(),
             fields: fields.0,
             parent,
+            is_over: false,
         });
     }
 
@@ -115,12 +118,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Kept {
             declared: declared.filter(|name| *name != "message").collect(),
             fields: fields.0,
             parent,
+            is_over: false,
         });
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
+        let mut state = self.0.lock();
         // The registry gives the number to another span.
-        self.0.lock().spans.remove(&id);
+        if let Some(at) = state.spans.remove(&id) {
+            state.told[at].is_over = true;
+        }
     }
 }
 
@@ -211,6 +218,9 @@ async fn one_request_is_a_tree_across_tasks_threads_and_stores() {
     request.into_future().instrument(caller).await.unwrap();
 
     let tree = kept.below("caller", |_| true);
+    let open = tree.0.iter().filter(|(_, it)| it.is_span && !it.is_over);
+    let open: Vec<&String> = open.map(|(way, _)| way).collect();
+    assert!(open.is_empty(), "who is answered has all of it: {open:?}");
     let request = tree.one("caller/materialize");
     let field = |told: &Told, name: &str| told.fields.get(name).cloned().unwrap_or_default();
     assert_eq!(field(request, "addr"), top.to_string());

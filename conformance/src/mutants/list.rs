@@ -529,6 +529,12 @@ mutants! { $
         memoizes_failures => failed_recipes_are_tried_again,
         /// A failure has no path.
         names_no_path => failures_carry_their_path,
+        /// Errors do not say of which request they are.
+        names_no_request => errors_name_their_request,
+        /// Those of a request that keeps going do not.
+        names_no_request_in_results => errors_name_their_request,
+        /// Any text is an id of a request.
+        takes_any_request_id => errors_name_their_request,
         /// The path of a failure is what failed, alone.
         names_the_failed_recipe_alone => failures_carry_their_path,
         /// A missing input is found when it is its turn.

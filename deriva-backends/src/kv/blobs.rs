@@ -172,7 +172,7 @@ impl<E: Engine> BlobStore for KvStore<E> {
     }
 
     async fn usage(&self) -> Result<Option<BlobUsage>> {
-        self.core.shared.look_at_the_disk();
+        self.look_at_the_disk().await;
         Ok(Some(self.core.shared.counters.lock().blobs))
     }
 

@@ -129,7 +129,7 @@ impl<E: Engine> DagStore for KvStore<E> {
     }
 
     async fn usage(&self) -> Result<Option<DagUsage>> {
-        self.core.shared.look_at_the_disk();
+        self.look_at_the_disk().await;
         Ok(Some(self.core.shared.counters.lock().dag))
     }
 

@@ -8,7 +8,6 @@ use deriva_api::{Blob, BlobCheck, CAddr, Error, ErrorKind, Evidence, Result};
 use parking_lot::Mutex;
 
 use super::counted::Counted;
-use super::disk_reserve;
 use super::engine::{Engine, into_bytes};
 use super::layout::{self, Counters, Entry};
 use super::watermark::Watermark;
@@ -33,13 +32,6 @@ pub(super) struct Shared<E> {
 pub(super) type BlobRow<V> = (CAddr, Vec<u8>, Option<V>);
 
 impl<E: Engine> Shared<E> {
-    /// Notes how much room there is on the disk, where the system says so.
-    pub(super) fn look_at_the_disk(&self) {
-        if let Ok(free) = disk_reserve::free(&self.folder) {
-            self.counted.room.saw(free);
-        }
-    }
-
     /// What `read` makes of the row of each address; few are held at a time, as they may be long.
     pub(super) fn each_row<T>(
         &self,

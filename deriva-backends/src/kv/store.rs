@@ -15,6 +15,7 @@ use super::commit::KvCommitter;
 use super::config::KvConfig;
 use super::copied::{self, Copied};
 use super::counted::Counted;
+use super::disk_reserve;
 use super::engine::{Engine, Place};
 use super::group::GroupCommit;
 use super::layout::{self, Counters};
@@ -144,6 +145,17 @@ impl<E: Engine> KvStore<E> {
         let core = self.core.clone();
         let done = blocking::unblock(move || work(&core.shared)).await;
         done.map_err(|error| self.tell(error))
+    }
+
+    /// Notes how much room there is on the disk, where the system says so: a disk may take its time.
+    pub(super) async fn look_at_the_disk(&self) {
+        let core = self.core.clone();
+        blocking::unblock(move || {
+            if let Ok(free) = disk_reserve::free(&core.shared.folder) {
+                core.shared.counted.room.saw(free);
+            }
+        })
+        .await;
     }
 
     pub(super) fn declared(&self) -> Capabilities {

@@ -83,13 +83,14 @@ impl Executor for PoolExecutor {
         let (is_nested, perturb) = (nesting.is_nested(), step.perturb);
         let span = Span::current();
         let work = move || {
-            let _entered = span.enter();
             // Who gave the step up before it began needs no answer, and so no work.
             let wanted = !sender.is_closed();
             // Takes all that it holds with it: the end of that is foreign code, too.
             let run = move || wanted.then(|| super::run(&functions, &*clock, &step, &nesting));
             let message = "letting go of a step panicked";
-            let ran = guarded(ErrorKind::Function, message, run);
+            let ran = span.in_scope(|| guarded(ErrorKind::Function, message, run));
+            // It ends before anybody is told.
+            drop(span);
             if let Some(executed) = ran.transpose() {
                 let_go(sender.send(executed.and_then(|executed| executed)));
             }

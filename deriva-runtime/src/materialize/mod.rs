@@ -103,16 +103,7 @@ impl Options {
     fn check(&self) -> Result<()> {
         self.asked.modes().try_for_each(Determinism::check)?;
         in_range("jobs", self.jobs, 1..=MAX_JOBS)?;
-        let is_id = |id: &str| {
-            (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        match self.id.as_deref() {
-            Some(id) if !is_id(id) => {
-                let what = "a request id of 1 to 128 visible characters of ASCII was expected";
-                Err(Error::new(ErrorKind::Invalid, what).with("bytes", id.len()))
-            }
-            _ => Ok(()),
-        }
+        self.id.as_deref().map_or(Ok(()), Request::check_id)
     }
 
     /// The time until the deadline.
@@ -121,9 +112,6 @@ impl Options {
         Some(self.deadline?.saturating_sub(elapsed))
     }
 }
-
-/// Bytes of a request id.
-const MAX_ID: usize = 128;
 
 /// A request for the bytes of one or more addresses. `.await` it; dropping it cancels what nobody
 /// else waits for, and what was computed so far stays recorded.
@@ -436,11 +424,13 @@ async fn perform(
     let done = in_time(&all, &limits, materialize(inner, targets, options)).await;
     counting.ended(late(&all, &limits)).await;
     let mut done = done.map_err(|error| limits.named(error));
-    if let (Ok(done), Some(_)) = (&mut done, &limits.id) {
-        for failed in done.results.iter_mut().filter(|result| result.is_err()) {
-            let named = failed.clone().map_err(|error| limits.named(error));
-            *failed = named;
-        }
+    let results = done.as_mut().ok().map(|done| done.results.iter_mut());
+    for failed in results
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.as_mut().err())
+    {
+        *failed = limits.named(failed.clone());
     }
     let took = all.clock.now().saturating_sub(limits.began);
     spans::materialized(&span, done.as_ref().map(|done| &done.summary), took);

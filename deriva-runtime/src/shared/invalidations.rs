@@ -364,6 +364,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_stands_may_be_recorded_although_it_is_barred_but_not_what_is_made_from_it() {
+        let (all, dag) = (Arc::<Invalidations>::default(), ModelStore::new());
+        let over = |input| Recipe::new(&"f/1".parse().unwrap(), &[input], &Params::new()).unwrap();
+        let recipes = [over(addr(9)), over(addr(1))];
+        dag.insert(&recipes).await.unwrap();
+        let of = |recipe: &Recipe| Record {
+            addr: recipe.addr(),
+            ..record(3)
+        };
+        let [own, above] = [of(&recipes[0]), of(&recipes[1])];
+        let (one, other, also) = (all.watch(), all.watch(), all.watch());
+        drop(all.begin(&barring(&[own.addr, addr(1)])));
+        let refuses = async |watch: &Watch, record: Record, also: &[CAddr]| {
+            let records = [record];
+            let refused = watch.refuses(&dag, &records, also, false, |_| true);
+            refused.await.unwrap()
+        };
+        assert!(!refuses(&one, own, &[]).await);
+        assert!(refuses(&other, above, &[]).await);
+        assert!(refuses(&also, own, &[addr(1)]).await);
+    }
+
+    #[tokio::test]
     async fn a_request_that_refuses_on_its_own_does_so_only_where_something_was_forgotten() {
         let (all, dag) = (Arc::<Invalidations>::default(), ModelStore::new());
         let early = all.watch();

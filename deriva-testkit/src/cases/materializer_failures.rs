@@ -4,8 +4,8 @@ use deriva_api::{Blob, Error, ErrorKind, Result};
 
 use super::materializer_support::{Calls, Works, ask_for, concat, failing};
 use super::support::kind;
-use crate::Materialized;
 use crate::functions::function;
+use crate::{Materialized, Request};
 
 /// Whether a context of an error lists all of these.
 fn lists(error: &Error, context: &str, all: &[String]) -> bool {
@@ -53,6 +53,34 @@ crate::case::cases! { $ each_materializer_failures_case, Materializer, Core:
                 let error = failed(works.materialize(&path[..1]).await);
                 assert_eq!((error.kind(), error.path()), (ErrorKind::Function, path.as_slice()), "{name}: {error:?}");
             }
+        }
+        Ok(())
+    }
+
+    /// E5: an error says of which request it is, where that has an id; an id that is none is `Invalid`.
+    async fn errors_name_their_request(trial) {
+        let works = Works::open(trial, concat()?.into_iter().chain(failing()?)).await?;
+        let leaf = works.leaf("leaf").await?;
+        let bad = works.recipe("fail/1", &[leaf]).await?;
+        let top = works.recipe("concat/1", &[bad]).await?;
+        let longest = "x".repeat(Request::MAX_ID);
+        for id in ["order-17", &longest] {
+            let request = ask_for(&[top]).request_id(id);
+            let error = failed(works.materializer.materialize(request).await);
+            assert_eq!((error.kind(), error.context("request")), (ErrorKind::Function, Some(id)));
+            let request = ask_for(&[leaf, top]).keep_going().request_id(id);
+            let mut done = works.materializer.materialize(request).await?;
+            let error = failed(done.results.remove(1).map(|_| done));
+            assert_eq!(error.context("request"), Some(id));
+        }
+        // What is handed to others who wait has the id of nobody.
+        let error = failed(works.materialize(&[top]).await);
+        assert_eq!(error.context("request"), None);
+        let too_long = format!("{longest}x");
+        for wrong in ["", "two words", "\n", "\u{fc}", &too_long] {
+            let request = ask_for(&[leaf]).request_id(wrong);
+            let error = failed(works.materializer.materialize(request).await);
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{wrong:?}");
         }
         Ok(())
     }

@@ -139,6 +139,10 @@ impl Small {
             let what = "a request for one step at once or more was expected";
             return Err(Error::new(ErrorKind::Invalid, what).with("jobs", 0));
         }
+        let id = request.request_id.as_deref();
+        if let Some(id) = id.filter(|_| !self.broken(Break::takes_any_request_id)) {
+            Request::check_id(id)?;
+        }
         self.check_modes(&request)?;
         let _lease = match self.broken(Break::leases_nothing_while_it_runs) {
             true => self.hold(&[]).await,
@@ -160,21 +164,8 @@ impl Small {
         }
         done
     }
-}
 
-#[async_trait]
-impl Materializer for Small {
-    async fn put(&self, blobs: &[Blob]) -> Result<()> {
-        let _together = self.0.stores.gate.read().await;
-        self.0.blobs.put(blobs).await
-    }
-
-    async fn insert(&self, recipes: &[Recipe]) -> Result<()> {
-        let _together = self.0.stores.gate.read().await;
-        self.0.dag.insert(recipes).await.map(drop)
-    }
-
-    async fn materialize(&self, request: Request) -> Result<Materialized> {
+    async fn in_time(&self, request: Request) -> Result<Materialized> {
         let deadline = match self.broken(Break::takes_no_notice_of_deadlines) {
             true => None,
             false => request.deadline,
@@ -192,6 +183,33 @@ impl Materializer for Small {
             done = self.fulfil(request) => done,
             error = late => Err(error),
         }
+    }
+}
+
+#[async_trait]
+impl Materializer for Small {
+    async fn put(&self, blobs: &[Blob]) -> Result<()> {
+        let _together = self.0.stores.gate.read().await;
+        self.0.blobs.put(blobs).await
+    }
+
+    async fn insert(&self, recipes: &[Recipe]) -> Result<()> {
+        let _together = self.0.stores.gate.read().await;
+        self.0.dag.insert(recipes).await.map(drop)
+    }
+
+    async fn materialize(&self, request: Request) -> Result<Materialized> {
+        let id = request.request_id.clone();
+        let named = |error: Error| match &id {
+            Some(id) if !self.broken(Break::names_no_request) => error.with("request", id),
+            _ => error,
+        };
+        let mut done = self.in_time(request).await.map_err(named)?;
+        if !self.broken(Break::names_no_request_in_results) {
+            let results = std::mem::take(&mut done.results).into_iter();
+            done.results = results.map(|result| result.map_err(named)).collect();
+        }
+        Ok(done)
     }
 
     async fn get(&self, addr: CAddr) -> Result<Bytes> {

@@ -168,16 +168,21 @@ impl Executing {
         let work = work.map(|ended| ended.unwrap_or_else(|error| Ended::Executed(Err(error))));
         let (span, slice) = seen;
         let work = sliced(slice, work);
+        let (within, clock, began) = (span.clone(), Arc::clone(&inner.clock), inner.clock.now());
+        // The span ends before anybody is told: who hears of the end of a request has all of its spans.
+        let work = async move {
+            let ended = work.await;
+            let took = clock.now().saturating_sub(began);
+            spans::computed(&within, ended.told(), took);
+            (ended, took)
+        };
+        let work = work.instrument(span.or_current());
         let is_handed_over = Arc::new(AtomicBool::new(false));
         let (node, handed_over) = (outcome.node, Arc::clone(&is_handed_over));
         let (sender, counted) = (self.sender.clone(), inner.tallies.steps.begin());
         let inner = Arc::clone(inner);
-        let began = inner.clock.now();
-        let within = span.clone();
-        let task = async move {
-            let ended = work.await;
-            let took = inner.clock.now().saturating_sub(began);
-            spans::computed(&within, ended.told(), took);
+        let task = context.inner.tokio.spawn(async move {
+            let (ended, took) = work.await;
             let slot = match planted(Fault::keeps_the_slot_of_a_failed_step)
                 && matches!(ended, Ended::Executed(Err(_)))
             {
@@ -200,11 +205,7 @@ impl Executing {
                 hand_over::land(&inner, unwanted.0).await;
             }
             drop(counted);
-        };
-        let task = context
-            .inner
-            .tokio
-            .spawn(task.instrument(span.or_current()));
+        });
         let step = InFlight {
             task: task.abort_handle(),
             is_handed_over,

@@ -36,7 +36,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Chunk>,
+    /// Each with the span that it runs in.
+    waiting: VecDeque<(Chunk, Span)>,
     /// Workers that run.
     workers: usize,
 }
@@ -72,12 +73,11 @@ impl Workers {
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.under_way += 1;
         let mut state = self.shared.state.lock();
-        state.waiting.push_back(chunk);
+        state.waiting.push_back((chunk, Span::current()));
         if state.workers < self.limit {
             state.workers += 1;
-            let (shared, span) = (Arc::clone(&self.shared), Span::current());
-            self.tokio
-                .spawn_blocking(move || span.in_scope(|| shared.run()));
+            let shared = Arc::clone(&self.shared);
+            self.tokio.spawn_blocking(move || shared.run());
         }
     }
 
@@ -86,7 +86,7 @@ impl Workers {
     pub(super) fn take_back(&mut self) -> Option<Chunk> {
         let chunk = self.shared.state.lock().waiting.pop_back();
         self.under_way -= usize::from(chunk.is_some());
-        chunk
+        Some(chunk?.0)
     }
 
     /// A chunk that is done by now.
@@ -113,14 +113,16 @@ impl Drop for Workers {
 
 impl Shared {
     fn run(&self) {
-        while let Some(chunk) = self.take() {
-            let done = run_chunk(chunk, &self.functions, &*self.clock);
+        while let Some((chunk, span)) = self.take() {
+            let done = span.in_scope(|| run_chunk(chunk, &self.functions, &*self.clock));
+            // It ends before anybody is told.
+            drop(span);
             // Who stopped waiting needs no answer.
             let_go(self.done.send(done));
         }
     }
 
-    fn take(&self) -> Option<Chunk> {
+    fn take(&self) -> Option<(Chunk, Span)> {
         let mut state = self.state.lock();
         let chunk = state.waiting.pop_front();
         state.workers -= usize::from(chunk.is_none());
