@@ -16,7 +16,8 @@ use crate::intercept_layer;
 /// error where it failed. A stream has one for its first item, and a writer one for each of being opened, finished and
 /// aborted.
 ///
-/// Where nobody wants such spans a call costs one look at a number more. The layer does not show in what the store prints.
+/// Where nobody wants such spans a call costs what any layer does, one boxed future. The layer does not show in what the store
+/// prints.
 #[derive(Clone, Debug)]
 pub struct TraceLayer {
     store: Arc<str>,
