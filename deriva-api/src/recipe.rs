@@ -138,6 +138,12 @@ impl Recipe {
         }
     }
 
+    /// Bytes of the params in the canonical form.
+    #[must_use]
+    pub fn params_len(&self) -> usize {
+        self.params_bytes().len()
+    }
+
     /// Whether there are any params.
     #[must_use]
     pub fn has_params(&self) -> bool {

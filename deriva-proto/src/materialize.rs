@@ -235,6 +235,10 @@ impl TryFrom<v1::RunEvent> for Event {
             wire::Event::Skipped(it) => Self::Skipped {
                 addr: addr_of("Skipped.addr", &it.addr)?,
             },
+            wire::Event::Missed(it) => {
+                let expected = "an event, and not the number of those that were left out,";
+                return Err(invalid("RunEvent.missed", expected).with("events", it.events));
+            }
         })
     }
 }

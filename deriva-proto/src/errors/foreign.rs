@@ -83,6 +83,12 @@ fn meaning(status: &Status) -> Meaning {
             Some("see that the address is that of a deriva server, and which version it has"),
         ),
         Code::Cancelled if is_timeout(status) => timeout(),
+        // Neither does anybody else cancel with a source: the server was about to stop, and took no more calls.
+        Code::Cancelled if status.source().is_some() => (
+            ErrorKind::Unavailable,
+            "the connection to the server ended before the call began",
+            None,
+        ),
         Code::DeadlineExceeded => timeout(),
         code => (
             kind_of(code).unwrap_or(ErrorKind::Internal),

@@ -1,10 +1,15 @@
 //! Putting bytes.
 
-use deriva_api::{Blob, BlobHasher, BlobStat, Bytes, CAddr, Error, Result};
+use std::sync::Arc;
+
+use deriva_api::{
+    Blob, BlobHasher, BlobStat, BlobWriter, Bytes, CAddr, Error, Result, async_trait,
+};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::planted::{Fault, hidden, planted};
 use crate::shared::Deriva;
+use crate::shared::Inner;
 
 /// Bytes read at a time from a reader that is being stored.
 const PIECE: usize = 1 << 20;
@@ -86,9 +91,7 @@ impl Deriva {
     /// # Errors
     /// What the reader or the store says; then nothing is stored.
     pub async fn put_reader(&self, mut reader: impl AsyncRead + Unpin + Send) -> Result<BlobStat> {
-        let mut writer = self.inner.blobs.writer(None).await?;
-        // The address has to be known before the end: a damaged copy makes way, and a collection is told.
-        let mut hasher = BlobHasher::new();
+        let mut writer = self.writing(None).await?;
         loop {
             let mut piece = bytes::BytesMut::with_capacity(PIECE);
             while piece.len() < PIECE {
@@ -101,17 +104,56 @@ impl Deriva {
                 }
             }
             if piece.is_empty() {
-                let addr = hasher.finish().addr;
-                self.inner.make_way([addr]).await?;
-                let notes = !planted(Fault::put_reader_notes_nothing);
-                let _adding = self
-                    .inner
-                    .adding(notes.then_some(addr).into_iter().collect())
-                    .await;
-                return writer.finish().await;
+                return Box::new(writer).finish().await;
             }
-            hasher.update(&piece);
             writer.write(piece.freeze()).await?;
         }
+    }
+
+    /// Begins a blob that is given piece by piece, in bounded memory. A damaged copy that is there is replaced.
+    ///
+    /// With `expect`, `finish` fails with `Invalid`, and stores nothing, unless the bytes are what was expected.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
+        Ok(Box::new(self.writing(expect).await?))
+    }
+
+    async fn writing(&self, expect: Option<BlobStat>) -> Result<Writing> {
+        Ok(Writing {
+            inner: Arc::clone(&self.inner),
+            writer: self.inner.blobs.writer(expect).await?,
+            hasher: BlobHasher::new(),
+        })
+    }
+}
+
+/// A blob that is being written. Its address has to be known before the end: a damaged copy makes way, and a collection is told.
+#[derive(Debug)]
+struct Writing {
+    inner: Arc<Inner>,
+    writer: Box<dyn BlobWriter>,
+    hasher: BlobHasher,
+}
+
+#[async_trait]
+impl BlobWriter for Writing {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.hasher.update(&chunk);
+        self.writer.write(chunk).await
+    }
+
+    async fn finish(self: Box<Self>) -> Result<BlobStat> {
+        let addr = self.hasher.finish().addr;
+        self.inner.make_way([addr]).await?;
+        let notes = !planted(Fault::put_reader_notes_nothing);
+        let leased = notes.then_some(addr).into_iter().collect();
+        let _adding = self.inner.adding(leased).await;
+        self.writer.finish().await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        self.writer.abort().await
     }
 }

@@ -7,10 +7,10 @@ use deriva_api::{Blob, BlobStat, ByteRange, Bytes, Error, ErrorKind, Result};
 use crate::shared::Inner;
 use crate::shared::leases::Lease;
 
-/// Bytes in a piece.
+/// Bytes in a piece, unless somebody says how many.
 const PIECE: u64 = 1 << 20;
 
-/// Reads the bytes of an address in pieces of 1 MiB; see [`crate::Deriva::open`]. Every piece comes
+/// Reads the bytes of an address in pieces; see [`crate::Deriva::open`]. Every piece comes
 /// from a blob that the store has verified, or from one that was just made and is not stored.
 #[derive(Debug)]
 pub struct BlobReader {
@@ -40,15 +40,24 @@ impl BlobReader {
         self.stat
     }
 
-    /// The next piece; `None` at the end.
+    /// The next piece, of 1 MiB but for the last; `None` at the end.
     ///
     /// # Errors
     /// `Corrupt` when the blob is damaged, `NotFound` when it was removed meanwhile.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        self.next_chunk_of(PIECE).await
+    }
+
+    /// The next piece, of this many bytes but for the last: 1 or more, and 0 counts as 1; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`BlobReader::next_chunk`].
+    pub async fn next_chunk_of(&mut self, bytes: u64) -> Result<Option<Bytes>> {
         if self.offset >= self.stat.len {
             return Ok(None);
         }
-        let range = ByteRange::new(self.offset, PIECE);
+        let bytes = bytes.max(1);
+        let range = ByteRange::new(self.offset, bytes);
         if let Some(held) = &self.held {
             let within = range.within(self.stat.len);
             self.offset = within.end;
@@ -67,7 +76,7 @@ impl BlobReader {
                 )
                 .with("addr", self.stat.addr)
             })?;
-        let expected = PIECE.min(self.stat.len - self.offset);
+        let expected = bytes.min(self.stat.len - self.offset);
         if piece.len() as u64 != expected {
             return Err(Error::new(
                 ErrorKind::Corrupt,
