@@ -62,3 +62,8 @@ pub(crate) fn some_of(asked: &[CAddr], found: &[CAddr]) -> Result<()> {
     }
     Ok(())
 }
+
+/// The answer to a call, or what is wrong with it.
+pub(crate) fn checked<T>(operation: &'static str, answer: impl FnOnce() -> Result<T>) -> Result<T> {
+    answer().map_err(|error| error.during(operation))
+}

@@ -51,6 +51,14 @@ impl Failure {
         }
     }
 
+    /// The error, with the operation that failed. What the server itself says stays as it is, so that it is what an embedded deriva says.
+    pub(crate) fn named(self, operation: &'static str) -> Error {
+        match self.is_told {
+            true => self.error,
+            false => self.error.during(operation),
+        }
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         self.error.kind()
     }
@@ -97,12 +105,18 @@ fn untrusted(status: &Status, link: &Link) -> Option<Error> {
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {
     link: &'a Link,
+    operation: &'static str,
     delays: Option<ExponentialBackoff>,
 }
 
 impl<'a> Attempts<'a> {
-    pub(crate) fn new(link: &'a Link) -> Self {
-        Self { link, delays: None }
+    /// Of a call that errors name in this way.
+    pub(crate) fn new(link: &'a Link, operation: &'static str) -> Self {
+        Self {
+            link,
+            operation,
+            delays: None,
+        }
     }
 
     /// Waits until the call may be made again.
@@ -110,11 +124,8 @@ impl<'a> Attempts<'a> {
     /// # Errors
     /// The failure, where another attempt would not help, or was made as often as allowed.
     pub(crate) async fn again(&mut self, failure: Failure) -> Result<()> {
-        let Failure {
-            error,
-            again,
-            is_told,
-        } = failure;
+        let (again, is_told) = (failure.again, failure.is_told);
+        let error = failure.named(self.operation);
         let Some(after) = again else {
             return Err(error);
         };

@@ -30,7 +30,7 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The longest delay between two attempts, without what chance adds.
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// What the server is given beyond a deadline, so that its own answer comes first.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 type Service = InterceptedService<Channel, Caller>;
 
@@ -44,7 +44,7 @@ pub(crate) struct Link {
     pub(crate) timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) attempts: usize,
-    first_delay: Duration,
+    pub(crate) first_delay: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) retries: Arc<RetryCounters>,
     /// Where tasks of calls run.
@@ -109,6 +109,7 @@ impl Link {
     /// A call that has an answer within the [timeout](ClientBuilder::timeout) of calls.
     pub(crate) async fn short<M, T, F>(
         &self,
+        operation: &'static str,
         message: M,
         call: impl Fn(tonic::Request<M>) -> F + Send + Sync,
     ) -> Result<T>
@@ -116,12 +117,14 @@ impl Link {
         M: Clone,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        self.unary(Some(self.timeout), message, call).await
+        self.unary(operation, Some(self.timeout), message, call)
+            .await
     }
 
     /// A call that takes as long as it takes.
     pub(crate) async fn long<M, T, F>(
         &self,
+        operation: &'static str,
         message: M,
         call: impl Fn(tonic::Request<M>) -> F + Send + Sync,
     ) -> Result<T>
@@ -129,11 +132,12 @@ impl Link {
         M: Clone,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        self.unary(None, message, call).await
+        self.unary(operation, None, message, call).await
     }
 
     async fn unary<M, T, F>(
         &self,
+        operation: &'static str,
         limit: Option<Duration>,
         message: M,
         call: impl Fn(tonic::Request<M>) -> F + Send + Sync,
@@ -142,7 +146,7 @@ impl Link {
         M: Clone,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        let mut attempts = Attempts::new(self);
+        let mut attempts = Attempts::new(self, operation);
         loop {
             let answer = call(request(message.clone(), limit));
             let answered = match limit {
@@ -155,7 +159,7 @@ impl Link {
                 None => {
                     let hint = "see what keeps the server busy, or allow more time by `timeout`";
                     let error = self.late("the server did not answer in time", limit);
-                    return Err(error.hint(hint));
+                    return Err(error.hint(hint).during(operation));
                 }
             };
             attempts.again(failure).await?;
@@ -247,7 +251,7 @@ pub(crate) fn request<M>(message: M, limit: Option<Duration>) -> tonic::Request<
 /// Makes a call on one of the services: `call!(link.short(message) -> blobs.stat)`.
 macro_rules! call {
     ($link:ident.$kind:ident($message:expr) -> $service:ident.$method:ident) => {
-        $link.$kind($message, |request| {
+        $link.$kind(stringify!($method), $message, |request| {
             let mut service = $link.$service();
             async move { service.$method(request).await }
         })

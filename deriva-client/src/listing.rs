@@ -9,9 +9,12 @@ use futures::StreamExt;
 use futures::stream;
 use tonic::{Response, Status, Streaming};
 
-use crate::answers::was;
+use crate::answers::{checked, was};
 use crate::failure::{Attempts, Failure};
 use crate::link::Link;
+
+/// What a message holds, each with its cursor; what cannot be understood is an error in its place.
+pub(crate) type Items<C, T> = Vec<Result<(C, T)>>;
 
 /// A list by a cursor, which rises from item to item: anything else is no answer.
 ///
@@ -21,7 +24,7 @@ pub(crate) fn listed<'a, C, T, M, F>(
     operation: &'static str,
     first: Option<C>,
     open: impl Fn(Option<C>) -> F + Send + Sync + 'a,
-    page: fn(M) -> Vec<Result<(C, T)>>,
+    page: fn(M) -> Items<C, T>,
 ) -> BoxStream<'a, Result<T>>
 where
     C: Clone + Ord + Display + Send + Sync + 'a,
@@ -31,7 +34,8 @@ where
 {
     let list = List {
         link,
-        attempts: Attempts::new(link),
+        attempts: Attempts::new(link, operation),
+        operation,
         after: first,
         open,
         page,
@@ -39,8 +43,7 @@ where
         ready: VecDeque::new(),
     };
     stream::try_unfold(list, move |mut list| async move {
-        let next = list.next().await;
-        let next = next.map_err(|error| error.during(operation))?;
+        let next = list.next().await?;
         Ok(next.map(|item| (item, list)))
     })
     .boxed()
@@ -52,9 +55,10 @@ struct List<'a, C, T, M, O> {
     /// The cursor of the last item that was given.
     after: Option<C>,
     open: O,
-    page: fn(M) -> Vec<Result<(C, T)>>,
+    page: fn(M) -> Items<C, T>,
     stream: Option<Streaming<M>>,
     ready: VecDeque<Result<(C, T)>>,
+    operation: &'static str,
 }
 
 impl<C, T, M, F, O> List<'_, C, T, M, O>
@@ -66,9 +70,10 @@ where
     async fn next(&mut self) -> Result<Option<T>> {
         loop {
             if let Some(item) = self.ready.pop_front() {
-                let (cursor, item) = item?;
+                let (cursor, item) = checked(self.operation, || item)?;
                 if let Some(after) = self.after.as_ref().filter(|after| cursor <= **after) {
-                    return Err(was(format_args!("what comes after {after}"), cursor));
+                    let error = was(format_args!("what comes after {after}"), cursor);
+                    return Err(error.during(self.operation));
                 }
                 self.after = Some(cursor);
                 self.attempts.progressed();

@@ -15,48 +15,46 @@ const BELIEVED: u64 = 4 << 20;
 
 impl Client {
     /// A whole blob, verified.
-    pub(crate) async fn whole(&self, addr: CAddr) -> Result<Option<Blob>> {
-        let mut frames = Frames::new(self.link(), addr, ByteRange::ALL);
-        let Some(bytes) = collected(&mut frames).await? else {
+    pub(crate) async fn whole(&self, operation: &'static str, addr: CAddr) -> Result<Option<Blob>> {
+        let mut place = Place::new(addr, ByteRange::ALL);
+        let Some(bytes) = collected(self.link(), operation, &mut place).await? else {
             return Ok(None);
         };
         let blob = Blob::verify(addr, bytes);
-        blob.map(Some)
-            .map_err(|error| error.with("server", &self.link().server))
+        let wrong = |error: Error| error.during(operation).with("server", &self.link().server);
+        blob.map(Some).map_err(wrong)
     }
 
     /// A part of a blob.
     pub(crate) async fn part(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
-        collected(&mut Frames::new(self.link(), addr, range)).await
+        let mut place = Place::new(addr, range);
+        collected(self.link(), "get_range", &mut place).await
     }
 }
 
-async fn collected(frames: &mut Frames<'_>) -> Result<Option<Bytes>> {
-    let Some(first) = frames.next().await? else {
-        return Ok(frames.stat().map(|_| Bytes::new()));
+async fn collected(
+    link: &Link,
+    operation: &'static str,
+    place: &mut Place,
+) -> Result<Option<Bytes>> {
+    let Some(first) = place.next(link, operation).await? else {
+        return Ok(place.stat().map(|_| Bytes::new()));
     };
-    if frames.left() == 0 {
+    if place.left() == 0 {
         // Most blobs come in one piece, which is not copied. The end has to be seen all the same.
-        return Ok(frames.next().await?.is_none().then_some(first));
+        let end = place.next(link, operation).await?;
+        return Ok(end.is_none().then_some(first));
     }
-    let room = frames.left().min(BELIEVED) as usize;
+    let room = place.left().min(BELIEVED) as usize;
     let mut bytes = BytesMut::with_capacity(first.len() + room);
     bytes.extend_from_slice(&first);
-    while let Some(chunk) = frames.next().await? {
+    while let Some(chunk) = place.next(link, operation).await? {
         bytes.extend_from_slice(&chunk);
     }
     Ok(Some(bytes.freeze()))
 }
 
-/// The pieces of a blob, or of a range of it, as they come. Where the connection breaks they go on after the last one.
-#[derive(Debug)]
-pub(crate) struct Frames<'a> {
-    link: &'a Link,
-    attempts: Attempts<'a>,
-    pub(crate) place: Place,
-}
-
-/// How far the bytes of a blob have come.
+/// How far the bytes of a blob, or of a range of it, have come. Where the connection breaks they go on after the last one.
 #[derive(Debug)]
 pub(crate) struct Place {
     addr: CAddr,
@@ -82,6 +80,45 @@ impl Place {
             absent: false,
             ended: false,
         }
+    }
+
+    /// Nothing more is to be read.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// The whole blob's address and length, once the first piece was asked for; `None` where it is absent.
+    pub(crate) fn stat(&self) -> Option<BlobStat> {
+        self.stat.filter(|_| !self.absent)
+    }
+
+    /// The next piece, which is not empty; `None` at the end, and where the blob is absent.
+    pub(crate) async fn next(
+        &mut self,
+        link: &Link,
+        operation: &'static str,
+    ) -> Result<Option<Bytes>> {
+        // Each piece has all attempts for itself.
+        let mut attempts = Attempts::new(link, operation);
+        while !self.ended {
+            match self.read(link).await {
+                Ok(Some(chunk)) => return Ok(Some(chunk)),
+                Ok(None) => self.ended = true,
+                Err(failure) if failure.kind() == ErrorKind::NotFound => {
+                    self.ended = true;
+                    self.absent = true;
+                    // It was removed after the first pieces.
+                    if self.came > 0 {
+                        return Err(removed(self.addr).during(operation));
+                    }
+                }
+                Err(failure) => {
+                    self.stream = None;
+                    attempts.again(failure).await?;
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The bytes of the range that are to come, as far as that is known.
@@ -153,58 +190,6 @@ impl Place {
             if len > 0 {
                 self.came += len;
                 return Ok(Some(frame.chunk));
-            }
-        }
-    }
-}
-
-impl<'a> Frames<'a> {
-    pub(crate) fn new(link: &'a Link, addr: CAddr, range: ByteRange) -> Self {
-        Self::at(link, Place::new(addr, range))
-    }
-
-    pub(crate) fn at(link: &'a Link, place: Place) -> Self {
-        Self {
-            link,
-            attempts: Attempts::new(link),
-            place,
-        }
-    }
-
-    /// The whole blob's address and length, once the first piece was asked for; `None` where it is absent.
-    pub(crate) fn stat(&self) -> Option<BlobStat> {
-        self.place.stat.filter(|_| !self.place.absent)
-    }
-
-    fn left(&self) -> u64 {
-        self.place.left()
-    }
-
-    /// The next piece, which is not empty; `None` at the end, and where the blob is absent.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
-        let place = &mut self.place;
-        loop {
-            if place.ended {
-                return Ok(None);
-            }
-            match place.read(self.link).await {
-                Ok(Some(chunk)) => {
-                    self.attempts.progressed();
-                    return Ok(Some(chunk));
-                }
-                Ok(None) => place.ended = true,
-                // It may have been removed after the first pieces.
-                Err(failure) if failure.kind() == ErrorKind::NotFound => {
-                    place.ended = true;
-                    place.absent = true;
-                    if place.came > 0 {
-                        return Err(removed(place.addr));
-                    }
-                }
-                Err(failure) => {
-                    place.stream = None;
-                    self.attempts.again(failure).await?;
-                }
             }
         }
     }

@@ -17,7 +17,7 @@ use deriva_api::{
 use deriva_proto::{bytes_of, bytes_of_all, v1};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use crate::answers::{as_many, told};
+use crate::answers::{as_many, checked, told};
 use crate::batches::{AT_ONCE, MAX_ITEMS, MAX_VERIFIED};
 use crate::client::Client;
 use crate::link::call;
@@ -33,8 +33,7 @@ impl BlobStore for Client {
 
     /// Asks first what is missing there, where there is much to send. What was there already is made durable, as what is sent is.
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
-        let put = self.put_absent(blobs).await;
-        put.map_err(|error| error.during("put"))
+        self.put_absent(blobs).await
     }
 
     /// The pieces are sent as they come. A connection that breaks ends the writer with `Unavailable`, and nothing is stored: what was sent
@@ -44,21 +43,18 @@ impl BlobStore for Client {
     }
 
     async fn get(&self, addr: CAddr) -> Result<Option<Blob>> {
-        let got = self.whole(addr).await;
-        got.map_err(|error| error.during("get"))
+        self.whole("get", addr).await
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Blob>>> {
         let blobs = iter(addrs.to_vec())
-            .map(|addr| self.whole(addr))
+            .map(|addr| self.whole("get_many", addr))
             .buffered(AT_ONCE);
-        let got: Result<Vec<_>> = blobs.try_collect().await;
-        got.map_err(|error| error.during("get_many"))
+        blobs.try_collect().await
     }
 
     async fn get_range(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
-        let got = self.part(addr, range).await;
-        got.map_err(|error| error.during("get_range"))
+        self.part(addr, range).await
     }
 
     async fn stat(&self, addrs: &[CAddr]) -> Result<Vec<Option<BlobStat>>> {
@@ -68,13 +64,10 @@ impl BlobStore for Client {
             let request = v1::StatRequest {
                 addrs: bytes_of_all(batch),
             };
-            let answer = call!(link.short(request) -> blobs.stat).await;
-            let stats = answer.and_then(|answer| {
-                as_many(batch.len(), answer.stats.len())?;
-                Ok(answer.stats)
-            });
-            let stats = stats.map_err(|error| error.during("stat"))?;
-            found.extend(batch.iter().zip(stats).map(|(addr, stat)| stat.of(*addr)));
+            let answer = call!(link.short(request) -> blobs.stat).await?;
+            checked("stat", || as_many(batch.len(), answer.stats.len()))?;
+            let stats = batch.iter().zip(answer.stats);
+            found.extend(stats.map(|(addr, stat)| stat.of(*addr)));
         }
         Ok(found)
     }
@@ -86,12 +79,11 @@ impl BlobStore for Client {
             let request = v1::VerifyRequest {
                 addrs: bytes_of_all(batch),
             };
-            let answer = call!(link.long(request) -> blobs.verify).await;
-            let checks = answer.and_then(|answer| {
+            let answer = call!(link.long(request) -> blobs.verify).await?;
+            found.extend(checked("verify", || {
                 as_many(batch.len(), answer.checks.len())?;
                 told(answer.found())
-            });
-            found.extend(checks.map_err(|error| error.during("verify"))?);
+            })?);
         }
         Ok(found)
     }
@@ -102,8 +94,7 @@ impl BlobStore for Client {
             let request = v1::RemoveBlobsRequest {
                 addrs: bytes_of_all(batch),
             };
-            let removed = call!(link.long(request) -> blobs.remove).await;
-            removed.map_err(|error| error.during("remove"))?;
+            call!(link.long(request) -> blobs.remove).await?;
         }
         Ok(())
     }
@@ -131,15 +122,14 @@ impl BlobStore for Client {
 
     async fn usage(&self) -> Result<Option<BlobUsage>> {
         let link = self.link();
-        let answer = call!(link.short(v1::BlobUsageRequest {}) -> blobs.usage).await;
-        let answer = answer.map_err(|error| error.during("usage"))?;
+        let answer = call!(link.short(v1::BlobUsageRequest {}) -> blobs.usage).await?;
         Ok(answer.usage.map(BlobUsage::from))
     }
 
     async fn flush(&self) -> Result<()> {
         let link = self.link();
-        let flushed = call!(link.long(v1::FlushBlobsRequest {}) -> blobs.flush).await;
-        flushed.map(drop).map_err(|error| error.during("flush"))
+        call!(link.long(v1::FlushBlobsRequest {}) -> blobs.flush).await?;
+        Ok(())
     }
 
     fn counters(&self) -> StoreCounters {

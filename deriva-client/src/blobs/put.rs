@@ -6,11 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deriva_api::{Blob, BlobCheck, BlobStat, BlobStore, BuildAddrHasher, Bytes, CAddr, Result};
+use deriva_api::{Blob, BlobStat, BlobStore, BuildAddrHasher, Bytes, CAddr, Result};
 use deriva_proto::{addrs_of, bytes_of_all, v1};
 use futures::future::{Either, select};
 
-use crate::answers::{as_many, damaged, some_of, told};
+use crate::answers::{as_many, checked, damaged, some_of, told};
 use crate::batches::{FRAME, MAX_ITEMS};
 use crate::client::Client;
 use crate::failure::{Attempts, Failure};
@@ -51,7 +51,7 @@ impl Client {
         for batch in blobs.chunks(MAX_ITEMS) {
             let bytes: u64 = batch.iter().map(Blob::len).sum();
             let mut asks = bytes >= from;
-            let mut attempts = Attempts::new(self.link());
+            let mut attempts = Attempts::new(self.link(), "put");
             loop {
                 let wanted = match asks {
                     true => Some(self.wanted(batch, ask).await?),
@@ -85,25 +85,19 @@ impl Client {
         if ask == Ask::Wrong {
             let found = BlobStore::verify(self, &addrs).await?;
             let wrong = addrs.into_iter().zip(found);
-            let wrong: Vec<_> = wrong.filter(|(_, check)| !check.is_right()).collect();
-            // They would be taken for what is there.
-            let damaged = wrong
-                .iter()
-                .filter(|(_, check)| *check == BlobCheck::Damaged);
-            let damaged: Vec<CAddr> = damaged.map(|(addr, _)| *addr).collect();
-            if !damaged.is_empty() {
-                BlobStore::remove(self, &damaged).await?;
-            }
-            return Ok(wrong.into_iter().map(|(addr, _)| addr).collect());
+            let wrong = wrong.filter(|(_, check)| !check.is_right());
+            return Ok(wrong.map(|(addr, _)| addr).collect());
         }
         let link = self.link();
         let request = v1::MissingRequest {
             addrs: bytes_of_all(&addrs),
         };
         let answer = call!(link.short(request) -> blobs.missing).await?;
-        let missing = told(addrs_of("MissingResponse.addrs", &answer.addrs))?;
-        some_of(&addrs, &missing)?;
-        Ok(missing.into_iter().collect())
+        checked("missing", || {
+            let missing = told(addrs_of("MissingResponse.addrs", &answer.addrs))?;
+            some_of(&addrs, &missing)?;
+            Ok(missing.into_iter().collect())
+        })
     }
 
     /// Sends blobs in one call.

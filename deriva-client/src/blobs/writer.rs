@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
 use tonic::{Response, Status};
 
-use crate::answers::was;
+use crate::answers::{checked, was};
 use crate::batches::FRAME;
 use crate::blobs::put::{moving, pieces, stored};
 use crate::client::Client;
@@ -111,7 +111,7 @@ impl Upload {
             None => link.stood_still(),
         };
         self.frames = None;
-        Err(lost(failure))
+        Err(lost("write", failure))
     }
 
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
@@ -144,30 +144,30 @@ impl Upload {
         } = &mut self;
         let answer = moving(client.link(), taken, call.answer())
             .await
-            .map_err(lost)?;
-        stored(&[stat], answer.into_inner())?;
+            .map_err(|failure| lost("finish", failure))?;
+        checked("finish", || stored(&[stat], answer.into_inner()))?;
         Ok(stat)
     }
 }
 
 /// What was sent is not kept: nobody but the caller can send it again.
-fn lost(failure: Failure) -> Error {
-    match failure.is_passing() {
-        true => failure.error.hint("nothing was stored: begin a new writer"),
-        false => failure.error,
+fn lost(operation: &'static str, failure: Failure) -> Error {
+    let is_passing = failure.is_passing();
+    let error = failure.named(operation);
+    match is_passing {
+        true => error.hint("nothing was stored: begin a new writer"),
+        false => error,
     }
 }
 
 #[async_trait]
 impl BlobWriter for Upload {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        let written = self.write(chunk).await;
-        written.map_err(|error| error.during("write"))
+        self.write(chunk).await
     }
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
-        let finished = Self::finish(*self).await;
-        finished.map_err(|error| error.during("finish"))
+        Self::finish(*self).await
     }
 
     async fn abort(self: Box<Self>) -> Result<()> {

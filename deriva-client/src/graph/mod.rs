@@ -8,7 +8,7 @@ use deriva_api::{
 };
 use deriva_proto::{addr_of, addrs_of, bytes_of, bytes_of_all, v1};
 
-use crate::answers::{as_many, same, told, was};
+use crate::answers::{as_many, checked, same, told, was};
 use crate::batches::MAX_ITEMS;
 use crate::client::Client;
 use crate::link::call;
@@ -31,22 +31,20 @@ impl DagStore for Client {
         let request = v1::InsertRequest {
             recipes: recipes.iter().map(Into::into).collect(),
         };
-        let answer = call!(link.short(request) -> graph.insert).await;
-        let inserted = answer.and_then(|answer| {
+        let answer = call!(link.short(request) -> graph.insert).await?;
+        checked("insert", || {
             as_many(recipes.len(), answer.addrs.len())?;
             let addrs = told(addrs_of("InsertResponse.addrs", &answer.addrs))?;
             let mut pairs = recipes.iter().zip(&addrs);
             pairs.try_for_each(|(recipe, addr)| same(recipe.addr(), *addr))?;
             Ok(addrs)
-        });
-        inserted.map_err(|error| error.during("insert"))
+        })
     }
 
     async fn get_many(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
         let mut found = Vec::with_capacity(addrs.len());
         for batch in addrs.chunks(MAX_ITEMS) {
-            let nodes = self.nodes(batch).await;
-            found.extend(nodes.map_err(|error| error.during("get_many"))?);
+            found.extend(self.nodes(batch).await?);
         }
         Ok(found)
     }
@@ -58,14 +56,13 @@ impl DagStore for Client {
             let request = v1::OutputsRequest {
                 addrs: bytes_of_all(batch),
             };
-            let answer = call!(link.short(request) -> graph.outputs).await;
-            let outputs = answer.and_then(|answer| {
+            let answer = call!(link.short(request) -> graph.outputs).await?;
+            found.extend(checked("outputs", || {
                 as_many(batch.len(), answer.outputs.len())?;
                 let outputs = answer.outputs.into_iter();
                 let outputs = outputs.map(|it| told(it.output.map(Output::try_from).transpose()));
                 outputs.collect::<Result<Vec<_>>>()
-            });
-            found.extend(outputs.map_err(|error| error.during("outputs"))?);
+            })?);
         }
         Ok(found)
     }
@@ -78,8 +75,8 @@ impl DagStore for Client {
         let request = v1::RecordRequest {
             records: records.iter().map(|record| (*record).into()).collect(),
         };
-        let answer = call!(link.short(request) -> graph.record).await;
-        let diverged = answer.and_then(|answer| {
+        let answer = call!(link.short(request) -> graph.record).await?;
+        checked("record", || {
             // A record has two addresses at the most.
             if answer.divergences.len() > 2 * records.len() {
                 let found = format_args!("{} divergences", answer.divergences.len());
@@ -88,8 +85,7 @@ impl DagStore for Client {
             let diverged = answer.divergences.into_iter();
             let diverged = diverged.map(|it| told(Divergence::try_from(it)));
             diverged.collect::<Result<Vec<_>>>()
-        });
-        diverged.map_err(|error| error.during("record"))
+        })
     }
 
     async fn forget(&self, addrs: &[CAddr]) -> Result<u64> {
@@ -100,8 +96,7 @@ impl DagStore for Client {
         let request = v1::ForgetRequest {
             addrs: bytes_of_all(addrs),
         };
-        let answer = call!(link.long(request) -> graph.forget).await;
-        let answer = answer.map_err(|error| error.during("forget"))?;
+        let answer = call!(link.long(request) -> graph.forget).await?;
         Ok(answer.outputs)
     }
 
@@ -113,8 +108,7 @@ impl DagStore for Client {
         let request = v1::RemoveRecipesRequest {
             addrs: bytes_of_all(addrs),
         };
-        let answer = call!(link.long(request) -> graph.remove).await;
-        let answer = answer.map_err(|error| error.during("remove"))?;
+        let answer = call!(link.long(request) -> graph.remove).await?;
         Ok(answer.recipes)
     }
 
@@ -172,8 +166,8 @@ impl DagStore for Client {
             name: name.to_owned(),
             addr: bytes_of(addr),
         };
-        let set = call!(link.short(request) -> graph.set_root).await;
-        set.map(drop).map_err(|error| error.during("set_root"))
+        call!(link.short(request) -> graph.set_root).await?;
+        Ok(())
     }
 
     async fn remove_root(&self, name: &str) -> Result<bool> {
@@ -181,8 +175,7 @@ impl DagStore for Client {
         let request = v1::RemoveRootRequest {
             name: name.to_owned(),
         };
-        let answer = call!(link.short(request) -> graph.remove_root).await;
-        let answer = answer.map_err(|error| error.during("remove_root"))?;
+        let answer = call!(link.short(request) -> graph.remove_root).await?;
         Ok(answer.removed)
     }
 
@@ -210,15 +203,14 @@ impl DagStore for Client {
 
     async fn usage(&self) -> Result<Option<DagUsage>> {
         let link = self.link();
-        let answer = call!(link.short(v1::GraphUsageRequest {}) -> graph.usage).await;
-        let answer = answer.map_err(|error| error.during("usage"))?;
+        let answer = call!(link.short(v1::GraphUsageRequest {}) -> graph.usage).await?;
         Ok(answer.usage.map(DagUsage::from))
     }
 
     async fn flush(&self) -> Result<()> {
         let link = self.link();
-        let flushed = call!(link.long(v1::FlushGraphRequest {}) -> graph.flush).await;
-        flushed.map(drop).map_err(|error| error.during("flush"))
+        call!(link.long(v1::FlushGraphRequest {}) -> graph.flush).await?;
+        Ok(())
     }
 
     fn counters(&self) -> StoreCounters {

@@ -11,7 +11,7 @@ impl Client {
     /// One answer for each address of a batch. Where the connection breaks, the rest is asked for.
     pub(crate) async fn nodes(&self, addrs: &[CAddr]) -> Result<Vec<Option<Node>>> {
         let mut found = Vec::with_capacity(addrs.len());
-        let mut attempts = Attempts::new(self.link());
+        let mut attempts = Attempts::new(self.link(), "get_many");
         while found.len() < addrs.len() {
             let before = found.len();
             let Err(failure) = self.next_nodes(addrs, &mut found).await else {
