@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod answers;
+mod batches;
+mod blobs;
+mod builder;
+mod client;
+mod factory;
+mod failure;
+mod graph;
+mod handle;
+mod link;
+mod listing;
+mod materialize;
+mod tls;
+mod token;
+mod upkeep;
+mod uri;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use factory::{ClientFactory, register};
+pub use handle::functions::FunctionDoc;
+pub use handle::reader::BlobReader;
+pub use materialize::lease::Lease;
+pub use materialize::request::Materialize;
+pub use upkeep::audit::Audit;
+pub use upkeep::collect::Collect;
+pub use upkeep::invalidate::Invalidate;
+pub use upkeep::scrub::Scrub;
