@@ -17,6 +17,9 @@
 //! | what recipes apply | [`ComputeFunction`], [`FnFunction`], [`FunctionRegistry`] |
 //! | what authors of stores need beside the traits | [`authors`] |
 //! | which computations are run again and compared | [`Determinism`], [`Violation`] |
+//! | what would be computed and why, what lies below an address | [`Explanation`], [`Why`], [`diff`], [`Graph`] |
+//! | how much there is, what is under way | [`Status`], [`Snapshot`] |
+//! | what upkeep takes and tells | [`CollectPolicy`], [`Collected`], [`Scrubbed`], [`Audited`], [`Invalidated`] |
 //! | what went wrong and what to do next | [`Error`], [`ErrorKind`] |
 //! | how a store is named in text | [`StoreUri`], [`StoreRegistry`] |
 
@@ -33,23 +36,29 @@ mod call_context;
 pub mod canonical;
 mod capabilities;
 mod clock;
+mod collect_policy;
 mod collected;
 mod dag_store;
 mod dag_store_ext;
 mod determinism;
+pub mod diff;
 mod distribution;
 mod error;
 mod event;
 mod executor;
+mod explained;
 mod fn_function;
+mod forecast;
 mod function;
 mod function_registry;
+mod graph;
 mod invalidated;
 mod layer;
 mod materializer;
 mod nearest;
 mod needed_by;
 mod node;
+mod node_state;
 mod observer;
 mod policy;
 mod range;
@@ -57,10 +66,15 @@ mod recipe;
 mod registry;
 mod scrub_cursor;
 mod scrubbed;
+mod shown;
+mod snapshot;
+mod status;
 mod store_counters;
+mod suspect;
 mod uri;
 mod value;
 mod violation;
+mod why;
 mod work;
 
 pub use addr::{AddrPrefix, BuildAddrHasher, CAddr};
@@ -74,6 +88,7 @@ pub use blob_store_ext::BlobStoreExt;
 pub use call_context::{CallContext, Progress};
 pub use capabilities::{Capabilities, DurabilityClass, StoreIdentity};
 pub use clock::{Clock, SystemClock};
+pub use collect_policy::CollectPolicy;
 pub use collected::{CollectEvent, Collected};
 pub use dag_store::{DagStore, DagUsage};
 pub use dag_store_ext::{DagStoreExt, Walk};
@@ -82,15 +97,19 @@ pub use distribution::{Distribution, SharedDistribution};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, Reason, Reuse, Summary};
 pub use executor::{Executed, Executor, Operand, Operands, Perturb, Step};
+pub use explained::{ExplainedNode, Explanation};
 pub use fn_function::{Body, FnFunction, Within};
+pub use forecast::{Basis, CutoffDecision, Estimate, Forecast, ForecastBytes, FunctionForecast};
 pub use function::{ComputeFunction, FunctionId, ParamDoc, Weight};
 pub use function_registry::FunctionRegistry;
+pub use graph::{Graph, GraphEdge, GraphNode};
 pub use invalidated::Invalidated;
 pub use layer::{BlobLayer, DagLayer, ExecutorLayer, Layers};
 pub use materializer::{Materialized, Materializer, Request};
 pub use nearest::nearest;
 pub use needed_by::NeededBy;
 pub use node::{Divergence, Node, Output, Record};
+pub use node_state::NodeState;
 pub use observer::Observer;
 pub use policy::{Cutoff, StoreResults};
 pub use range::ByteRange;
@@ -98,12 +117,17 @@ pub use recipe::Recipe;
 pub use registry::{OpenedStore, PutTogether, StackFactory, StoreFactory, StoreRegistry};
 pub use scrub_cursor::ScrubCursor;
 pub use scrubbed::{Finding, FindingKind, ScrubEvent, Scrubbed};
+pub use shown::Shown;
+pub use snapshot::{CacheStats, Snapshot};
+pub use status::{FunctionChecks, Status, Verification};
 pub use store_counters::{
     CommitCounters, Counter, DiskRoom, RetryCounters, StoreCounters, TierCounters,
 };
+pub use suspect::Suspect;
 pub use uri::StoreUri;
 pub use value::{Params, Value};
 pub use violation::{Answer, Difference, FoundBy, LedgerEntry, Violation};
+pub use why::Why;
 pub use work::{FunctionWork, Planned, Work};
 
 pub use async_trait::async_trait;

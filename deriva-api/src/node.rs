@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{BlobStat, CAddr, Recipe};
 
@@ -65,4 +65,23 @@ pub struct Divergence {
     pub recorded: Output,
     /// The output that was offered now.
     pub offered: Output,
+}
+
+/// An output with the names that it has everywhere else in JSON.
+pub(crate) fn as_shown<S: Serializer>(
+    output: &Option<Output>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown {
+        addr: CAddr,
+        bytes: u64,
+        cost_seconds: f64,
+    }
+    let shown = output.map(|output| Shown {
+        addr: output.addr,
+        bytes: output.len,
+        cost_seconds: output.cost.as_secs_f64(),
+    });
+    shown.serialize(serializer)
 }

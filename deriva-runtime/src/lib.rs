@@ -35,34 +35,28 @@ mod scrub;
 mod shared;
 mod timeline;
 
-pub use deriva_api::{Cutoff, Materialized, StoreResults};
+pub use deriva_api::diff::{Diff, Difference, DifferenceKind, Passed};
+pub use deriva_api::{
+    Basis, CollectPolicy, Cutoff, CutoffDecision, Estimate, ExplainedNode, Explanation, Forecast,
+    ForecastBytes, FunctionChecks, FunctionForecast, Graph, GraphEdge, GraphNode, Materialized,
+    NodeState, Shown, Snapshot, Status, StoreResults, Suspect, Verification, Why,
+};
 
-pub use collect::{Collect, CollectPolicy};
+pub use collect::Collect;
 pub use determinism::audit::Audit;
 pub use determinism::bisect::{Bisect, BisectProgress, Bisected, Culprit};
-pub use determinism::quarantine::Suspect;
-pub use determinism::statistics::{FunctionChecks, Verification};
 pub use execute::{InlineExecutor, PoolExecutor};
-pub use explain::diff::{Diff, Difference, DifferenceKind, Passed};
-pub use explain::forecast::{Forecast, ForecastBytes, FunctionForecast};
-pub use explain::graph::{Graph, GraphEdge, GraphNode, GraphWalk};
-pub use explain::node::NodeState;
-pub use explain::why::Why;
-pub use explain::{ExplainedNode, Explanation};
+pub use explain::graph::GraphWalk;
 pub use handle::builder::{DerivaBuilder, StoreSource};
-pub use handle::find::Shown;
 #[doc(hidden)]
 pub use handle::in_use::InUse;
 pub use handle::instrument::{Instance, Instrument};
 pub use handle::reader::BlobReader;
 pub use handle::recipe_builder::RecipeBuilder;
-pub use handle::snapshot::Snapshot;
-pub use handle::status::Status;
 pub use invalidate::Invalidate;
 pub use materialize::Materialize;
 pub use scrub::Scrub;
 pub use shared::Deriva;
-pub use shared::costs::{Basis, CutoffDecision, Estimate};
 pub use shared::leases::Lease;
 pub use shared::spans;
 pub use timeline::Timeline;

@@ -18,7 +18,6 @@ mod part;
 mod pinned;
 mod priority;
 mod shard;
-mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -28,10 +27,10 @@ use std::time::Duration;
 
 use deriva_api::{Blob, CAddr};
 
+pub use deriva_api::CacheStats;
 pub use pinned::Pinned;
 #[doc(hidden)]
 pub use priority::read_again;
-pub use stats::CacheStats;
 
 use part::{Changing, Part};
 use priority::{Clock, Priority, worth};
@@ -220,16 +219,14 @@ impl BlobCache {
     /// What the cache did since it was made, and what it holds.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
-        let mut stats = CacheStats {
-            bytes: self.bytes(),
-            pinned_bytes: self.pinned.load(Relaxed),
-            yielded: self.yielded.load(Relaxed),
-            above_limit: self.above_limit.load(Relaxed),
-            refused_worth: self.refused_worth.load(Relaxed),
-            refused_pins: self.refused_pins.load(Relaxed),
-            limit: self.limit(),
-            ..CacheStats::default()
-        };
+        let mut stats = CacheStats::default();
+        stats.bytes = self.bytes();
+        stats.pinned_bytes = self.pinned.load(Relaxed);
+        stats.yielded = self.yielded.load(Relaxed);
+        stats.above_limit = self.above_limit.load(Relaxed);
+        stats.refused_worth = self.refused_worth.load(Relaxed);
+        stats.refused_pins = self.refused_pins.load(Relaxed);
+        stats.limit = self.limit();
         for part in &self.parts {
             part.lock().count(&mut stats);
         }

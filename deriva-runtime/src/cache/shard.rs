@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use deriva_api::{Blob, BuildAddrHasher, CAddr};
+use deriva_api::{Blob, BuildAddrHasher, CAddr, CacheStats};
 use hashbrown::HashMap;
 
 use super::priority::{Clock, Priority};
 use super::size;
-use super::stats::CacheStats;
 
 type Table = HashMap<CAddr, Entry, BuildAddrHasher>;
 

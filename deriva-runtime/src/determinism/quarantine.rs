@@ -1,33 +1,20 @@
 //! Functions of which too much is known to be trusted.
 
-use deriva_api::{CAddr, FunctionId, Invalidated, Result};
-use serde::Serialize;
+use deriva_api::{CAddr, FunctionId, Invalidated, Result, Suspect};
 
 use super::{ledger, violated};
 use crate::shared::Deriva;
 
-/// A function with recipes whose runs gave different outputs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Suspect {
-    /// The function.
-    pub function: FunctionId,
-    /// Its entries in the ledger that were not released, by recipe.
-    pub entries: Vec<CAddr>,
-    /// Whether nothing of it is computed any more: see [`quarantine_after`](crate::DerivaBuilder::quarantine_after).
-    pub quarantined: bool,
-}
-
 impl Deriva {
-    /// The functions that have entries in the ledger which were not released, by name.
+    /// The functions that have entries in the ledger which were not released, by name; those with as many as
+    /// [`quarantine_after`](crate::DerivaBuilder::quarantine_after) says are in quarantine.
     #[must_use]
     pub fn suspects(&self) -> Vec<Suspect> {
         let after = self.inner.policies.quarantine_after;
         let functions = self.inner.ledger.functions().into_iter();
-        let suspect = |(function, entries): (FunctionId, Vec<CAddr>)| Suspect {
-            quarantined: after.is_some_and(|after| entries.len() as u64 >= after),
-            function,
-            entries,
+        let suspect = |(function, entries): (FunctionId, Vec<CAddr>)| {
+            let quarantined = after.is_some_and(|after| entries.len() as u64 >= after);
+            Suspect::new(function, entries, quarantined)
         };
         functions.map(suspect).collect()
     }

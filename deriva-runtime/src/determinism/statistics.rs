@@ -1,7 +1,6 @@
 //! How much was checked, and what that excludes.
 
-use deriva_api::FunctionId;
-use serde::Serialize;
+use deriva_api::{FunctionChecks, Verification};
 
 use super::counts::millis;
 use crate::shared::Deriva;
@@ -10,34 +9,6 @@ use crate::shared::statistics::Checks;
 /// How sure the bound on the rate of disagreement is.
 const CONFIDENCE: f64 = 0.95;
 
-/// What came of the checks that were made in a store so far.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Verification {
-    /// All functions together.
-    #[serde(flatten)]
-    pub total: FunctionChecks,
-    /// By function, in the order of their names; those of which nothing was checked are left out.
-    pub functions: Vec<(FunctionId, FunctionChecks)>,
-}
-
-/// What came of checks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct FunctionChecks {
-    /// Computations whose output was compared: with that of another run, or with what was recorded.
-    pub checked: u64,
-    /// Those where all was the same.
-    pub agreed: u64,
-    /// Those where it was not.
-    pub violated: u64,
-    /// When that was last: milliseconds since 1970 in UTC, by the clock of the handle that saw it.
-    pub last_violation_millis: Option<u64>,
-    /// The highest rate of disagreement that these checks do not exclude, with a confidence of 95 %: 1 where nothing was
-    /// checked, about 3 / n where n computations were checked and all agreed (Clopper and Pearson, 1934).
-    pub rate_at_most: f64,
-}
-
 impl From<Checks> for FunctionChecks {
     fn from(checks: Checks) -> Self {
         let Checks {
@@ -45,13 +16,13 @@ impl From<Checks> for FunctionChecks {
             violated,
             last,
         } = checks;
-        Self {
-            checked,
-            agreed: checked.saturating_sub(violated),
-            violated,
-            last_violation_millis: last.map(millis),
-            rate_at_most: upper_bound(violated, checked),
-        }
+        let mut found = Self::default();
+        found.checked = checked;
+        found.agreed = checked.saturating_sub(violated);
+        found.violated = violated;
+        found.last_violation_millis = last.map(millis);
+        found.rate_at_most = upper_bound(violated, checked);
+        found
     }
 }
 
@@ -86,15 +57,13 @@ impl Deriva {
     #[must_use]
     pub fn verification(&self) -> Verification {
         let mut total = Checks::default();
-        let mut functions = Vec::new();
+        let mut verification = Verification::default();
         for (function, checks) in self.inner.statistics.all() {
             total += checks;
-            functions.push((function, checks.into()));
+            verification.functions.push((function, checks.into()));
         }
-        Verification {
-            total: total.into(),
-            functions,
-        }
+        verification.total = total.into();
+        verification
     }
 }
 

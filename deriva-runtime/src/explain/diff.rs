@@ -6,10 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use deriva_api::{
-    BuildAddrHasher, CAddr, DagStore, FunctionId, Node, Params, Recipe, Result, Value,
-};
-use serde::Serialize;
+use deriva_api::diff::{Diff, Difference, DifferenceKind, Passed};
+use deriva_api::{BuildAddrHasher, CAddr, DagStore, FunctionId, Node, Params, Recipe, Result};
 
 use crate::shared::Deriva;
 
@@ -20,104 +18,6 @@ const BATCH: usize = 1024;
 const MAX_PAIRS: usize = 1_000_000;
 /// Recipes of a path that a difference lists.
 const PATH: usize = 32;
-
-/// What differs between the graphs of two addresses.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Diff {
-    /// The differences, those nearest to the compared addresses first. None means equal addresses.
-    pub differences: Vec<Difference>,
-    /// Pairs of addresses that were compared.
-    pub compared: u64,
-    /// Whether there may be more differences than were asked for.
-    pub truncated: bool,
-}
-
-/// One difference.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Difference {
-    /// The recipes above, from the compared addresses down, and the input that leads on from each; at most
-    /// the nearest 32.
-    pub path: Vec<Passed>,
-    /// Recipes above those that `path` lists.
-    pub above: u64,
-    /// What differs, as it was before.
-    pub before: CAddr,
-    /// What differs, as it is now.
-    pub after: CAddr,
-    /// Its function, as it is now; absent where it is a blob now.
-    pub function: Option<FunctionId>,
-    /// What it is.
-    #[serde(flatten)]
-    pub kind: DifferenceKind,
-}
-
-/// A pair of recipes on the way to a difference.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Passed {
-    /// The recipe before.
-    pub before: CAddr,
-    /// The recipe now.
-    pub after: CAddr,
-    /// Its function, as it is now.
-    pub function: FunctionId,
-    /// Which of its inputs leads on, counted from 0.
-    pub input: u32,
-}
-
-/// What a [`Difference`] is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum DifferenceKind {
-    /// Another function is applied.
-    FunctionChanged {
-        /// The function before.
-        from: FunctionId,
-        /// The function now.
-        to: FunctionId,
-    },
-    /// The function has another version.
-    VersionChanged {
-        /// The function before.
-        from: FunctionId,
-        /// The function now.
-        to: FunctionId,
-    },
-    /// A param has another value, is new, or is gone.
-    ParamChanged {
-        /// Its name.
-        name: String,
-        /// The value before, where it was given.
-        from: Option<Value>,
-        /// The value now, where it is given.
-        to: Option<Value>,
-    },
-    /// There is an input more.
-    InputAdded {
-        /// Which, counted from 0.
-        input: u32,
-        /// Its address.
-        addr: CAddr,
-    },
-    /// There is an input less.
-    InputRemoved {
-        /// Which it was, counted from 0.
-        input: u32,
-        /// Its address.
-        addr: CAddr,
-    },
-    /// The inputs are the same in another order.
-    InputsReordered,
-    /// Another blob. What is no recipe in this store counts as one.
-    BlobChanged,
-    /// A recipe took the place of a blob.
-    BlobBecameRecipe,
-    /// A blob took the place of a recipe.
-    RecipeBecameBlob,
-}
 
 impl Deriva {
     /// Differences that [`Deriva::diff`] answers with at the most.
@@ -296,14 +196,11 @@ impl Walk {
         }
         let (path, above) = self.path(at);
         let pair = &self.pairs[at as usize];
-        self.diff.differences.push(Difference {
-            path,
-            above,
-            before: pair.before,
-            after: pair.after,
-            function: pair.function.clone(),
-            kind,
-        });
+        let mut difference = Difference::new(pair.before, pair.after, kind);
+        difference.path = path;
+        difference.above = above;
+        difference.function.clone_from(&pair.function);
+        self.diff.differences.push(difference);
     }
 
     /// The way down to a pair, and how much of it was left out at the top.
@@ -315,12 +212,14 @@ impl Walk {
             let pair = &self.pairs[pair as usize];
             next = pair.above;
             match &pair.function {
-                Some(function) if path.len() < PATH => path.push(Passed {
-                    before: pair.before,
-                    after: pair.after,
-                    function: function.clone(),
-                    input,
-                }),
+                Some(function) if path.len() < PATH => {
+                    path.push(Passed::new(
+                        pair.before,
+                        pair.after,
+                        function.clone(),
+                        input,
+                    ));
+                }
                 _ => above += 1,
             }
         }

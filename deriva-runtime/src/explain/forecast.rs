@@ -3,79 +3,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use deriva_api::{CAddr, FunctionId, Result, Weight};
+use deriva_api::{Basis, Estimate, ExplainedNode, Forecast, FunctionForecast, FunctionId, Result};
 use futures::StreamExt;
-use serde::Serialize;
 
-use crate::explain::ExplainedNode;
 use crate::explain::node::Met;
 use crate::schedule::{Graph, Order, critical_path, lower_bound, priorities, simulate};
 use crate::shared::Inner;
-use crate::shared::costs::{Basis, Calls, CutoffDecision, Estimate};
+use crate::shared::costs::Calls;
 
 /// Nodes above which wall time is the bound that no schedule beats, and not simulated.
 const SIMULATED: usize = 250_000;
 /// Recipes that are looked at for what functions cost before this process began. Addresses are hashes, so
 /// the first ones are a fair sample.
 const SAMPLE: usize = 4096;
-
-/// What a request would take, if nothing that it computes turns out to be known under another name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Forecast {
-    /// Steps at a time that were assumed: the builder's `jobs`.
-    pub jobs: usize,
-    /// Recipes that would be computed.
-    pub computed: u64,
-    /// Time of all computations together, in seconds.
-    pub work_seconds: f64,
-    /// The longest chain of computations, in seconds: no number of workers is faster.
-    pub critical_seconds: f64,
-    /// The recipes of that chain, the first to run first.
-    pub critical_path: Vec<CAddr>,
-    /// Time from beginning to end with `jobs` at a time, in seconds; look-ups, reads and writes are left out.
-    pub wall_seconds: f64,
-    /// Whether `wall_seconds` comes from a simulated schedule; for a very large plan it is the bound that no
-    /// schedule beats.
-    pub simulated: bool,
-    /// What would be read and written.
-    pub bytes: ForecastBytes,
-    /// What would be computed by each function, the one with the most work first.
-    pub functions: Vec<FunctionForecast>,
-}
-
-/// Bytes that a request would touch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct ForecastBytes {
-    /// Of stored blobs and outputs at which the plan stops.
-    pub stored: u64,
-    /// Of outputs that were lost, whose length is recorded.
-    pub lost: u64,
-    /// Of outputs never computed, by what their functions gave so far.
-    pub estimated: u64,
-    /// Outputs of whose length nothing is known; not in the sums above.
-    pub unknown_outputs: u64,
-}
-
-/// What a request would compute by one function.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct FunctionForecast {
-    /// The function.
-    pub function: FunctionId,
-    /// What its author says of one call.
-    pub weight: Weight,
-    /// Recipes that would be computed.
-    pub nodes: u64,
-    /// Their time together, in seconds.
-    pub seconds: f64,
-    /// What one call is likely to take, where its recipe has no recorded cost.
-    pub estimate: Estimate,
-    /// Whether recipes are first looked up under their resolved address, and why. Light functions on large
-    /// inputs always are.
-    pub cutoff: CutoffDecision,
-}
 
 /// Fills in what each node would take, and sums up.
 pub(crate) async fn forecast(
@@ -84,10 +24,8 @@ pub(crate) async fn forecast(
     met: &Met,
 ) -> Result<Forecast> {
     let mut functions = functions(inner, nodes).await?;
-    let mut forecast = Forecast {
-        jobs: inner.jobs,
-        ..Forecast::default()
-    };
+    let mut forecast = Forecast::default();
+    forecast.jobs = inner.jobs;
     // The places of what is computed, and its time; nothing else takes any.
     let mut computed: Vec<u32> = Vec::new();
     let mut costs: Vec<u64> = Vec::new();
@@ -154,14 +92,8 @@ async fn functions(
         };
         let weight = function.weight();
         let estimate = inner.costs.estimate(id, weight);
-        let forecast = FunctionForecast {
-            function: id.clone(),
-            weight,
-            nodes: 0,
-            seconds: 0.0,
-            estimate,
-            cutoff: inner.costs.cutoff_pays(estimate, weight),
-        };
+        let cutoff = inner.costs.cutoff_pays(estimate, weight);
+        let forecast = FunctionForecast::new(id.clone(), weight, estimate, cutoff);
         functions.insert(id.clone(), forecast);
     }
     if functions
@@ -174,12 +106,10 @@ async fn functions(
             if let Some(calls) = recorded.get(&function.function)
                 && function.estimate.calls == 0
             {
-                function.estimate = Estimate {
-                    time: calls.time.div_f64(calls.calls as f64),
-                    bytes: Some(calls.bytes / calls.calls),
-                    calls: calls.calls,
-                    basis: Basis::Recorded,
-                };
+                let time = calls.time.div_f64(calls.calls as f64);
+                function.estimate = Estimate::new(time, Basis::Recorded);
+                function.estimate.bytes = Some(calls.bytes / calls.calls);
+                function.estimate.calls = calls.calls;
             }
         }
     }

@@ -8,10 +8,9 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use deriva_api::{CAddr, FunctionId, Output, Result};
-use serde::Serialize;
+use deriva_api::{CAddr, Graph, GraphEdge, GraphNode, Result};
 
-use crate::explain::node::{BATCH, Met, NodeState, as_shown, look_up_nodes};
+use crate::explain::node::{BATCH, Met, look_up_nodes};
 use crate::shared::settings::in_range;
 use crate::shared::{Deriva, Inner};
 
@@ -23,7 +22,7 @@ impl Deriva {
     /// setting how much of it is wanted.
     ///
     /// Unlike [`Deriva::explain`] it also goes on below recipes whose output is there. An address under which nothing
-    /// lies is no error but a node of the answer, [`NodeState::Missing`].
+    /// lies is no error but a node of the answer, [`deriva_api::NodeState::Missing`].
     ///
     /// The request fails with `Invalid` for a limit of 0, and with what the stores say, such as `Corrupt` where a
     /// recipe is damaged.
@@ -73,61 +72,6 @@ pub struct GraphWalk {
     limit: u32,
 }
 
-/// The graph below an address, or as much of it as was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Graph {
-    /// The address first, then what it is made from, breadth-first and in the order of inputs; each address once.
-    pub nodes: Vec<GraphNode>,
-    /// All edges between these nodes, by the recipe that reads, then by its inputs.
-    pub edges: Vec<GraphEdge>,
-    /// Inputs of listed recipes that lead to what is not listed, as depth or limit cut it off. Each place that names an
-    /// address counts; what lies below is not counted.
-    pub left_out: u64,
-}
-
-/// A node of a [`Graph`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct GraphNode {
-    /// The address.
-    pub addr: CAddr,
-    /// What is known of it.
-    pub state: NodeState,
-    /// The function, where it is a recipe.
-    pub function: Option<FunctionId>,
-    /// Number of its inputs, listed or not; 0 where it is no recipe.
-    pub inputs: u32,
-    /// The recorded output, where there is one, stored or not.
-    #[serde(serialize_with = "as_shown")]
-    pub output: Option<Output>,
-    /// Length of the bytes in bytes, where it is known.
-    #[serde(rename = "bytes")]
-    pub len: Option<u64>,
-    /// Edges on the shortest way from the address that was asked for.
-    pub depth: u32,
-}
-
-/// An edge of a [`Graph`]: an input, and the recipe that reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct GraphEdge {
-    /// The place of the input among the nodes.
-    pub from: u32,
-    /// The place of the recipe among the nodes.
-    pub to: u32,
-    /// Which of the recipe's inputs it is, counted from 0.
-    pub input: u32,
-}
-
-impl Graph {
-    /// Whether everything is listed that the address is made from.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.left_out == 0
-    }
-}
-
 impl GraphWalk {
     /// Lists what is at most this many edges below the address; with 0 only the address itself. Default: all.
     pub fn depth(mut self, edges: u32) -> Self {
@@ -174,24 +118,20 @@ async fn walk(request: &GraphWalk) -> Result<Graph> {
                     false => met.get_index_of(&addr),
                 };
                 match place {
-                    Some(from) => graph.edges.push(GraphEdge {
-                        from: from as u32,
-                        to: to as u32,
-                        input: inputs,
-                    }),
+                    Some(from) => {
+                        let edge = GraphEdge::new(from as u32, to as u32, inputs);
+                        graph.edges.push(edge);
+                    }
                     None => graph.left_out += 1,
                 }
                 inputs += 1;
             }
-            graph.nodes.push(GraphNode {
-                addr: node.addr,
-                state: node.state,
-                function: node.function,
-                inputs,
-                output: node.output,
-                len: node.len,
-                depth,
-            });
+            let mut listed = GraphNode::new(node.addr, node.state, depth);
+            listed.function = node.function;
+            listed.inputs = inputs;
+            listed.output = node.output;
+            listed.len = node.len;
+            graph.nodes.push(listed);
         }
         tokio::task::consume_budget().await;
     }

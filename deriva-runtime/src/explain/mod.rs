@@ -11,50 +11,11 @@ pub(crate) mod why;
 
 use std::collections::BTreeSet;
 
-use deriva_api::{CAddr, FunctionId, Output, Result};
-use serde::Serialize;
+use deriva_api::{CAddr, ExplainedNode, Explanation, NodeState, Result};
 
-use crate::explain::forecast::{Forecast, forecast};
-use crate::explain::node::{BATCH, LookedUp, Met, NodeState, as_shown, look_up_nodes};
+use crate::explain::forecast::forecast;
+use crate::explain::node::{BATCH, LookedUp, Met, look_up_nodes};
 use crate::shared::Inner;
-
-/// What a request would find and do.
-#[derive(Clone, Debug, Default, Serialize)]
-#[non_exhaustive]
-pub struct Explanation {
-    /// The requested addresses first, then what they need, breadth-first. What lies above a recipe
-    /// whose output is there is not needed, and not among them.
-    pub nodes: Vec<ExplainedNode>,
-    /// Addresses that are needed but are neither blob nor recipe.
-    pub missing: Vec<CAddr>,
-    /// Functions that are needed but not registered, or lacking in the executor.
-    pub unknown_functions: Vec<FunctionId>,
-    /// What the request would take.
-    pub forecast: Forecast,
-}
-
-/// One address of an [`Explanation`].
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct ExplainedNode {
-    /// The address.
-    pub addr: CAddr,
-    /// What is known of it.
-    pub state: NodeState,
-    /// The function, where it is a recipe.
-    pub function: Option<FunctionId>,
-    /// The inputs, where it is a recipe.
-    pub inputs: Vec<CAddr>,
-    /// The recorded output, where there is one.
-    #[serde(serialize_with = "as_shown")]
-    pub output: Option<Output>,
-    /// Length of the bytes in bytes, where it is known.
-    #[serde(rename = "bytes")]
-    pub len: Option<u64>,
-    /// What computing it is likely to take, in seconds, where the request would: what it took before its
-    /// bytes were lost, else what its function takes.
-    pub seconds: Option<f64>,
-}
 
 pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanation> {
     let mut explanation = Explanation::default();
@@ -84,14 +45,11 @@ pub(crate) async fn explain(inner: &Inner, targets: &[CAddr]) -> Result<Explanat
 
 impl From<LookedUp> for ExplainedNode {
     fn from(node: LookedUp) -> Self {
-        Self {
-            addr: node.addr,
-            state: node.state,
-            inputs: node.inputs().collect(),
-            function: node.function,
-            output: node.output,
-            len: node.len,
-            seconds: None,
-        }
+        let mut explained = Self::new(node.addr, node.state);
+        explained.inputs = node.inputs().collect();
+        explained.function = node.function;
+        explained.output = node.output;
+        explained.len = node.len;
+        explained
     }
 }

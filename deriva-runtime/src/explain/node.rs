@@ -1,8 +1,7 @@
 //! What is known of an address: judged here alone, from what the look-up found, for all that tell of it.
 
-use deriva_api::{BuildAddrHasher, CAddr, FunctionId, Output, Recipe, Result};
+use deriva_api::{BuildAddrHasher, CAddr, FunctionId, NodeState, Output, Recipe, Result};
 use indexmap::IndexSet;
-use serde::{Serialize, Serializer};
 
 use crate::shared::lookup::{Doubts, Found, look_up};
 use crate::shared::{Deriva, Inner};
@@ -12,38 +11,6 @@ pub(crate) const BATCH: usize = 2048;
 
 /// Addresses in the order in which a walk met them, each with its place.
 pub(crate) type Met = IndexSet<CAddr, BuildAddrHasher>;
-
-/// What is known of an address, and so what a request would do with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum NodeState {
-    /// A stored blob: read.
-    Leaf,
-    /// A recipe whose output is recorded and stored: reused.
-    Present,
-    /// A recipe whose output is recorded but whose blob is gone: computed again and compared.
-    Lost,
-    /// A recipe that was never computed, or whose output was forgotten: computed.
-    Absent,
-    /// A recipe without output, or whose output is lost, that another request computes now: waited for.
-    InFlight,
-    /// A recipe without output, or whose output is lost, and whose function is not known here: the request fails
-    /// before any work.
-    UnknownFunction,
-    /// A recipe whose runs gave different outputs, or one of a function in quarantine: the request fails before any work.
-    Condemned,
-    /// Neither a blob nor a recipe: the request fails before any work.
-    Missing,
-}
-
-impl NodeState {
-    /// Whether the request would compute it.
-    #[must_use]
-    pub fn is_computed(self) -> bool {
-        matches!(self, Self::Lost | Self::Absent)
-    }
-}
 
 impl Deriva {
     /// What is known of each of these addresses, in their order; with a few calls to the stores, however many they
@@ -129,23 +96,4 @@ pub(crate) async fn look_up_nodes<'a>(
     inner.costs.observe_lookup(addrs.len() as u64, took);
     let found = addrs.iter().zip(found.found());
     Ok(found.map(|(addr, found)| LookedUp::new(inner, *addr, found)))
-}
-
-/// An output with the names that it has everywhere else in JSON.
-pub(crate) fn as_shown<S: Serializer>(
-    output: &Option<Output>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown {
-        addr: CAddr,
-        bytes: u64,
-        cost_seconds: f64,
-    }
-    let shown = output.map(|output| Shown {
-        addr: output.addr,
-        bytes: output.len,
-        cost_seconds: output.cost.as_secs_f64(),
-    });
-    shown.serialize(serializer)
 }

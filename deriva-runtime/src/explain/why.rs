@@ -1,29 +1,13 @@
 //! Why an address would be computed, or was.
 
-use deriva_api::{CAddr, DagStore, Result};
+use deriva_api::{CAddr, DagStore, NodeState, Result, Why};
 use futures::{StreamExt, TryStreamExt};
-use serde::Serialize;
 
-use crate::explain::diff::Diff;
-use crate::explain::node::{NodeState, look_up_nodes};
+use crate::explain::node::look_up_nodes;
 use crate::shared::Deriva;
 
 /// Dependents that are asked for a sign that there once was an output.
 const DEPENDENTS: usize = 256;
-
-/// What [`Deriva::why`] answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Why {
-    /// The address.
-    pub addr: CAddr,
-    /// What is known of it, and so what a request would do with it.
-    pub state: NodeState,
-    /// Whether it is a recipe whose output is not recorded any more: that of a recipe over it is, so it once had one.
-    pub forgotten: bool,
-    /// What differs from the other address that was given.
-    pub diff: Option<Diff>,
-}
 
 impl Deriva {
     /// Why a request would compute the address, or would not; and what differs from `previous`, where one
@@ -41,16 +25,12 @@ impl Deriva {
             (node.state, node.recipe.is_some() && node.output.is_none())
         });
         let forgotten = unrecorded && has_computed_dependent(&*inner.dag, addr).await?;
-        let diff = match previous {
-            Some(previous) => Some(self.diff(previous, addr).await?),
-            None => None,
-        };
-        Ok(Why {
-            addr,
-            state,
-            forgotten,
-            diff,
-        })
+        let mut why = Why::new(addr, state);
+        why.forgotten = forgotten;
+        if let Some(previous) = previous {
+            why.diff = Some(self.diff(previous, addr).await?);
+        }
+        Ok(why)
     }
 }
 

@@ -1,22 +1,11 @@
 //! What lies under an address, and which address is meant.
 
-use deriva_api::{
-    AddrPrefix, BlobStat, BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, Node, Result,
-};
+use deriva_api::{AddrPrefix, BlobStoreExt, CAddr, DagStoreExt, Error, ErrorKind, Result, Shown};
 
 use crate::shared::{Deriva, unknown};
 
 /// Candidates that an ambiguous prefix lists.
 const CANDIDATES: usize = 8;
-
-/// What lies under an address.
-#[derive(Clone, Debug)]
-pub enum Shown {
-    /// A recipe, and its output where one is recorded.
-    Recipe(Node),
-    /// A blob.
-    Blob(BlobStat),
-}
 
 impl Deriva {
     /// What lies under an address.

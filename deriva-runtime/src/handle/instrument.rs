@@ -3,9 +3,8 @@
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use deriva_api::{Clock, Observer, OpenedStore, Result};
+use deriva_api::{Clock, Observer, OpenedStore, Result, Snapshot};
 
-use super::snapshot::Snapshot;
 use crate::shared::{Deriva, Inner};
 
 /// Sees an instance from within: hears what it does, stands around each of its stores, and reads what it holds. Metrics

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use deriva_api::{
-    Audited, Blob, Bytes, CAddr, LedgerEntry, Materialized, Materializer, Recipe, Request, Result,
-    async_trait,
+    Audited, Blob, Bytes, CAddr, CollectPolicy, LedgerEntry, Materialized, Materializer, Recipe,
+    Request, Result, async_trait,
 };
 
-use crate::collect::CollectPolicy;
 use crate::materialize::Materialize;
 use crate::shared::Deriva;
 

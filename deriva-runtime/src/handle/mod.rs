@@ -19,10 +19,10 @@ pub(crate) mod status;
 
 use std::sync::Arc;
 
-use deriva_api::{BlobStore, CAddr, DagStore, FunctionRegistry, Request, Result};
+use deriva_api::{BlobStore, CAddr, DagStore, Explanation, FunctionRegistry, Request, Result};
 
 use crate::determinism::counts;
-use crate::explain::{Explanation, explain};
+use crate::explain::explain;
 use crate::handle::state_digest::state_digest;
 use crate::materialize::Materialize;
 use crate::planted::{Fault, planted};

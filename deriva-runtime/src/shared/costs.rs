@@ -8,9 +8,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use deriva_api::{DurabilityClass, FunctionId, Weight};
+use deriva_api::{Basis, CutoffDecision, DurabilityClass, Estimate, FunctionId, Weight};
 use parking_lot::Mutex;
-use serde::{Serialize, Serializer};
 
 /// The share by which one more call moves a mean.
 const SHARE: f64 = 1.0 / 16.0;
@@ -34,56 +33,6 @@ pub(crate) struct Calls {
     pub(crate) time: Duration,
     /// The bytes of all their outputs.
     pub(crate) bytes: u64,
-}
-
-/// What one call of a function is likely to take.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Estimate {
-    /// Time of one call, in seconds.
-    #[serde(rename = "seconds", serialize_with = "as_seconds")]
-    pub time: Duration,
-    /// Bytes of one output, where calls were seen.
-    pub bytes: Option<u64>,
-    /// Calls of this very function that were seen, or sampled.
-    pub calls: u64,
-    /// Where the figures come from.
-    pub basis: Basis,
-}
-
-/// What an [`Estimate`] was made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Basis {
-    /// Calls of the function.
-    Function,
-    /// Calls of the function whose cost the store recorded: a sample of them.
-    Recorded,
-    /// Calls of other functions: this one was not seen.
-    OtherFunctions,
-    /// The weight that its author gave it: nothing was seen.
-    Weight,
-}
-
-/// Whether a function is looked up under its resolved address before it is computed (early cutoff), and
-/// the figures that decided.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct CutoffDecision {
-    /// Whether it is looked up.
-    pub pays: bool,
-    /// Whether measured figures decided; otherwise it was the weight.
-    pub measured: bool,
-    /// What one call takes, in seconds.
-    #[serde(rename = "call_seconds", serialize_with = "as_seconds")]
-    pub call: Duration,
-    /// What one look-up takes in this store, in seconds.
-    #[serde(rename = "lookup_seconds", serialize_with = "as_seconds")]
-    pub lookup: Duration,
-    /// What writing the row of one more resolved recipe takes in this store, in seconds.
-    #[serde(rename = "write_seconds", serialize_with = "as_seconds")]
-    pub write: Duration,
 }
 
 /// Running means, shared by all requests.
@@ -160,24 +109,22 @@ impl Costs {
     pub(crate) fn estimate(&self, function: &FunctionId, weight: Weight) -> Estimate {
         let means = self.0.lock();
         let own = means.functions.get(function);
-        let of = |mean: &CallMean, calls, basis| Estimate {
-            time: mean.nanos.duration(),
-            bytes: Some(mean.bytes.value as u64),
-            calls,
-            basis,
+        let of = |mean: &CallMean, calls, basis| {
+            let mut estimate = Estimate::new(mean.nanos.duration(), basis);
+            estimate.bytes = Some(mean.bytes.value as u64);
+            estimate.calls = calls;
+            estimate
         };
         match own {
             Some(own) => of(own, own.nanos.count, Basis::Function),
             None if means.all.nanos.count > 0 => of(&means.all, 0, Basis::OtherFunctions),
-            None => Estimate {
-                time: match weight {
+            None => {
+                let time = match weight {
                     Weight::Heavy => HEAVY_CALL,
                     Weight::Light => LIGHT_CALL,
-                },
-                bytes: None,
-                calls: 0,
-                basis: Basis::Weight,
-            },
+                };
+                Estimate::new(time, Basis::Weight)
+            }
         }
     }
 
@@ -192,16 +139,16 @@ impl Costs {
         let measured = estimate.basis == Basis::Function
             && estimate.calls >= ENOUGH_CALLS
             && !estimate.time.is_zero();
-        CutoffDecision {
-            pays: match measured {
-                true => estimate.time > (lookup + write) * WORTH,
-                false => weight == Weight::Heavy,
-            },
-            measured,
-            call: estimate.time,
-            lookup,
-            write,
-        }
+        let mut decision = CutoffDecision::default();
+        decision.pays = match measured {
+            true => estimate.time > (lookup + write) * WORTH,
+            false => weight == Weight::Heavy,
+        };
+        decision.measured = measured;
+        decision.call = estimate.time;
+        decision.lookup = lookup;
+        decision.write = write;
+        decision
     }
 }
 
@@ -229,10 +176,6 @@ impl Mean {
     fn duration(self) -> Duration {
         Duration::from_nanos(self.value as u64)
     }
-}
-
-fn as_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }
 
 #[cfg(test)]
