@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use crate::nearest::nearest;
-use crate::{ComputeFunction, Error, ErrorKind, FunctionId, Params, Result, Weight};
+use crate::{ComputeFunction, Error, ErrorKind, FunctionDoc, FunctionId, Params, Result, Weight};
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -124,6 +124,12 @@ impl FunctionRegistry {
         let mut entries: Vec<&Entry> = self.table.iter().collect();
         entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         entries.into_iter().map(|entry| &entry.function)
+    }
+
+    /// What people read of all functions, sorted by name and version.
+    #[must_use]
+    pub fn docs(&self) -> Vec<FunctionDoc> {
+        self.iter().map(|function| (&**function).into()).collect()
     }
 
     /// How many functions there are.

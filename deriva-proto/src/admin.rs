@@ -1,8 +1,12 @@
-//! What upkeep tells.
+//! What upkeep takes and tells.
+
+mod status;
+
+use std::time::Duration;
 
 use deriva_api::{
-    AuditEvent, Audited, CollectEvent, Collected, Error, Finding, FindingKind, Invalidated,
-    NeededBy, Result, ScrubCursor, ScrubEvent, Scrubbed, Skipped, Violation,
+    AuditEvent, Audited, CollectEvent, CollectPolicy, Collected, Error, Finding, FindingKind,
+    Invalidated, NeededBy, Result, ScrubCursor, ScrubEvent, Scrubbed, Skipped, Violation,
 };
 
 use crate::fields::{
@@ -15,7 +19,7 @@ use crate::v1::{audit_event as audit, collect_event as collect, scrub_event as s
 impl From<Invalidated> for v1::Invalidated {
     fn from(done: Invalidated) -> Self {
         let mut wire = Self::default();
-        same!(done -> wire: recipes, outputs, bytes, depth, dry_run, seconds);
+        same!(done -> wire: recipes, outputs, bytes, rebuild_seconds, depth, dry_run, seconds);
         wire
     }
 }
@@ -23,8 +27,30 @@ impl From<Invalidated> for v1::Invalidated {
 impl From<v1::Invalidated> for Invalidated {
     fn from(found: v1::Invalidated) -> Self {
         let mut done = Self::default();
-        same!(found -> done: recipes, outputs, bytes, depth, dry_run, seconds);
+        same!(found -> done: recipes, outputs, bytes, rebuild_seconds, depth, dry_run, seconds);
         done
+    }
+}
+
+impl From<CollectPolicy> for v1::CollectRequest {
+    /// Not for a dry run.
+    fn from(policy: CollectPolicy) -> Self {
+        let mut wire = Self::default();
+        same!(policy -> wire: unreferenced_blobs, derived_bytes_at_most);
+        wire.older_than = policy.older_than.map(Into::into);
+        wire
+    }
+}
+
+impl TryFrom<v1::CollectRequest> for CollectPolicy {
+    type Error = Error;
+
+    /// Whether it is for a dry run is said beside it.
+    fn try_from(found: v1::CollectRequest) -> Result<Self> {
+        let mut policy = Self::default();
+        same!(found -> policy: unreferenced_blobs, derived_bytes_at_most);
+        policy.older_than = found.older_than.map(Duration::try_from).transpose()?;
+        Ok(policy)
     }
 }
 

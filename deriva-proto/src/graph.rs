@@ -1,10 +1,11 @@
 //! What the service `Graph` tells of a store, and of functions.
 
 use deriva_api::{
-    ComputeFunction, DagUsage, Divergence, Error, Node, Output, ParamDoc, Record, Result, Weight,
+    CAddr, DagUsage, Divergence, Error, ErrorKind, FunctionDoc, FunctionId, GraphEdge, GraphNode,
+    Node, NodeState, Output, ParamDoc, Record, Result, Weight,
 };
 
-use crate::fields::{addr_of, bytes_of, invalid, maybe_addr_of, numbers, required};
+use crate::fields::{addr_of, bytes_of, invalid, maybe_addr_of, number, numbers, required, same};
 use crate::v1;
 
 impl From<Option<&Node>> for v1::MaybeNode {
@@ -15,11 +16,38 @@ impl From<Option<&Node>> for v1::MaybeNode {
     }
 }
 
+impl v1::MaybeNode {
+    /// What it says of the address that was asked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] where it is the node of another address, or its bytes are no recipe or not that of the address, and
+    /// [`ErrorKind::Invalid`] for what is wrong in the message.
+    pub fn of(self, addr: CAddr) -> Result<Option<Node>> {
+        let node = self.node.map(Node::try_from).transpose()?;
+        match node {
+            Some(node) if node.recipe.addr() != addr => {
+                let what = "a recipe was answered that was not asked for";
+                let error = Error::new(ErrorKind::Corrupt, what).with("addr", addr);
+                Err(error.with("found", node.recipe.addr()))
+            }
+            node => Ok(node),
+        }
+    }
+}
+
 impl From<Option<Output>> for v1::MaybeOutput {
     fn from(output: Option<Output>) -> Self {
         Self {
             output: output.map(Into::into),
         }
+    }
+}
+
+impl TryFrom<v1::MaybeOutput> for Option<Output> {
+    type Error = Error;
+
+    fn try_from(found: v1::MaybeOutput) -> Result<Self> {
+        found.output.map(Output::try_from).transpose()
     }
 }
 
@@ -87,6 +115,71 @@ impl From<v1::GraphUsage> for DagUsage {
     }
 }
 
+numbers!(NodeState = NodeState: Leaf, Present, Lost, Absent, InFlight, UnknownFunction, Condemned, Missing);
+
+impl From<&GraphNode> for v1::GraphNode {
+    fn from(node: &GraphNode) -> Self {
+        Self {
+            addr: bytes_of(node.addr),
+            state: v1::NodeState::from(node.state).into(),
+            function: node.function.as_ref().map(Into::into),
+            inputs: node.inputs,
+            output: node.output.map(Into::into),
+            len: node.len,
+            depth: node.depth,
+        }
+    }
+}
+
+impl TryFrom<v1::GraphNode> for GraphNode {
+    type Error = Error;
+
+    fn try_from(found: v1::GraphNode) -> Result<Self> {
+        let addr = addr_of("GraphNode.addr", &found.addr)?;
+        let state = number::<v1::NodeState, _>("GraphNode.state", found.state)?;
+        let mut node = Self::new(addr, state, found.depth);
+        node.function = found.function.map(FunctionId::try_from).transpose()?;
+        node.output = found.output.map(Output::try_from).transpose()?;
+        same!(found -> node: inputs, len);
+        Ok(node)
+    }
+}
+
+impl From<GraphEdge> for v1::GraphEdge {
+    fn from(edge: GraphEdge) -> Self {
+        Self {
+            input_place: edge.from,
+            recipe_place: edge.to,
+            input: edge.input,
+        }
+    }
+}
+
+impl From<v1::GraphEdge> for GraphEdge {
+    fn from(found: v1::GraphEdge) -> Self {
+        Self::new(found.input_place, found.recipe_place, found.input)
+    }
+}
+
+/// A name and the address that it stands for.
+impl From<(String, CAddr)> for v1::Root {
+    fn from((name, addr): (String, CAddr)) -> Self {
+        Self {
+            name,
+            addr: bytes_of(addr),
+        }
+    }
+}
+
+/// A name and the address that it stands for.
+impl TryFrom<v1::Root> for (String, CAddr) {
+    type Error = Error;
+
+    fn try_from(found: v1::Root) -> Result<Self> {
+        Ok((found.name, addr_of("Root.addr", &found.addr)?))
+    }
+}
+
 numbers!(Weight = Weight: Light, Heavy);
 
 impl From<&ParamDoc> for v1::ParamDoc {
@@ -111,13 +204,26 @@ impl From<v1::ParamDoc> for ParamDoc {
     }
 }
 
-impl From<&dyn ComputeFunction> for v1::FunctionDoc {
-    fn from(function: &dyn ComputeFunction) -> Self {
+impl From<&FunctionDoc> for v1::FunctionDoc {
+    fn from(doc: &FunctionDoc) -> Self {
         Self {
-            function: Some(function.id().into()),
-            description: function.description().to_owned(),
-            params: function.params().iter().map(Into::into).collect(),
-            weight: v1::Weight::from(function.weight()).into(),
+            function: Some((&doc.id).into()),
+            description: doc.description.clone(),
+            params: doc.params.iter().map(Into::into).collect(),
+            weight: v1::Weight::from(doc.weight).into(),
         }
+    }
+}
+
+impl TryFrom<v1::FunctionDoc> for FunctionDoc {
+    type Error = Error;
+
+    fn try_from(found: v1::FunctionDoc) -> Result<Self> {
+        let id = required("FunctionDoc.function", found.function)?.try_into()?;
+        let weight = number::<v1::Weight, _>("FunctionDoc.weight", found.weight)?;
+        let mut doc = Self::new(id, weight);
+        doc.description = found.description;
+        doc.params = found.params.into_iter().map(Into::into).collect();
+        Ok(doc)
     }
 }

@@ -3,9 +3,11 @@
 mod admin;
 mod blobs;
 pub mod errors;
+mod explain;
 mod fields;
 mod graph;
 mod materialize;
+pub mod parts;
 mod types;
 mod violation;
 

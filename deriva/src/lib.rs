@@ -72,8 +72,8 @@ pub mod layers {
 /// Functions: their contract, functions from closures, and those that come with deriva.
 pub mod functions {
     pub use deriva_api::{
-        Arity, Body, CallContext, ComputeFunction, FnFunction, FunctionRegistry, ParamDoc,
-        Progress, Weight, Within,
+        Arity, Body, CallContext, ComputeFunction, FnFunction, FunctionDoc, FunctionRegistry,
+        ParamDoc, Progress, Weight, Within,
     };
     pub use deriva_functions::builtin;
 }

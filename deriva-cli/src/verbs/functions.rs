@@ -1,9 +1,8 @@
 //! `deriva functions`.
 
 use clap::Args;
-use deriva::functions::{FunctionRegistry, Weight};
-use serde::{Serialize, Serializer};
-use serde_json::json;
+use deriva::functions::{FunctionDoc, Weight};
+use serde::Serialize;
 
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
@@ -15,42 +14,30 @@ pub(crate) struct Functions;
 
 impl Functions {
     pub(crate) async fn run(&self, _: &StoreArgs, out: &mut Out) -> Outcome {
-        out.answer(&Known(deriva::functions::builtin()))
+        out.answer(&Known(deriva::functions::builtin().docs()))
     }
 }
 
-/// The functions that are known here.
-struct Known(FunctionRegistry);
-
-impl Serialize for Known {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|function| {
-            json!({
-                "name": function.id().name(),
-                "version": function.id().version(),
-                "description": function.description(),
-                "params": function.params(),
-                "weight": function.weight(),
-            })
-        }))
-    }
-}
+/// The functions that are known.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Known(Vec<FunctionDoc>);
 
 impl Answer for Known {
     fn text(&self, style: Style) -> String {
         let mut lines = Vec::new();
-        for function in self.0.iter() {
-            let weight = match function.weight() {
+        for function in &self.0 {
+            let weight = match function.weight {
                 Weight::Light => "",
                 Weight::Heavy => " (heavy)",
             };
             lines.push(format!(
                 "{}{}",
-                style.accent(&function.id().to_string()),
+                style.accent(&function.id.to_string()),
                 style.dim(weight)
             ));
-            lines.push(format!("    {}", function.description()));
-            lines.extend(function.params().iter().map(|param| {
+            lines.push(format!("    {}", function.description));
+            lines.extend(function.params.iter().map(|param| {
                 let required = if param.required { ", required" } else { "" };
                 format!(
                     "    {} ({}{required}): {}",

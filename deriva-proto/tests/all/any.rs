@@ -1,5 +1,7 @@
 //! Any value of the contracts.
 
+mod answers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
+
+pub(crate) use self::answers::*;
 
 /// How properties are tried.
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
@@ -337,10 +341,11 @@ pub(crate) fn materialized() -> impl Strategy<Value = Materialized> {
 }
 
 pub(crate) fn invalidated() -> impl Strategy<Value = Invalidated> {
-    (any::<[u64; 4]>(), any::<bool>(), seconds()).prop_map(|(n, dry_run, seconds)| {
+    let rest = (any::<bool>(), seconds(), seconds());
+    (any::<[u64; 4]>(), rest).prop_map(|(n, rest)| {
         let mut it = Invalidated::default();
         [it.recipes, it.outputs, it.bytes, it.depth] = n;
-        (it.dry_run, it.seconds) = (dry_run, seconds);
+        (it.dry_run, it.rebuild_seconds, it.seconds) = rest;
         it
     })
 }

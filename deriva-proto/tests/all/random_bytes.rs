@@ -1,15 +1,16 @@
 //! No bytes make a panic: neither random ones, nor those of a message in which some were changed.
 
+use deriva_api::diff::Difference;
 use deriva_api::{
-    AuditEvent, Audited, BlobStat, Capabilities, CollectEvent, Divergence, Error, Event,
-    FunctionId, LedgerEntry, Materialized, Node, Output, Recipe, Record, Request, ScrubEvent,
-    Scrubbed, Value,
+    AuditEvent, Audited, BlobStat, Capabilities, CollectEvent, CollectPolicy, Divergence, Error,
+    Event, ExplainedNode, Forecast, FunctionDoc, FunctionId, GraphNode, LedgerEntry, Materialized,
+    Node, Output, Recipe, Record, Request, ScrubEvent, Scrubbed, Snapshot, Status, Suspect, Value,
 };
 use deriva_proto::{error_of, retry_after, status_of, v1};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::any;
 
@@ -42,6 +43,14 @@ fn read_as_all(bytes: &[u8]) -> usize {
         read::<v1::AuditEvent, AuditEvent>,
         read::<v1::Audited, Audited>,
         read::<v1::ErrorDetail, Error>,
+        read::<v1::ExplainedNode, ExplainedNode>,
+        read::<v1::Forecast, Forecast>,
+        read::<v1::Difference, Difference>,
+        read::<v1::GraphNode, GraphNode>,
+        read::<v1::FunctionDoc, FunctionDoc>,
+        read::<v1::Suspect, Suspect>,
+        read::<v1::StatusResponse, (Status, Snapshot)>,
+        read::<v1::CollectRequest, CollectPolicy>,
     ]
     .iter()
     .filter(|read| read(bytes))
@@ -51,7 +60,8 @@ fn read_as_all(bytes: &[u8]) -> usize {
 /// As the details of a status of each code.
 fn read_as_status(bytes: &[u8]) {
     for code in 0..17 {
-        let status = || Status::with_details(Code::from(code), "said", bytes.to_vec().into());
+        let status =
+            || tonic::Status::with_details(Code::from(code), "said", bytes.to_vec().into());
         let _ = retry_after(&status());
         let error = error_of(status());
         // What was received can be sent on.

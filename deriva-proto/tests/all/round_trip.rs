@@ -15,15 +15,19 @@ use prost::Message;
 
 use crate::any;
 
+/// The same message, through its bytes.
+pub(crate) fn through<Wire: Message + Default>(wire: Wire) -> Wire {
+    Wire::decode(bytes::Bytes::from(wire.encode_to_vec())).unwrap()
+}
+
 /// What comes back of a message.
-fn back<Wire, T>(wire: Wire) -> T
+pub(crate) fn back<Wire, T>(wire: Wire) -> T
 where
     Wire: Message + Default,
     T: TryFrom<Wire>,
     T::Error: Debug,
 {
-    let bytes = bytes::Bytes::from(wire.encode_to_vec());
-    T::try_from(Wire::decode(bytes).unwrap()).unwrap()
+    T::try_from(through(wire)).unwrap()
 }
 
 /// All that is printed of a value is the same. Errors print all that they have.

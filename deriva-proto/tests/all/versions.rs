@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use deriva_api::{Event, Materialized, Node, Request};
-use deriva_proto::{FILE_DESCRIPTOR_SET, v1};
+use deriva_proto::{FILE_DESCRIPTOR_SET, parts, v1};
 use proptest::prelude::*;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, Value};
@@ -230,7 +230,8 @@ proptest! {
     fn fields_that_are_not_known_are_passed_over(
         node in any::node(), request in any::request(), event in any::event(), done in any::materialized(),
         scrubbed in any::scrubbed(), audited in any::audited(), collected in any::collected(), entry in any::entry(),
-        error in any::error(),
+        error in any::error(), explanation in any::explanation(), diff in any::diff(), graph in any::graph(),
+        status in any::status(), snapshot in any::snapshot(), doc in any::function_doc(),
     ) {
         survives("Node", &v1::Node::from(&node));
         survives("Recipe", &v1::Recipe::from(&node.recipe));
@@ -243,6 +244,17 @@ proptest! {
         survives("Collected", &v1::Collected::from(&collected));
         survives("LedgerEntry", &v1::LedgerEntry::from(&entry));
         survives("ErrorDetail", &v1::ErrorDetail::from(&error));
+        for message in parts::of_explanation(explanation) {
+            survives("ExplainResponse", &message);
+        }
+        for message in parts::of_diff(&diff).unwrap() {
+            survives("DiffResponse", &message);
+        }
+        for message in parts::of_graph(graph) {
+            survives("WalkResponse", &message);
+        }
+        survives("StatusResponse", &v1::StatusResponse::from((&status, &snapshot)));
+        survives("FunctionDoc", &v1::FunctionDoc::from(&doc));
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
+use deriva_api::diff::Difference;
 use deriva_api::{
-    AuditEvent, BlobStat, Capabilities, Error, ErrorKind, Event, FunctionId, LedgerEntry, Recipe,
-    Record, Request, ScrubEvent, Scrubbed, StoreResults, Violation,
+    AuditEvent, BlobStat, CAddr, Capabilities, CollectPolicy, Error, ErrorKind, Event,
+    ExplainedNode, Forecast, FunctionDoc, FunctionForecast, FunctionId, GraphNode, LedgerEntry,
+    Recipe, Record, Request, ScrubEvent, Scrubbed, Snapshot, Status, StoreResults, Suspect,
+    Violation,
 };
 use deriva_proto::v1;
 
@@ -18,6 +21,13 @@ fn refused<Wire, T: TryFrom<Wire, Error = Error> + Debug>(wire: Wire, field: &st
 
 fn addr() -> Bytes {
     Bytes::from_static(&[7; 32])
+}
+
+fn function() -> v1::FunctionId {
+    v1::FunctionId {
+        name: "f".to_owned(),
+        version: "1".to_owned(),
+    }
 }
 
 #[test]
@@ -74,6 +84,30 @@ fn numbers_that_stand_for_nothing() {
         refused::<_, StoreResults>(results, "StoreResults.policy");
         let checks = vec![v1::BlobCheck::Read.into(), number];
         assert!(v1::VerifyResponse { checks }.found().is_err());
+        let node = v1::ExplainedNode {
+            addr: addr(),
+            state: number,
+            ..Default::default()
+        };
+        refused::<_, ExplainedNode>(node, "ExplainedNode.state");
+        let node = v1::GraphNode {
+            addr: addr(),
+            state: number,
+            ..Default::default()
+        };
+        refused::<_, GraphNode>(node, "GraphNode.state");
+        let why = v1::WhyResponse {
+            state: number,
+            forgotten: false,
+        };
+        let error = why.of(CAddr::MIN, None).unwrap_err();
+        assert_eq!(error.context("field"), Some("WhyResponse.state"));
+        let doc = v1::FunctionDoc {
+            function: Some(function()),
+            weight: number,
+            ..Default::default()
+        };
+        refused::<_, FunctionDoc>(doc, "FunctionDoc.weight");
     }
 }
 
@@ -85,6 +119,33 @@ fn what_is_missing() {
     refused::<_, Event>(v1::RunEvent::default(), "RunEvent.event");
     refused::<_, ScrubEvent>(v1::ScrubEvent::default(), "ScrubEvent.event");
     refused::<_, AuditEvent>(v1::AuditEvent::default(), "AuditEvent.event");
+    refused::<_, Suspect>(v1::Suspect::default(), "Suspect.function");
+    refused::<_, FunctionDoc>(v1::FunctionDoc::default(), "FunctionDoc.function");
+    refused::<_, (Status, Snapshot)>(v1::StatusResponse::default(), "StatusResponse.checks");
+    refused::<_, Difference>(v1::Difference::default(), "Difference.kind");
+    let change = v1::difference::FunctionChange {
+        before: Some(function()),
+        after: None,
+    };
+    let difference = v1::Difference {
+        before: addr(),
+        after: addr(),
+        kind: Some(v1::difference::Kind::VersionChanged(change)),
+        ..Default::default()
+    };
+    refused::<_, Difference>(difference, "Difference.FunctionChange.after");
+    let forecast = v1::FunctionForecast {
+        function: Some(function()),
+        weight: v1::Weight::Light.into(),
+        ..Default::default()
+    };
+    refused::<_, FunctionForecast>(forecast.clone(), "FunctionForecast.estimate");
+    let functions = vec![forecast];
+    let forecast = v1::Forecast {
+        functions,
+        ..Default::default()
+    };
+    refused::<_, Forecast>(forecast, "FunctionForecast.estimate");
     let violation = v1::Violation {
         recipe: addr(),
         resolved: addr(),
@@ -110,6 +171,11 @@ fn what_is_no_recipe_mode_time_or_cursor() {
         nanos: 1_000_000_000,
     };
     refused::<_, Duration>(time, "Duration.nanos");
+    let collect = v1::CollectRequest {
+        older_than: Some(time),
+        ..Default::default()
+    };
+    refused::<_, CollectPolicy>(collect, "Duration.nanos");
     let scrubbed = v1::Scrubbed {
         cursor: Some("roots:1".to_owned()),
         ..Default::default()
