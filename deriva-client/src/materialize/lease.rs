@@ -1,7 +1,12 @@
 //! What is kept from collection, for as long as a stream is open.
 
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, ready};
+
 use deriva_api::{CAddr, ErrorKind, Result};
 use deriva_proto::{bytes_of_all, v1};
+use futures::StreamExt;
 use futures::future::try_join_all;
 use tokio::task::JoinHandle;
 use tonic::Streaming;
@@ -19,21 +24,48 @@ use crate::failure::{Attempts, Failure};
 #[must_use = "what it keeps is kept until it is dropped"]
 pub struct Lease(Vec<Holding>);
 
-/// The task of one stream.
+/// One stream, and the task that looks after it.
 #[derive(Debug)]
-struct Holding(JoinHandle<()>);
+struct Holding {
+    stream: Held,
+    task: JoinHandle<()>,
+}
+
+/// The open stream; none once it is given up.
+type Held = Arc<Mutex<Option<Streaming<v1::LeaseResponse>>>>;
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        // At once, and not when the task ends: what is asked next comes after it.
+        drop(locked(&self.stream).take());
     }
+}
+
+fn locked(stream: &Held) -> MutexGuard<'_, Option<Streaming<v1::LeaseResponse>>> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until a stream ends, however it does. There is no other answer than the first.
+async fn ended(stream: &Held) {
+    poll_fn(|context| {
+        let mut stream = locked(stream);
+        while let Some(open) = stream.as_mut() {
+            match ready!(open.poll_next_unpin(context)) {
+                Some(Ok(_)) => {}
+                _ => *stream = None,
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 impl Lease {
     /// Whether the server still holds all of it, as far as is known: false for good once the server refuses to.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.0.iter().all(|holding| !holding.0.is_finished())
+        self.0.iter().all(|holding| !holding.task.is_finished())
     }
 }
 
@@ -55,14 +87,12 @@ impl Client {
     }
 
     async fn hold(&self, addrs: Vec<CAddr>) -> Result<Holding> {
-        let stream = self.held(&addrs).await?;
-        let client = self.clone();
-        let task = async move {
-            let mut stream = stream;
+        let stream: Held = Arc::new(Mutex::new(Some(self.held(&addrs).await?)));
+        let (client, holding) = (self.clone(), Arc::clone(&stream));
+        let task = self.link().tokio.spawn(async move {
             loop {
-                // There is no other answer: the next thing to hear is the end.
-                while let Ok(Some(_)) = stream.message().await {}
-                stream = loop {
+                ended(&holding).await;
+                let again = loop {
                     client.link().clock.sleep(client.link().first_delay).await;
                     match client.held(&addrs).await {
                         Ok(stream) => break stream,
@@ -70,9 +100,10 @@ impl Client {
                         Err(_) => {}
                     }
                 };
+                *locked(&holding) = Some(again);
             }
-        };
-        Ok(Holding(self.link().tokio.spawn(task)))
+        });
+        Ok(Holding { stream, task })
     }
 
     /// A lease that is held.

@@ -64,7 +64,7 @@ impl Client {
             }),
         };
         let link = self.link();
-        let answer = call!(link.short(request) -> admin.release).await?;
+        let answer = call!(link.long(request) -> admin.release).await?;
         checked("release", || Ok(answer.released))
     }
 }

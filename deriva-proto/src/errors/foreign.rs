@@ -49,12 +49,19 @@ fn meaning(status: &Status) -> Meaning {
                 "see that a server runs at that address, and that nothing between keeps connections away",
             ),
         ),
-        // The library says so of a connection that broke; nobody else has a source here.
-        Code::Unknown if status.source().is_some() => (
-            ErrorKind::Unavailable,
-            "the connection to the server broke",
-            None,
-        ),
+        Code::Cancelled if is_timeout(status) => timeout(),
+        // The library says so, in one way or another, of a connection that broke; nobody else has a source here.
+        Code::Unknown | Code::Internal | Code::Cancelled | Code::ResourceExhausted
+            if status.source().is_some() =>
+        {
+            (
+                ErrorKind::Unavailable,
+                "the connection to the server broke",
+                Some(
+                    "see that the address is that of a deriva server, and how both ends speak: with TLS, or without",
+                ),
+            )
+        }
         Code::Unknown | Code::Internal => (
             ErrorKind::Internal,
             "the answer is none that a deriva server gives",
@@ -81,13 +88,6 @@ fn meaning(status: &Status) -> Meaning {
             ErrorKind::Unsupported,
             "the server does not have this call",
             Some("see that the address is that of a deriva server, and which version it has"),
-        ),
-        Code::Cancelled if is_timeout(status) => timeout(),
-        // Neither does anybody else cancel with a source: the server was about to stop, and took no more calls.
-        Code::Cancelled if status.source().is_some() => (
-            ErrorKind::Unavailable,
-            "the connection to the server ended before the call began",
-            None,
         ),
         Code::DeadlineExceeded => timeout(),
         code => (

@@ -42,6 +42,16 @@ fn what_the_library_says_of_connections_and_deadlines_is_told_apart() {
     let cause = std::error::Error::source(&error).unwrap();
     assert!(cause.to_string().contains("reset"), "{cause}");
 
+    // What comes of a connection that the other end, or something between, gave up.
+    for code in [Code::Cancelled, Code::Internal, Code::ResourceExhausted] {
+        let mut status = Status::new(code, "h2 protocol error");
+        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        status.set_source(std::sync::Arc::new(broken));
+        let error = error_of(status);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{code:?}");
+        assert!(error.advice().is_some());
+    }
+
     let refused = tonic::ConnectError("refused".into());
     let error = error_of(Status::from_error(Box::new(refused)));
     assert_eq!(error.kind(), ErrorKind::Unavailable);
