@@ -35,7 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deriva-runtime",
         ],
     ),
-    ("deriva-cli", &["deriva"]),
+    ("deriva-server", &["deriva", "deriva-proto"]),
+    ("deriva-cli", &["deriva", "deriva-server"]),
     ("deriva-bench", &["deriva", "deriva-testkit"]),
     (
         "conformance",
@@ -61,7 +62,11 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("deriva-runtime", &["deriva-backends", "deriva-testkit"]),
     ("deriva", &["deriva-testkit"]),
     ("deriva-cli", &["deriva-testkit"]),
-    ("conformance", &["deriva", "deriva-runtime"]),
+    (
+        "conformance",
+        &["deriva", "deriva-client", "deriva-runtime", "deriva-server"],
+    ),
+    ("deriva-server", &["deriva-proto"]),
 ];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;

@@ -52,7 +52,7 @@ pub(crate) async fn put_files(
         let found = batch.into_iter().collect::<Result<Vec<_>>>()?;
         stored(&found);
         stats.extend(found);
-        Ok(())
+        Ok::<(), Error>(())
     })
     .await?;
     Ok(stats)

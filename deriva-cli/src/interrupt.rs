@@ -63,3 +63,20 @@ pub(crate) async fn interrupted() {
         std::future::pending::<()>().await;
     }
 }
+
+/// Waits for the signal that tells a service to read its files again.
+#[cfg(unix)]
+pub(crate) async fn hung_up() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Ok(mut hangup) = signal(SignalKind::hangup()) {
+        hangup.recv().await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub(crate) async fn hung_up() {
+    std::future::pending::<()>().await;
+}

@@ -16,6 +16,9 @@ use crate::interrupt::interruptible;
 use crate::metrics::{self, Listening};
 use crate::term::note;
 
+/// The store that is meant where none is named.
+pub(crate) const DEFAULT: &str = "sled:.deriva";
+
 /// Between two attempts to open a store that another process has.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -23,17 +26,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
     /// Where blobs and recipes live: sled:PATH, redb:PATH, memory: for this call alone, or several put together, as
-    /// 'split(blobs=files:PATH, dag=redb:PATH)'
+    /// 'split(blobs=files:PATH, dag=redb:PATH)' [default: sled:.deriva]
     #[cfg_attr(feature = "rocksdb", doc = "(also rocksdb:PATH)")]
     #[arg(
         long,
         global = true,
         env = "DERIVA_STORE",
-        default_value = "sled:.deriva",
         value_name = "URI",
         hide_env_values = true
     )]
-    pub(crate) store: String,
+    store: Option<String>,
     /// Memory for values in flight, results that wait to be written and the cache, as 256MiB; any size will do;
     /// default: a quarter of what there is
     #[arg(
@@ -98,6 +100,21 @@ impl Drop for AbortOnDrop {
 }
 
 impl StoreArgs {
+    /// The URI of the store.
+    pub(crate) fn uri(&self) -> &str {
+        self.given().unwrap_or(DEFAULT)
+    }
+
+    /// The same, where somebody named one.
+    pub(crate) fn given(&self) -> Option<&str> {
+        self.store.as_deref()
+    }
+
+    /// Bytes of memory, where somebody said how many.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.memory.map(|size| size.as_u64())
+    }
+
     /// Opens the store that is there; that there is none is an error.
     pub(crate) fn existing(&self) -> Opening<'_> {
         self.opening(Absent::Refused)
@@ -116,6 +133,14 @@ impl StoreArgs {
         self.opening(Absent::Begun)
     }
 
+    /// The same of another store than the one that the call names.
+    pub(crate) fn begun_at<'a>(&'a self, uri: &'a str) -> Opening<'a> {
+        Opening {
+            uri,
+            ..self.begun()
+        }
+    }
+
     /// Opens the store that is there, or an empty one in its place: what would be done with a store that is yet to be
     /// made can be told.
     pub(crate) fn existing_or_empty(&self) -> Opening<'_> {
@@ -125,7 +150,7 @@ impl StoreArgs {
     fn opening(&self, absent: Absent) -> Opening<'_> {
         Opening {
             args: self,
-            uri: &self.store,
+            uri: self.uri(),
             absent,
             jobs: None,
             settings: Box::new(|builder| builder),
@@ -193,6 +218,14 @@ impl<'a> Opening<'a> {
         }
     }
 
+    /// Opens it, for who does not end it by a signal.
+    ///
+    /// # Errors
+    /// As [`Opening::work`].
+    pub(crate) async fn opened(self, observer: Observing<'_>) -> Outcome<Deriva> {
+        self.open(observer).await
+    }
+
     /// Opens it for its work, which this one observes.
     async fn open(&self, observer: Observing<'_>) -> Outcome<Deriva> {
         let args = self.args;
@@ -205,7 +238,7 @@ impl<'a> Opening<'a> {
             if self.absent == Absent::Empty {
                 return self.attempt("memory:", observer).await;
             }
-            let how = match self.uri == args.store {
+            let how = match self.uri == args.uri() {
                 true => "name another with --store or DERIVA_STORE",
                 false => "name another",
             };

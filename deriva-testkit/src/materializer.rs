@@ -58,6 +58,12 @@ pub trait MaterializerFixture: Debug + Send + Sync {
     /// A materializer over these stores, which may hold something already. Others may have been opened
     /// over them before, and may be at work. It is opened inside tokio, and may be asked from outside.
     async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>>;
+
+    /// Whether functions run where the materializer can know that it is they who ask it: within it, and not at the other end
+    /// of a network. The cases of functions that call back are else unsupported. The default is yes.
+    fn knows_its_functions(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]
@@ -68,5 +74,9 @@ impl<F: MaterializerFixture + ?Sized> MaterializerFixture for Arc<F> {
 
     async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>> {
         (**self).open(stores, setup).await
+    }
+
+    fn knows_its_functions(&self) -> bool {
+        (**self).knows_its_functions()
     }
 }

@@ -19,7 +19,7 @@ use deriva::functions::{ComputeFunction, FunctionRegistry};
 use deriva::{Determinism, Params};
 use globset::GlobSet;
 
-pub(crate) use mistake::{Mistake, Mistakes};
+pub(crate) use mistake::{Mistake, Mistakes, suggest};
 
 /// A pipeline without mistakes.
 #[derive(Debug)]

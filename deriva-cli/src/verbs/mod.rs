@@ -22,6 +22,7 @@ mod recipe;
 mod root;
 mod run;
 mod scrub;
+mod serve;
 mod shared;
 mod show;
 mod state_digest;
@@ -55,6 +56,7 @@ verbs! {
     bisect::Bisect,
     collect::Collect,
     run::Run,
+    serve::Serve,
     top::Top,
     state_digest::StateDigest,
     completions::Completions,

@@ -160,14 +160,7 @@ impl DagStore for Client {
     }
 
     async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
-        DagUsage::check_root_name(name)?;
-        let link = self.link();
-        let request = v1::SetRootRequest {
-            name: name.to_owned(),
-            addr: bytes_of(addr),
-        };
-        call!(link.short(request) -> graph.set_root).await?;
-        Ok(())
+        self.name(name, addr, false).await
     }
 
     async fn remove_root(&self, name: &str) -> Result<bool> {

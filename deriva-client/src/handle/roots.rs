@@ -1,10 +1,11 @@
 //! Roots: the names of what is to stay.
 
-use deriva_api::{BlobStore, CAddr, DagStore, Error, ErrorKind, Result};
+use deriva_api::{CAddr, DagStore, DagUsage, Result};
+use deriva_proto::{bytes_of, v1};
 use futures::TryStreamExt;
-use futures::future::try_join;
 
 use crate::client::Client;
+use crate::link::call;
 
 /// What the names of roots begin with that a deriva keeps for itself.
 const RESERVED: &str = "deriva:";
@@ -16,21 +17,20 @@ impl Client {
     /// `Invalid` for a name that is empty or longer than 256 bytes, or begins with `deriva:`, as what deriva keeps for itself does;
     /// `NotFound` when nothing is stored under the address; and what the store says.
     pub async fn set_root(&self, name: &str, addr: CAddr) -> Result<()> {
-        if name.starts_with(RESERVED) {
-            let what = "names of roots that begin with `deriva:` are kept for deriva itself";
-            return Err(Error::new(ErrorKind::Invalid, what)
-                .with("root", name)
-                .hint("choose another name"));
-        }
-        let addrs = [addr];
-        let (nodes, blobs) = try_join(self.nodes(&addrs), BlobStore::stat(self, &addrs)).await?;
-        if nodes.iter().all(Option::is_none) && blobs.iter().all(Option::is_none) {
-            let what = "neither a blob nor a recipe is stored under this address";
-            return Err(Error::new(ErrorKind::NotFound, what)
-                .with("addr", addr)
-                .hint("`deriva put` stores blobs, `deriva recipe` stores recipes; is it another store?"));
-        }
-        DagStore::set_root(self, name, addr).await
+        self.name(name, addr, true).await
+    }
+
+    /// Names an address, as a store does or, where it must exist, as the handle.
+    pub(crate) async fn name(&self, name: &str, addr: CAddr, must_exist: bool) -> Result<()> {
+        DagUsage::check_root_name(name)?;
+        let link = self.link();
+        let request = v1::SetRootRequest {
+            name: name.to_owned(),
+            addr: bytes_of(addr),
+            must_exist,
+        };
+        call!(link.short(request) -> graph.set_root).await?;
+        Ok(())
     }
 
     /// Removes a root's name; answers whether it was there: never, for a name that no root of an application can have.

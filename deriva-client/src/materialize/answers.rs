@@ -36,7 +36,7 @@ impl Answers {
     pub(super) fn new(request: &v1::RunRequest) -> Self {
         Self {
             targets: request.targets.len(),
-            wants_bytes: request.wanted.is_some_and(|wanted| wanted.bytes),
+            wants_bytes: (request.wanted).is_some_and(|wanted| wanted.bytes || wanted.unstored),
             parts: v1::RunResult::default(),
             done: None,
             current: None,

@@ -14,7 +14,7 @@ mod run;
 
 use deriva_api::{
     Audited, Blob, Bytes, CAddr, LedgerEntry, Materialized, Materializer, Recipe, Request, Result,
-    StoreResults, async_trait,
+    async_trait,
 };
 
 use crate::client::Client;
@@ -26,8 +26,7 @@ use crate::client::Client;
 /// found, and not computed again. Its observers are told of the new [plan](deriva_api::Event::Planned), as of any that is forced; what had begun may
 /// be told to begin again. The summary is that of the last attempt.
 ///
-/// Bytes come with the results where the request says that not [all](StoreResults::All) results are stored. Where it says nothing,
-/// and the server is set up to store less, say so.
+/// Bytes come with the results where another call would have to compute them again: they are doubted, or were not stored.
 #[async_trait]
 impl Materializer for Client {
     async fn put(&self, blobs: &[Blob]) -> Result<()> {
@@ -39,10 +38,7 @@ impl Materializer for Client {
     }
 
     async fn materialize(&self, request: Request) -> Result<Materialized> {
-        let with_bytes = request
-            .store_results
-            .is_some_and(|it| it != StoreResults::All);
-        self.run(&request, with_bytes).await
+        self.run(&request, false).await
     }
 
     async fn get(&self, addr: CAddr) -> Result<Bytes> {

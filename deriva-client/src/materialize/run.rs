@@ -25,6 +25,7 @@ impl Client {
             events: !observers.is_empty(),
             progress: !observers.is_empty(),
             bytes: with_bytes,
+            unstored: !with_bytes,
         });
         let mut attempts = Attempts::new(self.link(), "materialize");
         let mut left = request.deadline;

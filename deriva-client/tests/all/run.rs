@@ -177,27 +177,28 @@ async fn the_request_arrives_as_it_is_and_asks_for_no_more_than_is_wanted() {
     });
     let served = fake(run).serve().await;
     let client = served.client().await;
-    let (target, wanted) = (addr("x"), |events, bytes| v1::Wanted {
+    let (target, wanted) = (addr("x"), |events| v1::Wanted {
         events,
         progress: events,
-        bytes,
+        bytes: false,
+        unstored: true,
     });
     for (request, wanted) in [
-        (Request::new([target]), wanted(false, false)),
-        (observed([target]).0.jobs(3), wanted(true, false)),
+        (Request::new([target]), wanted(false)),
+        (observed([target]).0.jobs(3), wanted(true)),
         (
             Request::new([target])
                 .store_results(StoreResults::All)
                 .priority(7),
-            wanted(false, false),
+            wanted(false),
         ),
         (
             Request::new([target]).store_results(StoreResults::None),
-            wanted(false, true),
+            wanted(false),
         ),
         (
             Request::new([target]).store_results(StoreResults::Roots),
-            wanted(false, true),
+            wanted(false),
         ),
     ] {
         let mut expected = v1::RunRequest::from(&request);

@@ -89,7 +89,7 @@ impl Run {
             .if_interrupted(|| {
                 Some("run the same command again: what was computed is kept".to_owned())
             })
-            .work(async |deriva| run(deriva, &store.store, pipeline, self, out).await)
+            .work(async |deriva| run(deriva, store.uri(), pipeline, self, out).await)
             .await
     }
 }

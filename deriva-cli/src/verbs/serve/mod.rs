@@ -1,0 +1,285 @@
+//! Serving a store to others.
+
+mod config;
+mod settings;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use deriva::metrics::Activity;
+use deriva::{Error, SystemClock};
+use deriva_server::{Server, Tls};
+use serde::Serialize;
+
+use config::{Config, Origin};
+use settings::{SETTINGS, Value};
+
+use crate::exit::{Failure, Outcome, usage};
+use crate::interrupt::{hung_up, interrupted};
+use crate::store::StoreArgs;
+use crate::term::{Answer, Out, Style, note};
+
+/// Serve the store to others, by gRPC and HTTP
+///
+/// Ends at SIGINT or SIGTERM, after the calls that are under way; SIGHUP reads tokens and certificates again.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where gRPC is answered [default: 127.0.0.1:6733]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where HTTP is answered, metrics and probes [default: 127.0.0.1:6734]
+    #[arg(long, value_name = "ADDR")]
+    http: Option<String>,
+    /// Recipes computed at a time; default: one for each core
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<String>,
+    /// Check computations by running them again: off, dual, sampled:RATE, quorum:AGREE/OF
+    #[arg(long, value_name = "MODE")]
+    verify: Option<String>,
+    /// A file of tokens; without one, nobody needs a token
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<String>,
+    /// A certificate with its chain, as PEM: TLS is spoken
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The private key of the certificate, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Clients must show a certificate that one of these signed, as PEM
+    #[arg(long, value_name = "FILE")]
+    tls_client_ca: Option<String>,
+    /// Listen where others can reach it without TLS and tokens, too: they may do everything
+    #[arg(long)]
+    exposed_without_protection: bool,
+    /// Any setting, as limits.requests=100; --print-config lists them
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A file of settings (TOML); the environment goes over it, and the command line over both
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DERIVA_SERVE_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    /// Print every setting, as a file that can be given to --config, with its unit and where it comes from, and do nothing else
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// A setting as it is printed.
+#[derive(Debug, Serialize)]
+struct Shown {
+    key: &'static str,
+    value: Option<String>,
+    unit: &'static str,
+    about: &'static str,
+    origin: String,
+}
+
+impl Serve {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let config = self.config(store)?;
+        if self.print_config {
+            return print(&config, out);
+        }
+        let activity = Arc::new(Activity::new(Arc::new(SystemClock::new())));
+        let deriva = self.open(store, &config, &activity).await?;
+        let mut server = Server::new(deriva)
+            .limits(config.limits())
+            .activity(activity);
+        let path = |key: &str| match config.get(key) {
+            Some((Value::Path(path), _)) => Some(path.clone()),
+            _ => None,
+        };
+        if let Some((Value::Address(http), _)) = config.get("http") {
+            server = server.http(*http);
+        }
+        if let Some(tokens) = path("tokens") {
+            server = server.tokens(tokens);
+        }
+        server = match (path("tls.cert"), path("tls.key"), path("tls.client_ca")) {
+            (None, None, None) => server,
+            (Some(cert), Some(key), client_ca) => {
+                let tls = Tls::new(cert, key);
+                server.tls(match client_ca {
+                    Some(file) => tls.client_ca(file),
+                    None => tls,
+                })
+            }
+            _ => {
+                let what = "TLS needs a certificate and its key";
+                return Err(usage(what)
+                    .hint("give both --tls-cert and --tls-key")
+                    .into());
+            }
+        };
+        if let Some((Value::Switch(true), _)) = config.get("exposed_without_protection") {
+            server = server.exposed_without_protection();
+        }
+        let Some((Value::Address(listen), _)) = config.get("listen") else {
+            return Err(usage("there is nothing to listen at").into());
+        };
+        let bound = server.bind(*listen).await.map_err(advised)?;
+        let http = bound.http_addr()?.map(|http| format!(", http://{http}"));
+        let http = http.unwrap_or_default();
+        note(format!("ready: deriva://{}{http}", bound.addr()?));
+        let reloading = bound.reloading();
+        let reloads = async move {
+            loop {
+                hung_up().await;
+                match reloading.reload() {
+                    Ok(()) => note("tokens and certificates were read again"),
+                    Err(error) => {
+                        note("tokens and certificates stay as they were:");
+                        Failure::from(error).report();
+                    }
+                }
+            }
+        };
+        let drained = tokio::select! {
+            drained = bound.serve(stopped()) => drained?,
+            () = reloads => return Ok(()),
+        };
+        if !drained.complete {
+            let what = "calls that were under way did not end in time, and were given up";
+            let error = Error::new(deriva::ErrorKind::Timeout, what);
+            return Err(error
+                .hint("allow them more, as --set limits.drain=2min")
+                .into());
+        }
+        note("stopped");
+        Ok(())
+    }
+
+    fn config(&self, store: &StoreArgs) -> Outcome<Config> {
+        let mut config = Config::defaults();
+        if let Some(file) = &self.config {
+            config.file(file)?;
+        }
+        config.environment(|name| std::env::var(name).ok())?;
+        let exposed = self.exposed_without_protection.then(|| "true".to_owned());
+        let memory = store.memory().map(|bytes| format!("{bytes}B"));
+        let given = [
+            ("--store", "store", store.given().map(str::to_owned)),
+            ("--memory", "memory", memory),
+            ("--jobs", "jobs", self.jobs.clone()),
+            ("--verify", "verify", self.verify.clone()),
+            ("--listen", "listen", self.listen.clone()),
+            ("--http", "http", self.http.clone()),
+            ("--tokens", "tokens", self.tokens.clone()),
+            ("--tls-cert", "tls.cert", self.tls_cert.clone()),
+            ("--tls-key", "tls.key", self.tls_key.clone()),
+            (
+                "--tls-client-ca",
+                "tls.client_ca",
+                self.tls_client_ca.clone(),
+            ),
+            (
+                "--exposed-without-protection",
+                "exposed_without_protection",
+                exposed,
+            ),
+        ];
+        for (name, key, text) in given {
+            if let Some(text) = text {
+                // clap reads these two from the environment, too.
+                let same = config.get(key).is_some_and(|(value, origin)| {
+                    matches!(origin, Origin::Variable(_))
+                        && value.written().trim_matches('"') == text
+                });
+                if !same {
+                    config.argument(name, key, &text)?;
+                }
+            }
+        }
+        for set in &self.set {
+            let Some((key, text)) = set.split_once('=') else {
+                let error = usage("KEY=VALUE was expected").with("argument", "--set");
+                return Err(error.with("found", set).into());
+            };
+            config.argument("--set", key.trim(), text.trim())?;
+        }
+        Ok(config)
+    }
+
+    async fn open(
+        &self,
+        store: &StoreArgs,
+        config: &Config,
+        activity: &Arc<Activity>,
+    ) -> Outcome<deriva::Deriva> {
+        let uri = match config.get("store") {
+            Some((Value::Text(uri), _)) => uri.clone(),
+            _ => crate::store::DEFAULT.to_owned(),
+        };
+        let opening = store.begun_at(&uri).built_with(|mut builder| {
+            if let Some((Value::Bytes(bytes), _)) = config.get("memory") {
+                builder = builder.memory(*bytes);
+            }
+            if let Some((Value::Count(jobs), _)) = config.get("jobs") {
+                builder = builder.jobs(usize::try_from(*jobs).unwrap_or(usize::MAX));
+            }
+            if let Some((Value::Mode(mode), _)) = config.get("verify") {
+                builder = builder.determinism(*mode);
+            }
+            builder
+        });
+        opening.opened(Some(&(Arc::clone(activity) as _))).await
+    }
+}
+
+/// What can be done, with the arguments of this verb.
+fn advised(error: Error) -> Failure {
+    let is_exposed = error.context("addr").is_some() && error.kind() == deriva::ErrorKind::Invalid;
+    let error = match is_exposed {
+        true => error.hint_instead(
+            "give --tls-cert, --tls-key and --tokens, or listen at a loopback address such as 127.0.0.1; \
+             who has thought about it adds --exposed-without-protection",
+        ),
+        false => error,
+    };
+    error.into()
+}
+
+/// Waits for a signal; at a second one the process ends at once.
+async fn stopped() {
+    interrupted().await;
+    note("stopping: calls that are under way come to their end; a second signal ends them");
+    tokio::spawn(async {
+        interrupted().await;
+        std::process::exit(crate::exit::INTERRUPTED.into());
+    });
+}
+
+fn print(config: &Config, out: &mut Out) -> Outcome {
+    for setting in SETTINGS {
+        let found = config.get(setting.key);
+        out.item(&Shown {
+            key: setting.key,
+            value: found.map(|(value, _)| value.written()),
+            unit: setting.kind.unit(),
+            about: setting.about,
+            origin: found.map_or_else(|| "not set".to_owned(), |(_, origin)| origin.to_string()),
+        })?;
+    }
+    out.end_items()
+}
+
+impl Answer for Shown {
+    fn text(&self, _: Style) -> String {
+        let Self {
+            key,
+            about,
+            unit,
+            origin,
+            ..
+        } = self;
+        let set = match &self.value {
+            Some(value) => format!("{key} = {value}"),
+            None => format!("# {key} ="),
+        };
+        format!("# {about} ({unit}); from: {origin}\n{set}")
+    }
+}

@@ -1,0 +1,332 @@
+//! What can be set: names, units, defaults, and how each is written.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use deriva::{Determinism, Error};
+use deriva_server::Limits;
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// As it stands in the file; the variable is made from it.
+    pub(crate) key: &'static str,
+    pub(crate) kind: Kind,
+    /// What it means, with its default where that is nothing.
+    pub(crate) about: &'static str,
+}
+
+/// How a setting is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Address,
+    Path,
+    Bytes,
+    Count,
+    Time,
+    Switch,
+    Mode,
+}
+
+/// What a setting is set to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Address(SocketAddr),
+    Path(PathBuf),
+    Bytes(u64),
+    Count(u64),
+    Time(Duration),
+    Switch(bool),
+    Mode(Determinism),
+}
+
+const fn setting(key: &'static str, kind: Kind, about: &'static str) -> Setting {
+    Setting { key, kind, about }
+}
+
+/// All settings, in the order in which they are shown.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("store", Kind::Text, "the URI of the store"),
+    setting(
+        "memory",
+        Kind::Bytes,
+        "memory for values in flight and the cache; default: a quarter of what there is",
+    ),
+    setting(
+        "jobs",
+        Kind::Count,
+        "heavy recipes computed at a time; default: one for each core",
+    ),
+    setting(
+        "verify",
+        Kind::Mode,
+        "which computations are checked: off, dual, sampled:RATE, quorum:AGREE/OF; default: off",
+    ),
+    setting("listen", Kind::Address, "where gRPC is answered"),
+    setting(
+        "http",
+        Kind::Address,
+        "where HTTP is answered: metrics and probes",
+    ),
+    setting(
+        "tokens",
+        Kind::Path,
+        "a file of tokens; default: nobody needs one",
+    ),
+    setting(
+        "tls.cert",
+        Kind::Path,
+        "a certificate with its chain (PEM); default: no TLS",
+    ),
+    setting("tls.key", Kind::Path, "its private key (PEM)"),
+    setting(
+        "tls.client_ca",
+        Kind::Path,
+        "clients must show a certificate that one of these signed (PEM)",
+    ),
+    setting(
+        "exposed_without_protection",
+        Kind::Switch,
+        "listen where others can reach it without TLS and tokens",
+    ),
+    setting("limits.message_bytes", Kind::Bytes, "bytes of a message"),
+    setting(
+        "limits.batch",
+        Kind::Count,
+        "addresses or recipes in one call",
+    ),
+    setting(
+        "limits.params_bytes",
+        Kind::Bytes,
+        "bytes of the params of a recipe",
+    ),
+    setting(
+        "limits.depth",
+        Kind::Count,
+        "edges below an address that a walk may go",
+    ),
+    setting("limits.nodes", Kind::Count, "nodes that a walk lists"),
+    setting("limits.requests", Kind::Count, "calls at once"),
+    setting(
+        "limits.requests_per_connection",
+        Kind::Count,
+        "calls at once on one connection",
+    ),
+    setting("limits.connections", Kind::Count, "connections"),
+    setting(
+        "limits.bytes_in_flight",
+        Kind::Bytes,
+        "bytes on their way in and out, over all calls",
+    ),
+    setting(
+        "limits.stored_bytes",
+        Kind::Bytes,
+        "bytes of all blobs that are stored; default: no quota",
+    ),
+    setting(
+        "limits.header_timeout",
+        Kind::Time,
+        "how long a connection may take to begin",
+    ),
+    setting(
+        "limits.keepalive",
+        Kind::Time,
+        "how long a connection may be silent before it is asked whether it is there",
+    ),
+    setting(
+        "limits.keepalive_timeout",
+        Kind::Time,
+        "how long it may take to answer that",
+    ),
+    setting(
+        "limits.idle_timeout",
+        Kind::Time,
+        "how long a connection may have no call",
+    ),
+    setting(
+        "limits.drain",
+        Kind::Time,
+        "how long calls have to end after a signal to stop",
+    ),
+];
+
+impl Setting {
+    pub(crate) fn of(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+
+    /// The variable of the environment that sets it: `DERIVA_SERVE_LIMITS_BATCH` for `limits.batch`.
+    pub(crate) fn variable(&self) -> String {
+        match self.key {
+            "store" => "DERIVA_STORE".to_owned(),
+            "memory" => "DERIVA_MEMORY".to_owned(),
+            key => format!(
+                "DERIVA_SERVE_{}",
+                key.replace('.', "_").to_ascii_uppercase()
+            ),
+        }
+    }
+
+    /// What it is where nobody sets it.
+    pub(crate) fn default(&self) -> Option<Value> {
+        let limits = Limits::default();
+        let count = |n: usize| Some(Value::Count(n as u64));
+        let bytes = |n: usize| Some(Value::Bytes(n as u64));
+        match self.key {
+            "store" => Some(Value::Text(crate::store::DEFAULT.to_owned())),
+            "listen" => Some(Value::Address(SocketAddr::from(([127, 0, 0, 1], 6733)))),
+            "http" => Some(Value::Address(SocketAddr::from(([127, 0, 0, 1], 6734)))),
+            "exposed_without_protection" => Some(Value::Switch(false)),
+            "limits.message_bytes" => bytes(limits.message_bytes),
+            "limits.batch" => count(limits.batch),
+            "limits.params_bytes" => bytes(limits.params_bytes),
+            "limits.depth" => count(limits.depth as usize),
+            "limits.nodes" => count(limits.nodes as usize),
+            "limits.requests" => count(limits.requests),
+            "limits.requests_per_connection" => count(limits.requests_per_connection as usize),
+            "limits.connections" => count(limits.connections),
+            "limits.bytes_in_flight" => bytes(limits.bytes_in_flight),
+            "limits.stored_bytes" => limits.stored_bytes.map(Value::Bytes),
+            "limits.header_timeout" => Some(Value::Time(limits.header_timeout)),
+            "limits.keepalive" => Some(Value::Time(limits.keepalive)),
+            "limits.keepalive_timeout" => Some(Value::Time(limits.keepalive_timeout)),
+            "limits.idle_timeout" => Some(Value::Time(limits.idle_timeout)),
+            "limits.drain" => Some(Value::Time(limits.drain)),
+            _ => None,
+        }
+    }
+}
+
+impl Kind {
+    /// What is expected, for people.
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Address => "an address and a port, as 127.0.0.1:6733",
+            Self::Path => "the path of a file",
+            Self::Bytes => "bytes, as 16MiB",
+            Self::Count => "a whole number",
+            Self::Time => "a time, as 30s",
+            Self::Switch => "true or false",
+            Self::Mode => "off, dual, sampled:RATE or quorum:AGREE/OF",
+        }
+    }
+
+    /// Its unit, for lists.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Time => "time",
+            Self::Count => "number",
+            Self::Switch => "switch",
+            Self::Address => "address",
+            Self::Path => "file",
+            Self::Text | Self::Mode => "text",
+        }
+    }
+
+    /// Reads what somebody wrote; files are beside `folder`.
+    pub(crate) fn read(self, text: &str, folder: &Path) -> Result<Value, String> {
+        let expected = || format!("{} was expected", self.expected());
+        match self {
+            Self::Text if text.is_empty() => Err(expected()),
+            Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::Address => text.parse().map(Value::Address).map_err(|_| expected()),
+            Self::Path if text.is_empty() => Err(expected()),
+            Self::Path => Ok(Value::Path(folder.join(text))),
+            Self::Bytes => {
+                let bytes = text
+                    .parse()
+                    .map(|size: ByteSize| Value::Bytes(size.as_u64()));
+                bytes.map_err(|_| expected())
+            }
+            Self::Count => text.parse().map(Value::Count).map_err(|_| expected()),
+            Self::Time => {
+                let time = humantime::parse_duration(text).map(Value::Time);
+                time.map_err(|_| expected())
+            }
+            Self::Switch => text.parse().map(Value::Switch).map_err(|_| expected()),
+            Self::Mode => {
+                let mode = text.parse().map(Value::Mode);
+                mode.map_err(|error: Error| error.message().to_owned())
+            }
+        }
+    }
+}
+
+impl Value {
+    /// As it is written in a file.
+    pub(crate) fn written(&self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Address(addr) => quoted(&addr.to_string()),
+            Self::Path(path) => quoted(&path.display().to_string()),
+            Self::Bytes(bytes) => quoted(&sized(*bytes)),
+            Self::Count(count) => count.to_string(),
+            Self::Time(time) => quoted(&humantime::format_duration(*time).to_string()),
+            Self::Switch(on) => on.to_string(),
+            Self::Mode(mode) => quoted(&mode.to_string()),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Exactly as many bytes, in the largest unit that does.
+fn sized(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
+    let unit = UNITS
+        .iter()
+        .find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));
+    match unit {
+        Some((size, name)) => format!("{}{name}", bytes / size),
+        None => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        for setting in SETTINGS {
+            let Some(value) = setting.default() else {
+                continue;
+            };
+            let written = value.written();
+            let parsed: toml::Value = toml::from_str::<toml::Table>(&format!("x = {written}"))
+                .unwrap()
+                .remove("x")
+                .unwrap();
+            let text = match parsed {
+                toml::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            let again = setting.kind.read(&text, Path::new(""));
+            assert_eq!(again, Ok(value), "{}", setting.key);
+        }
+        assert_eq!(sized(1025), "1025B");
+        assert_eq!(sized(0), "0B");
+        assert_eq!(sized(3 << 30), "3GiB");
+    }
+
+    #[test]
+    fn settings_have_names_of_their_own() {
+        let mut names: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+    }
+}

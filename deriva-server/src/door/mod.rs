@@ -1,0 +1,237 @@
+//! What every call passes before it is answered: who asks, whether they may, and whether there is room.
+
+mod rules;
+mod tokens;
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use deriva::{Clock, Error, ErrorKind, SystemClock};
+use deriva_proto::status_with_retry;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use parking_lot::RwLock;
+use tokio::sync::Semaphore;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{Layer, Service};
+
+use crate::budget::{Budget, Charge, overloaded};
+use crate::listen::Peer;
+pub use rules::Role;
+pub(crate) use rules::Rule;
+pub use tokens::Tokens;
+
+/// When it is worth to call again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// What all calls pass.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Nobody needs a token where there are none.
+    pub(crate) tokens: RwLock<Option<Arc<Tokens>>>,
+    calls: Arc<Semaphore>,
+    budget: Budget,
+    /// Bytes of a message: what of a call can be in memory before it is read.
+    message_bytes: usize,
+    draining: AtomicBool,
+    clock: SystemClock,
+    /// Calls that were refused, as there were too many.
+    refused: AtomicU64,
+}
+
+impl Door {
+    pub(crate) fn new(
+        tokens: Option<Tokens>,
+        calls: usize,
+        budget: Budget,
+        message_bytes: usize,
+    ) -> Self {
+        Self {
+            tokens: RwLock::new(tokens.map(Arc::new)),
+            calls: Arc::new(Semaphore::new(calls)),
+            budget,
+            message_bytes,
+            draining: AtomicBool::new(false),
+            clock: SystemClock::new(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// No call is let in any more.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// The role of who makes a call, if they may.
+    fn admit(&self, request: &Request<Body>) -> Result<Role, Status> {
+        let rule = rules::of(request.uri().path());
+        let tokens = self.tokens.read().clone();
+        let Some(tokens) = tokens else {
+            return Ok(Role::Admin);
+        };
+        let needed = match rule {
+            Rule::Open => return Ok(Role::Read),
+            Rule::Needs(role) => role,
+        };
+        let given = request.headers().get(http::header::AUTHORIZATION);
+        let given = given.and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer "));
+        let Some(given) = given else {
+            let what = "this server wants a token, as `authorization: Bearer TOKEN`";
+            return Err(Status::unauthenticated(what));
+        };
+        let role = tokens
+            .role_of(given.trim(), self.clock.date())
+            .ok_or_else(|| {
+                Status::unauthenticated("the token is not known here, or has expired")
+            })?;
+        match role >= needed {
+            true => Ok(role),
+            false => Err(Status::permission_denied(format!(
+                "this call needs the role `{needed}`, and the token has `{role}`"
+            ))),
+        }
+    }
+}
+
+/// Puts the door before the services.
+#[derive(Clone, Debug)]
+pub(crate) struct DoorLayer(pub(crate) Arc<Door>);
+
+impl<S> Layer<S> for DoorLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded {
+            inner,
+            door: Arc::clone(&self.0),
+        }
+    }
+}
+
+/// Services behind the door.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarded<S> {
+    inner: S,
+    door: Arc<Door>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Answering {
+        let refused =
+            |status: Status| -> Answering { Box::pin(std::future::ready(Ok(status.into_http()))) };
+        let role = match self.door.admit(&request) {
+            Ok(role) => role,
+            Err(status) => return refused(status),
+        };
+        if self.door.is_draining() && rules::of(request.uri().path()) != Rule::Open {
+            let error = Error::new(ErrorKind::Unavailable, "the server is about to stop");
+            let error = error.hint("make the call again, at another server or a little later");
+            return refused(status_with_retry(&error, RETRY_AFTER));
+        }
+        let Ok(permit) = Arc::clone(&self.door.calls).try_acquire_owned() else {
+            self.door.refused.fetch_add(1, Relaxed);
+            return refused(overloaded("as many calls under way as it takes"));
+        };
+        let busy = request.extensions().get::<Peer>().map(Peer::begin);
+        request.extensions_mut().insert(role);
+        let (parts, body) = request.into_parts();
+        let body = Charged::new(body, self.door.budget.clone(), self.door.message_bytes);
+        let request = Request::from_parts(parts, Body::new(body));
+        // The one that is ready answers; the copy becomes ready for the next call.
+        let copy = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, copy);
+        Box::pin(async move {
+            let response = inner.call(request).await?;
+            // The call goes on until its last byte was sent, or nobody wants them.
+            let held = (permit, busy);
+            Ok(response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _ = &held;
+                    frame
+                }))
+            }))
+        })
+    }
+}
+
+/// A body whose bytes find room as they come: as many as may be in memory before the message that they make is complete.
+struct Charged {
+    body: Body,
+    budget: Budget,
+    charge: Charge,
+    /// Bytes that are still to be charged: the longest message has no more.
+    left: usize,
+}
+
+impl Charged {
+    fn new(body: Body, budget: Budget, most: usize) -> Self {
+        Self {
+            body,
+            budget,
+            charge: Charge::default(),
+            left: most,
+        }
+    }
+
+    /// Answers whether there was room.
+    fn take(&mut self, bytes: usize) -> bool {
+        let more = bytes.min(self.left);
+        self.left -= more;
+        more == 0 || self.charge.grow(&self.budget, more)
+    }
+}
+
+impl http_body::Body for Charged {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && !self.take(data.len())
+        {
+            let status = overloaded("no room for more bytes at this moment");
+            return Poll::Ready(Some(Err(status)));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

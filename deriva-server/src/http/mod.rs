@@ -1,0 +1,117 @@
+//! What is answered by HTTP: numbers, and whether the service is well.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use deriva::metrics::Activity;
+use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::door::Door;
+
+/// Prometheus's text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What is told of.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) deriva: Deriva,
+    pub(crate) door: Arc<Door>,
+    pub(crate) activity: Arc<Activity>,
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(listener: TcpListener, site: Site) {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/activity", get(activity))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(ready))
+        .route("/version", get(version))
+        .route("/status", get(status))
+        .with_state(site);
+    // It ends where the system closes the socket.
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::warn!(target: "deriva", %error, "HTTP is not served any more");
+    }
+}
+
+fn answer(kind: &'static str, text: std::result::Result<String, impl Display>) -> Response {
+    match text {
+        Ok(text) => ([(CONTENT_TYPE, kind)], text).into_response(),
+        Err(error) => {
+            let text = format!("{error}\n");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                [(CONTENT_TYPE, TEXT)],
+                text,
+            )
+                .into_response()
+        }
+    }
+}
+
+async fn metrics(State(site): State<Site>) -> Response {
+    let text: Result<String> = match site.deriva.metrics() {
+        Some(metrics) => metrics.exposition(&site.deriva).await,
+        None => {
+            let what = "the handle was built without metrics";
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
+    };
+    answer(METRICS, text)
+}
+
+async fn activity(State(site): State<Site>) -> Response {
+    answer(
+        JSON,
+        serde_json::to_string(&site.activity.report(&site.deriva)),
+    )
+}
+
+/// The process answers.
+async fn healthy() -> Response {
+    answer(TEXT, Ok::<_, Error>("ok\n".to_owned()))
+}
+
+/// Whether it takes requests: it is not about to stop, and its stores answer and take writes.
+async fn ready(State(site): State<Site>) -> Response {
+    let not = |why: String| {
+        (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, TEXT)], why).into_response()
+    };
+    if site.door.is_draining() {
+        return not("about to stop\n".to_owned());
+    }
+    let (blobs, dag) = (site.deriva.blobs(), site.deriva.dag());
+    if !blobs.capabilities().writable || !dag.capabilities().writable {
+        return not("the store takes no writes\n".to_owned());
+    }
+    match (blobs.usage().await, dag.usage().await) {
+        (Ok(_), Ok(_)) => answer(TEXT, Ok::<_, Error>("ready\n".to_owned())),
+        (Err(error), _) | (_, Err(error)) => not(format!("the store does not answer: {error}\n")),
+    }
+}
+
+async fn version() -> Response {
+    let version =
+        json!({ "name": "deriva", "version": env!("CARGO_PKG_VERSION"), "protocol": "deriva.v1" });
+    answer(JSON, Ok::<_, Error>(version.to_string()))
+}
+
+async fn status(State(site): State<Site>) -> Response {
+    let status = site.deriva.status().await;
+    let text = status.map(|status| {
+        let status = json!({ "status": status, "under_way": site.deriva.snapshot() });
+        status.to_string()
+    });
+    answer(JSON, text)
+}

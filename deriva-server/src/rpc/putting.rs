@@ -1,0 +1,255 @@
+//! Blobs that arrive: small ones together, large ones piece by piece.
+
+use std::sync::Arc;
+
+use deriva::stores::BlobWriter;
+use deriva::{Blob, BlobStat, Bytes, Error, ErrorKind, Result};
+use deriva_proto::{status_of, v1};
+use tonic::Status;
+
+use super::{Service, too_many};
+use crate::budget::{Charge, overloaded};
+
+/// Bytes of a blob that is put with others; a larger one is written as it comes.
+const SMALL: u64 = 1 << 20;
+/// Bytes of small blobs that are put at once.
+const TOGETHER: u64 = 4 << 20;
+
+/// The blobs of one stream.
+pub(super) struct Putting<'a> {
+    service: &'a Arc<Service>,
+    /// Every blob that ended, in order.
+    ended: Vec<BlobStat>,
+    /// Those of them that are still to be put, and their bytes.
+    small: Vec<Blob>,
+    small_bytes: u64,
+    charge: Charge,
+    now: Option<Coming>,
+}
+
+/// The blob that is coming.
+struct Coming {
+    expect: Option<BlobStat>,
+    bytes: u64,
+    held: Vec<Bytes>,
+    writer: Option<Box<dyn BlobWriter>>,
+}
+
+/// What ends a stream.
+fn refused(error: &Error) -> Status {
+    status_of(error)
+}
+
+fn out_of_order(what: &'static str) -> Error {
+    Error::new(ErrorKind::Invalid, what)
+        .during("put")
+        .hint("send `begin` in the first frame of each blob and in no other, and `end` in its last")
+}
+
+impl<'a> Putting<'a> {
+    pub(super) fn new(service: &'a Arc<Service>) -> Self {
+        Self {
+            service,
+            ended: Vec::new(),
+            small: Vec::new(),
+            small_bytes: 0,
+            charge: Charge::default(),
+            now: None,
+        }
+    }
+
+    /// Takes the next frame.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for frames out of order and bytes that are not what was stated; `RESOURCE_EXHAUSTED` where there is no
+    /// room; what the store says.
+    pub(super) async fn take(&mut self, frame: v1::PutRequest) -> std::result::Result<(), Status> {
+        let v1::PutRequest { begin, chunk, end } = frame;
+        if let Some(begin) = begin {
+            let begun = self.begin(begin).await;
+            begun.map_err(|error| refused(&error))?;
+        }
+        if !chunk.is_empty() || self.now.is_none() {
+            self.add(chunk).await?;
+        }
+        if end {
+            self.end().await.map_err(|error| refused(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, begin: v1::PutBegin) -> Result<()> {
+        if self.now.is_some() {
+            return Err(out_of_order("a blob begins before the one before it ended"));
+        }
+        let most = self.service.limits.batch;
+        if self.ended.len() >= most {
+            return Err(too_many("blobs", self.ended.len() + 1, most));
+        }
+        let expect = begin.expect.map(BlobStat::try_from).transpose()?;
+        let stated = expect.map_or(0, |stat| stat.len);
+        within_quota(self.service, self.small_bytes.saturating_add(stated)).await?;
+        self.now = Some(Coming {
+            expect,
+            bytes: 0,
+            held: Vec::new(),
+            writer: None,
+        });
+        Ok(())
+    }
+
+    async fn add(&mut self, chunk: Bytes) -> std::result::Result<(), Status> {
+        let Some(now) = &mut self.now else {
+            let error = out_of_order("a frame belongs to no blob, as none began");
+            return Err(refused(&error));
+        };
+        let bytes = now.bytes + chunk.len() as u64;
+        if let Some(expect) = now.expect
+            && bytes > expect.len
+        {
+            return Err(refused(&longer(expect, bytes)));
+        }
+        now.bytes = bytes;
+        if now.writer.is_none() && bytes <= SMALL {
+            // Frames hold the messages that they came in.
+            if !self.charge.grow(&self.service.budget, chunk.len()) {
+                return Err(overloaded("no room for more bytes at this moment"));
+            }
+            now.held.push(chunk);
+            return Ok(());
+        }
+        self.write(chunk).await.map_err(|error| refused(&error))
+    }
+
+    /// Writes a large blob as it comes.
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        let Some(now) = &mut self.now else {
+            return Ok(());
+        };
+        if now.writer.is_none() {
+            let mut writer = self.service.deriva.writer(now.expect).await?;
+            for held in now.held.drain(..) {
+                writer.write(held).await?;
+            }
+            now.writer = Some(writer);
+            if self.small.is_empty() {
+                self.charge = Charge::default();
+            }
+        }
+        match &mut now.writer {
+            Some(writer) => writer.write(chunk).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        let Some(now) = self.now.take() else {
+            return Err(out_of_order("a blob ends that did not begin"));
+        };
+        if let Some(writer) = now.writer {
+            within_quota(self.service, now.bytes).await?;
+            self.ended.push(writer.finish().await?);
+            return Ok(());
+        }
+        let blob = Blob::new(joined(now.held, now.bytes));
+        let stat = BlobStat {
+            addr: blob.addr(),
+            len: now.bytes,
+        };
+        if let Some(expect) = now.expect
+            && expect != stat
+        {
+            return Err(other(expect, stat));
+        }
+        self.ended.push(stat);
+        self.small_bytes += now.bytes;
+        self.small.push(blob);
+        match self.small_bytes >= TOGETHER {
+            true => self.put_small().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn put_small(&mut self) -> Result<()> {
+        if self.small.is_empty() {
+            return Ok(());
+        }
+        within_quota(self.service, self.small_bytes).await?;
+        self.service.deriva.put_many(&self.small).await?;
+        self.small.clear();
+        self.small_bytes = 0;
+        self.charge = Charge::default();
+        Ok(())
+    }
+
+    /// Puts what is left, and tells of all blobs.
+    ///
+    /// # Errors
+    /// As [`Putting::take`].
+    pub(super) async fn finish(mut self) -> std::result::Result<Vec<BlobStat>, Status> {
+        let done = async {
+            if self.now.is_some() {
+                return Err(out_of_order("the stream ends within a blob"));
+            }
+            self.put_small().await
+        };
+        done.await.map_err(|error| refused(&error))?;
+        Ok(self.ended)
+    }
+}
+
+/// # Errors
+/// `Full` where that many bytes more than what is stored are over the quota.
+async fn within_quota(service: &Service, bytes: u64) -> Result<()> {
+    let Some(quota) = service.limits.stored_bytes else {
+        return Ok(());
+    };
+    let usage = service.deriva.blobs().usage().await?;
+    let stored = usage.map_or(0, |usage| usage.bytes);
+    if stored.saturating_add(bytes) <= quota {
+        return Ok(());
+    }
+    let what = "the server's quota of stored bytes is used up";
+    let error = Error::new(ErrorKind::Full, what).during("put");
+    Err(error
+        .with("stored", stored)
+        .with("more", bytes)
+        .with("quota", quota)
+        .hint("have what is not needed collected, or the quota raised"))
+}
+
+/// One piece of memory: most blobs come in one frame.
+fn joined(mut held: Vec<Bytes>, bytes: u64) -> Bytes {
+    match held.len() {
+        0 => Bytes::new(),
+        // A small part of a large message would keep all of it.
+        1 if bytes >= 4096 => held.remove(0),
+        _ => {
+            let mut all = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+            for piece in held {
+                all.extend_from_slice(&piece);
+            }
+            all.into()
+        }
+    }
+}
+
+fn longer(expect: BlobStat, found: u64) -> Error {
+    let what = "there are more bytes than were stated for the blob";
+    let error = Error::new(ErrorKind::Invalid, what).during("put");
+    error
+        .with("addr", expect.addr)
+        .with("expected", expect.len)
+        .with("found", found)
+}
+
+fn other(expect: BlobStat, found: BlobStat) -> Error {
+    let what = "the bytes are not what was stated for them";
+    let error = Error::new(ErrorKind::Invalid, what).during("put");
+    error
+        .with("expected", expect.addr)
+        .with("expected_length", expect.len)
+        .with("found", found.addr)
+        .with("found_length", found.len)
+        .hint("send them again")
+}

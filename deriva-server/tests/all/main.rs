@@ -1,0 +1,12 @@
+//! A server over real sockets, asked as any client of the protocol does.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod access;
+mod common;
+mod drain;
+mod frames;
+mod http;
+mod limits;
+mod tls;
+mod well;
