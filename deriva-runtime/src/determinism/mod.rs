@@ -23,8 +23,11 @@ pub(crate) mod quarantine;
 pub(crate) mod statistics;
 pub(crate) mod violated;
 
+use std::collections::HashSet;
+
 use deriva_api::{CAddr, Error, ErrorKind, LedgerEntry, Result};
 
+use crate::determinism::ledger::Stage;
 use crate::shared::Deriva;
 
 impl Deriva {
@@ -35,7 +38,13 @@ impl Deriva {
     /// What the stores say.
     pub async fn ledger(&self) -> Result<Vec<LedgerEntry>> {
         violated::write_again(&self.inner).await;
-        let found = ledger::list(&self.inner, None).await?;
+        let mut found = ledger::list(&self.inner, None).await?;
+        // An entry that is about to be finished has both names for a moment.
+        let new = found
+            .iter()
+            .filter(|it| it.stage == Stage::New && it.document.is_ok());
+        let new: HashSet<CAddr> = new.map(|it| it.recipe).collect();
+        found.retain(|it| it.stage != Stage::Open || !new.contains(&it.recipe));
         let entries = found.into_iter().map(ledger::Found::into_entry);
         let unwritten = self.inner.ledger.unwritten().into_iter();
         let unwritten = unwritten.map(|it| LedgerEntry::new(it, false, Vec::new()));

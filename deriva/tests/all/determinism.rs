@@ -7,6 +7,7 @@ use deriva::determinism::{FoundBy, Violation};
 use deriva::prelude::*;
 use deriva::{Materialize, Materialized};
 use deriva_testkit::functions::{Shows, coin, liars, light};
+use futures::TryStreamExt;
 
 use crate::common::{Stores, recipe};
 
@@ -36,6 +37,31 @@ async fn open(stores: &Stores) -> Deriva {
 fn violation(error: &Error) -> Violation {
     let source = std::error::Error::source(error);
     source.unwrap().downcast_ref::<Violation>().unwrap().clone()
+}
+
+#[tokio::test]
+async fn an_entry_that_is_being_finished_is_listed_once() {
+    for stores in Stores::all() {
+        let deriva = open(&stores).await;
+        let lie = recipe(&deriva, "lie", &[]).await;
+        let request = deriva.materialize(lie).determinism(DUAL);
+        assert!(request.await.is_err());
+        let entry = deriva.ledger().await.unwrap();
+        let dag = deriva.dag();
+        let open_name = format!("deriva:ledger/open/{lie}");
+        let mut roots = dag.roots(Some("deriva:"));
+        let blob = loop {
+            match roots.try_next().await.unwrap() {
+                Some((name, addr)) if name == open_name => break addr,
+                Some(_) => {}
+                None => panic!("the entry has a root"),
+            }
+        };
+        drop(roots);
+        let new_name = format!("deriva:ledger/new/{lie}");
+        dag.set_root(&new_name, blob).await.unwrap();
+        assert_eq!(deriva.ledger().await.unwrap(), entry);
+    }
 }
 
 #[tokio::test]
