@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deriva-functions",
             "deriva-layers",
             "deriva-metrics",
+            "deriva-otel",
             "deriva-runtime",
         ],
     ),
