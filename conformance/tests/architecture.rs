@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deriva-functions",
             "deriva-layers",
             "deriva-metrics",
+            "deriva-otel",
             "deriva-runtime",
         ],
     ),

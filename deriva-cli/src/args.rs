@@ -8,6 +8,7 @@ use deriva::{DerivaBuilder, Error};
 
 use crate::exit;
 use crate::log::LogArgs;
+use crate::otlp::OtlpArgs;
 use crate::store::StoreArgs;
 use crate::verbs::Verb;
 
@@ -22,6 +23,8 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) otlp: OtlpArgs,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -43,6 +46,14 @@ pub(crate) fn parsed<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_verb_says_what_it_is_called() {
+        for verb in ["status", "state-digest"] {
+            let cli = Cli::try_parse_from(["deriva", verb]).unwrap();
+            assert_eq!(cli.verb.name(), verb);
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound_and_every_verb_says_what_it_does() {

@@ -54,6 +54,15 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
 }
 
 impl Failure {
+    /// What kind of failure it is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Error { error, .. } => error.kind(),
+            Self::Mistakes(_) => ErrorKind::Invalid,
+            Self::Partly(kind) => *kind,
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {

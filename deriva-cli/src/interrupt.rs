@@ -1,16 +1,18 @@
 //! Work that a signal may end.
 
-use deriva::Deriva;
+use deriva::{Deriva, ErrorKind};
 
 use crate::exit::{self, Failure, Outcome};
+use crate::otlp::Sending;
 use crate::term::{Style, note};
 
 /// Does `work` until it is done or a signal comes. Giving it up cancels what is under way; what was
-/// acknowledged stays. In both cases everything is flushed.
+/// acknowledged stays. In both cases everything is flushed, and a call that ends here is sent to whoever is told of it.
 pub(crate) async fn interruptible(
     deriva: &Deriva,
     work: impl Future<Output = Outcome>,
     next: impl FnOnce() -> Option<String>,
+    sending: &Sending,
 ) -> Outcome {
     let ended = tokio::select! {
         ended = work => Some(ended),
@@ -19,18 +21,23 @@ pub(crate) async fn interruptible(
     let Some(ended) = ended else {
         // A second signal means now.
         let flushed = tokio::select! {
-            flushed = deriva.flush() => flushed,
-            () = interrupted() => Ok(()),
+            flushed = deriva.flush() => Some(flushed),
+            () = interrupted() => None,
         };
         note(format!("\n{}", Style::stderr().accent("interrupted")));
-        if let Err(error) = flushed {
+        let is_urgent = flushed.is_none();
+        if let Some(Err(error)) = flushed {
             Failure::from(error).report();
         }
         if let Some(next) = next() {
             note(format!("{} {next}", Style::stderr().accent("next:")));
         }
+        let (code, kind) = (exit::INTERRUPTED, ErrorKind::Cancelled);
+        if !is_urgent {
+            sending.end(code, Some(kind)).await;
+        }
         // Functions cannot be stopped from outside; their threads end with the process.
-        std::process::exit(exit::INTERRUPTED.into());
+        std::process::exit(code.into());
     };
     let flushed = deriva.flush().await;
     ended?;

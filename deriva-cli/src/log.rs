@@ -2,18 +2,19 @@
 
 use std::io;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use clap::Args;
 use deriva::authors::nearest;
 use deriva::{Error, ErrorKind};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, format::FmtSpan};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::args::parsed;
 use crate::term::{Style, note};
@@ -22,6 +23,9 @@ use crate::term::{Style, note};
 const VARIABLE: &str = "RUST_LOG";
 /// Filters, as words.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether lines come to stderr. Like the subscriber, which does not tell it apart from what others are told, it is the process's.
+static IS_ON: AtomicBool = AtomicBool::new(false);
 
 // No doc comment: it would become that of the command.
 #[derive(Debug, Args)]
@@ -89,8 +93,30 @@ fn strict(text: &str) -> Result<Targets, Error> {
 }
 
 impl LogArgs {
-    /// Logs from now on, where that was asked for.
-    pub(crate) fn begin(&self) {
+    /// Logs from now on, where that was asked for, beside `others`, who see what their own filter lets through.
+    pub(crate) fn begin<L>(&self, others: Option<L>)
+    where
+        L: Layer<Registry> + Send + Sync,
+    {
+        let log = self.chosen();
+        if log.is_none() && others.is_none() {
+            return;
+        }
+        let layer = log.map(|log| {
+            let info = || Targets::new().with_default(LevelFilter::INFO);
+            let filter = log.filter.unwrap_or_else(info);
+            let most = most(&filter);
+            IS_ON.store(most > LevelFilter::OFF, Relaxed);
+            layer(log.format, most).with_filter(filter)
+        });
+        let subscriber = tracing_subscriber::registry().with(others).with(layer);
+        if let Err(mistake) = subscriber.try_init() {
+            note(format!("note: nothing is logged: {mistake}"));
+        }
+    }
+
+    /// What is logged, by the call and the variable.
+    fn chosen(&self) -> Option<Log> {
         let said = std::env::var(VARIABLE).unwrap_or_default();
         let said = match said.as_str() {
             "" => None,
@@ -104,47 +130,41 @@ impl LogArgs {
                 }
             },
         };
-        let log = match (&self.log, said) {
-            (Some(log), said) => Log {
+        match (&self.log, said) {
+            (Some(log), said) => Some(Log {
                 format: log.format,
                 filter: log.filter.clone().or(said),
-            },
-            (None, Some(filter)) => Log {
+            }),
+            (None, Some(filter)) => Some(Log {
                 format: Format::Human,
                 filter: Some(filter),
-            },
-            (None, None) => return,
-        };
-        let filter = log
-            .filter
-            .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-        let layer = layer(log.format, ends(&filter)).with_filter(filter);
-        let begun = tracing_subscriber::registry().with(layer).try_init();
-        if let Err(mistake) = begun {
-            note(format!("note: nothing is logged: {mistake}"));
+            }),
+            (None, None) => None,
         }
     }
 }
 
 /// Whether anything is logged.
 pub(crate) fn is_on() -> bool {
-    LevelFilter::current() != LevelFilter::OFF
+    IS_ON.load(Relaxed)
 }
 
-/// Whether spans are told when they end: where more is asked for than a line for each request.
-fn ends(filter: &Targets) -> FmtSpan {
+/// The most that a filter lets through.
+fn most(filter: &Targets) -> LevelFilter {
     let levels = filter.iter().map(|(_, level)| level);
     let most = levels.chain(filter.default_level()).max();
-    match most > Some(LevelFilter::INFO) {
-        true => FmtSpan::CLOSE,
-        false => FmtSpan::NONE,
-    }
+    most.unwrap_or(LevelFilter::OFF)
 }
 
-fn layer<S>(format: Format, ends: FmtSpan) -> Box<dyn Layer<S> + Send + Sync>
+fn layer<S>(format: Format, most: LevelFilter) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    // Spans are told when they end, where more is asked for than a line for each request.
+    let ends = match most > LevelFilter::INFO {
+        true => FmtSpan::CLOSE,
+        false => FmtSpan::NONE,
+    };
     // A terminal that has gone is no reason to stop.
     let layer = fmt::layer()
         .with_writer(io::stderr)

@@ -10,6 +10,7 @@ mod graph;
 mod interrupt;
 mod log;
 mod metrics;
+mod otlp;
 mod param;
 mod pipeline;
 mod store;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use deriva::Error;
 use tokio::runtime::Runtime;
+use tracing::Instrument;
 
 use args::Cli;
 use exit::Failure;
@@ -29,30 +31,46 @@ use term::Out;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli.log.begin();
-    let mut out = Out::new(cli.json);
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let failure = Failure::from(error);
-            failure.report();
-            return ExitCode::from(failure.code());
-        }
+        Err(error) => return ExitCode::from(refused(error)),
     };
-    let ended = runtime.block_on(cli.verb.run(&cli.store, &mut out));
+    let code = runtime.block_on(perform(cli));
+    // Blocking reads that nobody waits for any more must not hold up the exit.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// Performs the verb, and answers with the exit code.
+async fn perform(mut cli: Cli) -> u8 {
+    let sending = match cli.otlp.begin() {
+        Ok(sending) => sending,
+        Err(error) => return refused(error),
+    };
+    cli.log.begin(sending.layer());
+    let span = sending.span(&cli.verb.name());
+    cli.store.sending = sending.clone();
+    let mut out = Out::new(cli.json);
+    let ended = cli.verb.run(&cli.store, &mut out).instrument(span).await;
     let ended = ended.and_then(|()| out.flush());
-    let code = match &ended {
-        Ok(()) => 0,
+    let (code, kind) = match &ended {
+        Ok(()) => (0, None),
         Err(failure) => {
             // What was printed before the failure is a result too.
             let _ = out.flush();
             failure.report();
-            failure.code()
+            (failure.code(), Some(failure.kind()))
         }
     };
-    // Blocking reads that nobody waits for any more must not hold up the exit.
-    runtime.shutdown_background();
-    ExitCode::from(code)
+    sending.end(code, kind).await;
+    code
+}
+
+/// Tells why nothing was begun.
+fn refused(error: Error) -> u8 {
+    let failure = Failure::from(error);
+    failure.report();
+    failure.code()
 }
 
 fn runtime() -> Result<Runtime, Error> {

@@ -14,6 +14,7 @@ use deriva::{Clock, Deriva, DerivaBuilder, Error, ErrorKind, SystemClock};
 use crate::exit::{Failure, Outcome};
 use crate::interrupt::interruptible;
 use crate::metrics::{self, Listening};
+use crate::otlp::Sending;
 use crate::term::note;
 
 /// The store that is meant where none is named.
@@ -56,6 +57,9 @@ pub(crate) struct StoreArgs {
         value_parser = humantime::parse_duration
     )]
     wait: Option<Duration>,
+    /// To whom the work on the store is told.
+    #[arg(skip)]
+    pub(crate) sending: Sending,
 }
 
 /// What is opened where there is no store yet.
@@ -203,8 +207,11 @@ impl<'a> Opening<'a> {
         let observer = listening.as_ref().map(Listening::observer);
         let deriva = self.open(observer.as_ref()).await?;
         let serving = listening.map(|it| AbortOnDrop(tokio::spawn(it.serve(deriva.clone()))));
-        let done = interruptible(&deriva, work(&deriva), self.next).await;
+        let sending = &self.args.sending;
+        sending.counts(&deriva);
+        let done = interruptible(&deriva, work(&deriva), self.next, sending).await;
         drop(serving);
+        sending.counted(&deriva).await;
         let Some(path) = file else {
             return done;
         };

@@ -135,6 +135,38 @@ pub mod metrics {
     };
 }
 
+/// OpenTelemetry: spans and metrics for a collector, by OTLP, and the W3C trace context of those who call and are called.
+///
+/// With the feature `otel`, which is not on by default: it builds gRPC.
+///
+/// ```no_run
+/// # use tracing_subscriber::prelude::*;
+/// # async fn example(addr: deriva::CAddr, traceparent: &str) -> deriva::Result<()> {
+/// use deriva::otel::{Otel, TraceContext};
+/// use deriva::prelude::*;
+///
+/// // To http://localhost:4317, unless the environment says otherwise.
+/// let otel = Otel::builder().service_name("previews").build()?;
+/// tracing_subscriber::registry().with(otel.layer()).init();
+/// let deriva = Deriva::builder().store("sled:./data").build().await?;
+/// if let Some(metrics) = deriva.metrics() {
+///     otel.push_metrics(metrics);
+/// }
+///
+/// // The request is a part of the trace of who called.
+/// let caller = TraceContext::from_headers(traceparent, None)?;
+/// caller.scope(deriva.get(addr)).await?;
+///
+/// // Before the program ends: sends what waits.
+/// otel.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "otel")]
+pub mod otel {
+    pub use deriva_otel::{Otel, OtelBuilder, TraceContext, end_span};
+}
+
 /// What authors of stores, layers and executors need beside the contracts.
 pub mod authors {
     pub use deriva_api::authors::{

@@ -8,6 +8,7 @@ use deriva::{AddrPrefix, Blob, CAddr, Deriva};
 use serde::Serialize;
 
 use super::checks::VerifyArgs;
+use super::request::RequestArgs;
 use crate::args::parsed;
 use crate::exit::{self, Failure, Outcome, usage};
 use crate::files::{self, Pieces};
@@ -29,6 +30,8 @@ pub(crate) struct Get {
     /// Write what was counted to this file at the end, for Prometheus (its text format)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     metrics: Option<PathBuf>,
+    #[command(flatten)]
+    request: RequestArgs,
     #[command(flatten)]
     verify: VerifyArgs,
 }
@@ -55,7 +58,9 @@ impl Get {
             );
         }
         // A mere read does without a request of its own.
-        let made = match self.timeline.is_some() || self.verify.is_given() {
+        let says_more =
+            self.timeline.is_some() || self.verify.is_given() || self.request.is_given();
+        let made = match says_more {
             true => self.make(deriva, addr).await?,
             false => Made::default(),
         };
@@ -86,7 +91,8 @@ impl Get {
 
     /// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
     async fn make(&self, deriva: &Deriva, addr: CAddr) -> Outcome<Made> {
-        let mut request = self.verify.request(deriva.materialize(addr));
+        let request = self.verify.request(deriva.materialize(addr));
+        let mut request = self.request.request(request);
         let timeline = self.timeline.as_ref().map(|path| (path, Timeline::new()));
         if let Some((_, timeline)) = &timeline {
             request = request.timeline(timeline.clone());

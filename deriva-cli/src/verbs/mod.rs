@@ -19,6 +19,7 @@ mod man;
 mod put;
 mod quarantine;
 mod recipe;
+mod request;
 mod root;
 mod run;
 mod scrub;
@@ -72,6 +73,14 @@ macro_rules! verbs {
         }
 
         impl Verb {
+            /// What it is called on the command line.
+            pub(crate) fn name(&self) -> String {
+                let file = match self {
+                    $(Self::$verb(_) => stringify!($file),)+
+                };
+                file.replace('_', "-")
+            }
+
             /// Performs the verb.
             pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
                 match self {

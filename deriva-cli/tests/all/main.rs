@@ -13,9 +13,14 @@ mod log;
 mod metrics;
 mod mistakes;
 mod opening;
+#[cfg(feature = "otel")]
+mod otlp;
+#[cfg(not(feature = "otel"))]
+mod otlp_absent;
 mod products;
 mod read_only;
 mod reports;
+mod request_id;
 mod run;
 mod stores;
 mod top;

@@ -26,6 +26,7 @@ use deriva::stores::StoreUri;
 use deriva::{CAddr, Clock, Deriva, Error, ErrorKind, Materialize, Result, SystemClock};
 
 use super::checks::VerifyArgs;
+use super::request::RequestArgs;
 use crate::args::jobs;
 use crate::exit::{self, Failure, Outcome};
 use crate::files::{self, at};
@@ -69,6 +70,8 @@ pub(crate) struct Run {
     /// While it runs, tell what was counted at this address (`/metrics`), such as 127.0.0.1:9464; `deriva top` shows it
     #[arg(long, value_name = "ADDR")]
     metrics_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    request: RequestArgs,
     #[command(flatten)]
     verify: VerifyArgs,
 }
@@ -162,9 +165,8 @@ async fn run(
     let wanted = outputs::wanted(&pipeline, &expansion);
     let tally = Arc::new(Tally::new(Arc::clone(&expansion)));
     let timeline = args.timeline.as_ref().map(|_| Timeline::new());
-    let mut request = args
-        .verify
-        .request(deriva.materialize_many(wanted.iter().copied()));
+    let request = deriva.materialize_many(wanted.iter().copied());
+    let mut request = args.request.request(args.verify.request(request));
     for (addr, mode) in expansion.verify() {
         request = request.determinism_at([addr], mode);
     }

@@ -44,6 +44,8 @@ impl Bench {
             .env_remove("DERIVA_SAMPLING_KEY")
             .env_remove("RUST_LOG")
             .env_remove("DERIVA_SERVER")
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .env_remove("TRACEPARENT")
             .stdin(Stdio::null());
         command
     }
