@@ -161,7 +161,6 @@ const ARROWS: &[(&str, &[&str])] = &[
         "handle",
         &[
             "cache",
-            "collect",
             "determinism",
             "execute",
             "explain",
