@@ -168,7 +168,6 @@ const ARROWS: &[(&str, &[&str])] = &[
         "handle",
         &[
             "cache",
-            "collect",
             "determinism",
             "execute",
             "explain",

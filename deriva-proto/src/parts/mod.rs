@@ -97,7 +97,7 @@ impl Room {
         Self { most, left: most }
     }
 
-    /// There is room for so many.
+    /// Takes room for items that came.
     fn take(&mut self, items: usize) -> Result<()> {
         match self.left.checked_sub(items as u64) {
             Some(left) => {
