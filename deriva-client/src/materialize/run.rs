@@ -27,9 +27,8 @@ impl Client {
             bytes: with_bytes,
         });
         let mut attempts = Attempts::new(self.link(), "materialize");
+        let mut left = request.deadline;
         loop {
-            let elapsed = clock.now().saturating_sub(began);
-            let left = request.deadline.map(|it| it.saturating_sub(elapsed));
             message.deadline = left.map(Into::into);
             let attempt = self.attempt(message.clone(), left, &observers);
             let ended = match left {
@@ -46,11 +45,12 @@ impl Client {
                 Some(Err(failure)) => attempts.again(failure).await?,
                 None => return Err(late(request)),
             }
-            if request
-                .deadline
-                .is_some_and(|it| it <= clock.now().saturating_sub(began))
-            {
-                return Err(late(request));
+            if let Some(deadline) = request.deadline {
+                let rest = deadline.saturating_sub(clock.now().saturating_sub(began));
+                if rest.is_zero() {
+                    return Err(late(request));
+                }
+                left = Some(rest);
             }
         }
     }
