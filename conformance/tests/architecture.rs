@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("deriva-otel", &["deriva-api", "deriva-metrics"]),
     ("deriva-proto", &["deriva-api"]),
+    ("deriva-client", &["deriva-api", "deriva-proto"]),
     ("deriva-testkit", &["deriva-api"]),
     (
         "deriva",

@@ -185,3 +185,49 @@ pub(crate) fn written(builder: &ClientBuilder) -> Result<StoreUri> {
         .into_iter()
         .try_fold(uri, |uri, (key, value)| uri.with_option(key, value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_uri_says_it_says_again() {
+        for text in [
+            "deriva://localhost:7171",
+            "deriva://[::1]:7171?timeout=3s",
+            "derivas://h:1?ca=./a%26b.pem&cert=c.pem&key=k.pem&server_name=x&token_file=t&connect_timeout=1s",
+            "deriva://h:1?plain_token=on&timeout=1m5s&idle_timeout=2s&attempts=9&first_delay=7ms",
+        ] {
+            let uri: StoreUri = text.parse().unwrap();
+            let said = read(&uri).unwrap();
+            let again = written(&said).unwrap();
+            assert_eq!(again.to_string(), text);
+            assert_eq!(again, uri);
+            let shown = format!("{said:?} {:?}", read(&again).unwrap());
+            assert_eq!(shown.matches(text).count(), 2, "{shown}");
+        }
+        let defaults = "deriva://h:1/?timeout=30s&attempts=5".parse().unwrap();
+        let written = written(&read(&defaults).unwrap()).unwrap();
+        assert_eq!(written.to_string(), "deriva://h:1");
+    }
+
+    #[test]
+    fn what_stays_on_this_machine_is_known() {
+        let is_loopback = |host: &str| {
+            let uri = format!("deriva://{host}:1").parse().unwrap();
+            read(&uri).unwrap().address.is_loopback()
+        };
+        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "example.com",
+            "10.0.0.1",
+            "[::2]",
+            "localhost.example.com",
+            "0.0.0.0",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -57,6 +57,11 @@ fn deriva_backends() {
 }
 
 #[test]
+fn deriva_client() {
+    holds("deriva-client");
+}
+
+#[test]
 fn deriva_functions() {
     holds("deriva-functions");
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deriva_api::{Blob, BlobStat, BlobStore, BuildAddrHasher, Bytes, CAddr, Result};
 use deriva_proto::{addrs_of, bytes_of_all, v1};
-use futures::future::{Either, select};
 
 use crate::answers::{as_many, checked, damaged, some_of, told};
 use crate::batches::{FRAME, MAX_ITEMS};
@@ -143,13 +142,10 @@ pub(crate) async fn moving<T>(
     let mut answer = pin!(answer);
     loop {
         let before = taken.load(Ordering::Relaxed);
-        let idle = link.clock.sleep(link.idle_timeout);
-        match select(answer.as_mut(), idle).await {
-            Either::Left((answer, _)) => return answer.map_err(|status| Failure::of(status, link)),
-            Either::Right(_) if taken.load(Ordering::Relaxed) == before => {
-                return Err(link.stood_still());
-            }
-            Either::Right(_) => {}
+        match link.within(link.idle_timeout, answer.as_mut()).await {
+            Some(answer) => return answer.map_err(|status| Failure::of(status, link)),
+            None if taken.load(Ordering::Relaxed) == before => return Err(link.stood_still()),
+            None => {}
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::client::Client;
 /// The calls of the same names of [`Client`], which win where both are in scope. `forget` is [`Client::invalidate`] of one address;
 /// `collect` takes unreferenced blobs, too.
 ///
-/// A request that fails in passing is made again from the beginning, as often as the client is allowed: what was recorded until then is
+/// A request that meets a transient failure is made again from the beginning, as often as the client is allowed: what was recorded until then is
 /// found, and not computed again. Its observers are told of the new [plan](deriva_api::Event::Planned), as of any that is forced; what had begun may
 /// be told to begin again. The summary is that of the last attempt.
 ///

@@ -14,7 +14,7 @@ use crate::link::{GRACE, request as limited};
 use crate::materialize::answers::Answers;
 
 impl Client {
-    /// Makes a request, again where it fails in passing.
+    /// Makes a request, again where a failure is transient.
     pub(crate) async fn run(&self, request: &Request, with_bytes: bool) -> Result<Materialized> {
         let clock = &self.link().clock;
         let began = clock.now();

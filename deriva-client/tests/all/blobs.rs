@@ -262,7 +262,7 @@ async fn many_addresses_go_in_several_calls() {
         stat: now(|asked: v1::StatRequest| {
             assert!(asked.addrs.len() <= 4096);
             let even = |addr: &Bytes| v1::MaybeStat {
-                len: (addr[0] % 2 == 0).then_some(addr[0].into()),
+                len: addr[0].is_multiple_of(2).then_some(addr[0].into()),
             };
             let stats = asked.addrs.iter().map(even).collect();
             Ok(v1::StatResponse { stats })

@@ -121,7 +121,7 @@ async fn a_token_is_not_sent_for_everybody_to_read() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.advice().unwrap().contains("plain_token=on"));
     assert!(!format!("{error:?}").contains("secret"));
-    // Who says so in so many words gets as far as the network.
+    // Who says so gets as far as the network.
     let uri = "deriva://192.0.2.1:7171?plain_token=on&connect_timeout=20ms";
     let error = plain(uri).connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");

@@ -1,4 +1,4 @@
-//! A network that cuts connections after so many bytes: whatever is asked comes whole in the end.
+//! A network that cuts connections after N bytes: whatever is asked comes whole in the end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::fake::{Fake, Store, builder};
 
-/// Something between that passes on so many bytes of each connection in either direction, a few more each time, and cuts it.
+/// Something between that passes on N bytes of each connection in either direction, a few more each time, and cuts it.
 async fn cutting(to: SocketAddr, first: usize, cuts: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();

@@ -29,7 +29,7 @@ impl Drop for Held {
     }
 }
 
-/// A server that counts the addresses that are leased. The first so many leases break as soon as they are held.
+/// A server that counts the addresses that are leased. The first N leases break as soon as they are held.
 fn counted(held: &Arc<AtomicUsize>, breaks: usize) -> Fake {
     let (held, calls) = (Arc::clone(held), counting());
     fake(now(move |asked: v1::LeaseRequest| {

@@ -205,6 +205,9 @@ async fn the_request_arrives_as_it_is_and_asks_for_no_more_than_is_wanted() {
         Materializer::materialize(&client, request).await.unwrap();
         assert_eq!(asked.lock().unwrap().pop(), Some(expected));
     }
+    // Any time will do.
+    let request = client.materialize(target).deadline(Duration::MAX);
+    request.await.unwrap();
     let request = client
         .materialize(target)
         .request_id("mine")
