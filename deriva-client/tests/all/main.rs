@@ -5,6 +5,7 @@
 mod fake;
 
 mod blobs;
+mod bytes;
 mod connecting;
 mod cut;
 mod graph;
