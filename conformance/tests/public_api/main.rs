@@ -92,6 +92,11 @@ fn deriva_runtime() {
 }
 
 #[test]
+fn deriva_server() {
+    holds("deriva-server");
+}
+
+#[test]
 fn deriva_testkit() {
     holds("deriva-testkit");
 }

@@ -22,6 +22,8 @@ mod read_only;
 mod reports;
 mod request_id;
 mod run;
+#[cfg(unix)]
+mod serve;
 mod stores;
 mod top;
 mod upkeep;

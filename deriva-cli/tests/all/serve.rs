@@ -1,0 +1,160 @@
+//! `deriva serve`, as a process: settings, what it prints, how it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::common::{Bench, err};
+
+/// A server that runs, and what it says.
+struct Serving {
+    child: Child,
+    said: BufReader<ChildStderr>,
+    http: String,
+}
+
+impl Serving {
+    fn begin(bench: &Bench, more: &[&str]) -> Self {
+        let mut child = bench
+            .command(&["--store", "sled:served", "serve"])
+            .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
+            .args(more)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.starts_with("ready: deriva://127.0.0.1:"), "{line}");
+        let (_, http) = line.trim().split_once("http://").unwrap();
+        let http = http.to_owned();
+        Self { child, said, http }
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Its exit code, and the rest of what it said.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+#[test]
+fn it_says_when_it_is_ready_answers_and_ends_at_a_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let bench = Bench::new();
+        let serving = Serving::begin(&bench, &[]);
+        assert!(serving.get("/readyz").contains(" 200 "));
+        assert!(serving.get("/metrics").contains("deriva_build_info"));
+        serving.signal(signal);
+        let (code, said) = serving.end();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("stopping") && said.ends_with("stopped\n"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_hang_up_reads_tokens_again_and_a_mistake_in_them_is_told() {
+    let bench = Bench::new();
+    let text = "[[token]]\nrole = \"read\"\nsecret = \"0123456789abcdef\"\n";
+    bench.file("tokens.toml", text);
+    let mut serving = Serving::begin(&bench, &["--tokens", "tokens.toml"]);
+    serving.signal(Signal::HUP);
+    let mut line = String::new();
+    serving.said.read_line(&mut line).unwrap();
+    assert_eq!(line, "tokens and certificates were read again\n");
+    bench.file("tokens.toml", "[[token]]\n");
+    serving.signal(Signal::HUP);
+    line.clear();
+    serving.said.read_line(&mut line).unwrap();
+    assert_eq!(line, "tokens and certificates stay as they were:\n");
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().0, Some(0));
+}
+
+#[test]
+fn settings_are_printed_as_a_file_that_says_the_same() {
+    let bench = Bench::new();
+    let print = |args: &[&str]| bench.ok(args);
+    let set = [
+        "serve",
+        "--print-config",
+        "--listen",
+        "127.0.0.1:7",
+        "--set",
+        "limits.batch=99",
+    ];
+    let first = print(&set);
+    assert!(first.contains("listen = \"127.0.0.1:7\"\n"), "{first}");
+    assert!(
+        first.contains("from: --set\nlimits.batch = 99\n"),
+        "{first}"
+    );
+    assert!(first.contains("# limits.stored_bytes =\n"), "{first}");
+    bench.file("serve.toml", &first);
+    let second = print(&["serve", "--print-config", "--config", "serve.toml"]);
+    let values = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&first), values(&second));
+    let json = print(&["serve", "--print-config", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json.as_array().is_some_and(|all| all.len() > 20));
+}
+
+#[test]
+fn wrong_settings_are_usage_and_say_what_to_do() {
+    let bench = Bench::new();
+    bench.file("wrong.toml", "lisen = 1\n[limits]\nbatch = \"x\"\n");
+    bench.file("empty.pem", "");
+    for (args, expected) in [
+        (&["--config", "wrong.toml"][..], "wrong.toml has 2 mistakes"),
+        (&["--config", "absent.toml"], "absent.toml"),
+        (&["--listen", "nowhere"], "an address and a port"),
+        (&["--set", "limits.bach=1"], "did you mean `limits.batch`?"),
+        (&["--set", "limits.batch"], "KEY=VALUE"),
+        (&["--set", "limits.batch=0"], "a number from 1"),
+        (&["--listen", "0.0.0.0:0"], "--exposed-without-protection"),
+        (&["--tls-cert", "empty.pem"], "--tls-key"),
+        (
+            &["--tls-cert", "empty.pem", "--tls-key", "empty.pem"],
+            "empty.pem",
+        ),
+        (&["--tokens", "absent.toml"], "absent.toml"),
+        (&["--verify", "sometimes"], "sometimes"),
+    ] {
+        let mut all = vec!["--store", "memory:", "serve", "--http", "127.0.0.1:0"];
+        all.extend(args);
+        if !args.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
+        let ended = bench.run(&all);
+        let said = err(&ended);
+        assert!(
+            matches!(ended.status.code(), Some(2 | 3)),
+            "{args:?}: {said}"
+        );
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}
