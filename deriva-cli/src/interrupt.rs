@@ -44,22 +44,25 @@ pub(crate) async fn interruptible(
     Ok(flushed?)
 }
 
-/// Waits for a signal that asks for the end.
+/// Waits for a signal that asks for the end, of those that come from now on.
 #[cfg(unix)]
-pub(crate) async fn interrupted() {
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (
+    let handlers = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
-    ) {
-        (Ok(mut interrupt), Ok(mut terminate)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+    );
+    async move {
+        match handlers {
+            (Ok(mut interrupt), Ok(mut terminate)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
+            // Without a handler the signals end the process themselves.
+            _ => std::future::pending().await,
         }
-        // Without a handler the signals end the process themselves.
-        _ => std::future::pending().await,
     }
 }
 
@@ -71,19 +74,33 @@ pub(crate) async fn interrupted() {
     }
 }
 
-/// Waits for the signal that tells a service to read its files again.
-#[cfg(unix)]
-pub(crate) async fn hung_up() {
-    use tokio::signal::unix::{SignalKind, signal};
-    if let Ok(mut hangup) = signal(SignalKind::hangup()) {
-        hangup.recv().await;
-    } else {
-        std::future::pending::<()>().await;
-    }
+/// The signals that tell a service to read its files again, of those that come from now on.
+pub(crate) struct HangUps {
+    #[cfg(unix)]
+    signals: Option<tokio::signal::unix::Signal>,
 }
 
-/// There is no such signal.
-#[cfg(not(unix))]
-pub(crate) async fn hung_up() {
-    std::future::pending::<()>().await;
+impl HangUps {
+    #[cfg(unix)]
+    pub(crate) fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            signals: signal(SignalKind::hangup()).ok(),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn new() -> Self {
+        Self {}
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signals) = &mut self.signals {
+            signals.recv().await;
+            return;
+        }
+        std::future::pending().await
+    }
 }

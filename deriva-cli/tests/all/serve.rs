@@ -142,7 +142,10 @@ fn wrong_settings_are_usage_and_say_what_to_do() {
             "empty.pem",
         ),
         (&["--tokens", "absent.toml"], "absent.toml"),
-        (&["--verify", "sometimes"], "sometimes"),
+        (
+            &["--verify", "sometimes"],
+            "a verification mode is off, dual",
+        ),
     ] {
         let mut all = vec!["--store", "memory:", "serve", "--http", "127.0.0.1:0"];
         all.extend(args);
@@ -157,4 +160,23 @@ fn wrong_settings_are_usage_and_say_what_to_do() {
         );
         assert!(said.contains(expected), "{args:?}: {said}");
     }
+}
+
+#[test]
+fn what_the_guide_shows_is_taken() {
+    let guide = include_str!("../../../docs/guide/serve.md");
+    let mut blocks = guide.split("```toml\n").skip(1);
+    let mut block = || blocks.next().unwrap().split("```").next().unwrap();
+    let bench = Bench::new();
+    bench.file("tokens.toml", block());
+    bench.file("serve.toml", block());
+    assert!(blocks.next().is_none());
+    let printed = bench.ok(&["serve", "--config", "serve.toml", "--print-config"]);
+    assert!(
+        printed.contains("serve.toml:6\nlimits.stored_bytes = \"500GiB\""),
+        "{printed}"
+    );
+    let serving = Serving::begin(&bench, &["--tokens", "tokens.toml"]);
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().0, Some(0));
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use deriva_api::{
-    Blob, CAddr, DagStore, Divergence, ErrorKind, Node, Output, Params, Recipe, Record,
+    Blob, CAddr, DagStore, Divergence, Error, ErrorKind, Node, Output, Params, Recipe, Record,
 };
-use deriva_proto::{addr_of, v1};
+use deriva_proto::{addr_of, status_of, v1};
 
-use crate::fake::{Blobs, Fake, Graph, all, away, now, wire};
+use crate::fake::{Fake, Graph, all, away, now, wire};
 
 fn recipes(count: i64) -> Vec<Recipe> {
     let recipe = |n| Recipe::new(&"f/1".parse().unwrap(), &[], &Params::new().with("n", n));
@@ -247,12 +247,16 @@ async fn what_is_atomic_is_never_cut_into_several_calls() {
 async fn roots_of_applications_are_told_from_those_of_deriva() {
     let there = Blob::new("there").addr();
     let graph = Graph {
-        set_root: now(|_| Ok(v1::SetRootResponse {})),
-        remove_root: now(|_| Ok(v1::RemoveRootResponse { removed: true })),
-        get: all(|asked: v1::GetNodesRequest| {
-            let nodes = vec![v1::MaybeNode { node: None }; asked.addrs.len()];
-            vec![Ok(v1::GetNodesResponse { nodes })]
+        set_root: now(move |asked: v1::SetRootRequest| {
+            let refused = |kind| Err(status_of(&Error::new(kind, "refused")));
+            match asked.name.starts_with("deriva:") {
+                _ if !asked.must_exist => Ok(v1::SetRootResponse {}),
+                true => refused(ErrorKind::Invalid),
+                false if asked.addr != wire(there) => refused(ErrorKind::NotFound),
+                false => Ok(v1::SetRootResponse {}),
+            }
         }),
+        remove_root: now(|_| Ok(v1::RemoveRootResponse { removed: true })),
         roots: all(move |_| {
             let root = |name: &str| v1::Root {
                 name: name.to_owned(),
@@ -263,23 +267,7 @@ async fn roots_of_applications_are_told_from_those_of_deriva() {
         }),
         ..Graph::default()
     };
-    let stat = now(move |asked: v1::StatRequest| {
-        let stat = |addr: &deriva_api::Bytes| v1::MaybeStat {
-            len: (*addr == wire(there)).then_some(5),
-        };
-        let stats = asked.addrs.iter().map(stat).collect();
-        Ok(v1::StatResponse { stats })
-    });
-    let blobs = Blobs {
-        stat,
-        ..Blobs::default()
-    };
-    let served = Fake {
-        blobs,
-        ..fake(graph)
-    }
-    .serve()
-    .await;
+    let served = fake(graph).serve().await;
     let client = served.client().await;
     client.set_root("name", there).await.unwrap();
     for (name, addr, kind) in [
@@ -290,7 +278,11 @@ async fn roots_of_applications_are_told_from_those_of_deriva() {
         let error = client.set_root(name, addr).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{name}");
     }
-    assert_eq!(served.calls("set_root"), 1);
+    assert_eq!(
+        served.calls("set_root"),
+        3,
+        "the server looks, and keeps its own names"
+    );
     let names: Vec<String> = client
         .roots()
         .await

@@ -16,7 +16,7 @@ use config::{Config, Origin};
 use settings::{SETTINGS, Value};
 
 use crate::exit::{Failure, Outcome, usage};
-use crate::interrupt::{hung_up, interrupted};
+use crate::interrupt::{HangUps, interrupted};
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, note};
 
@@ -124,11 +124,13 @@ impl Serve {
         let bound = server.bind(*listen).await.map_err(advised)?;
         let http = bound.http_addr()?.map(|http| format!(", http://{http}"));
         let http = http.unwrap_or_default();
+        // Who reads that it is ready may send signals.
+        let (stop, mut hang_ups) = (stopped(), HangUps::new());
         note(format!("ready: deriva://{}{http}", bound.addr()?));
         let reloading = bound.reloading();
         let reloads = async move {
             loop {
-                hung_up().await;
+                hang_ups.next().await;
                 match reloading.reload() {
                     Ok(()) => note("tokens and certificates were read again"),
                     Err(error) => {
@@ -139,7 +141,7 @@ impl Serve {
             }
         };
         let drained = tokio::select! {
-            drained = bound.serve(stopped()) => drained?,
+            drained = bound.serve(stop) => drained?,
             () = reloads => return Ok(()),
         };
         if !drained.complete {
@@ -244,13 +246,17 @@ fn advised(error: Error) -> Failure {
 }
 
 /// Waits for a signal; at a second one the process ends at once.
-async fn stopped() {
-    interrupted().await;
-    note("stopping: calls that are under way come to their end; a second signal ends them");
-    tokio::spawn(async {
-        interrupted().await;
-        std::process::exit(crate::exit::INTERRUPTED.into());
-    });
+fn stopped() -> impl Future<Output = ()> {
+    let first = interrupted();
+    async move {
+        first.await;
+        let second = interrupted();
+        note("stopping: calls that are under way come to their end; a second signal ends them");
+        tokio::spawn(async {
+            second.await;
+            std::process::exit(crate::exit::INTERRUPTED.into());
+        });
+    }
 }
 
 fn print(config: &Config, out: &mut Out) -> Outcome {
