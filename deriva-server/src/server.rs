@@ -166,7 +166,7 @@ fn open_to_all(addr: SocketAddr, is_http: bool) -> Error {
     Error::new(ErrorKind::Invalid, what)
         .with("addr", addr)
         .hint(format!(
-            "{hint}; who has thought about it says so in so many words"
+            "{hint}; who has thought about it says so explicitly"
         ))
 }
 
