@@ -120,12 +120,7 @@ impl Server {
         };
         let limits = self.limits;
         let budget = Budget::new(limits.bytes_in_flight);
-        let door = Door::new(
-            tokens,
-            limits.requests,
-            budget.clone(),
-            limits.message_bytes,
-        );
+        let door = Door::new(tokens, limits.requests, budget.clone());
         Ok(Bound {
             service: Arc::new(Service {
                 deriva: self.deriva,

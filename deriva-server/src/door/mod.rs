@@ -6,7 +6,7 @@ mod tokens;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use deriva_proto::status_with_retry;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
@@ -38,29 +38,18 @@ pub(crate) struct Door {
     pub(crate) tokens: RwLock<Option<Arc<Tokens>>>,
     calls: Arc<Semaphore>,
     budget: Budget,
-    /// Bytes of a message: what of a call can be in memory before it is read.
-    message_bytes: usize,
     draining: AtomicBool,
     clock: SystemClock,
-    /// Calls that were refused, as there were too many.
-    refused: AtomicU64,
 }
 
 impl Door {
-    pub(crate) fn new(
-        tokens: Option<Tokens>,
-        calls: usize,
-        budget: Budget,
-        message_bytes: usize,
-    ) -> Self {
+    pub(crate) fn new(tokens: Option<Tokens>, calls: usize, budget: Budget) -> Self {
         Self {
             tokens: RwLock::new(tokens.map(Arc::new)),
             calls: Arc::new(Semaphore::new(calls)),
             budget,
-            message_bytes,
             draining: AtomicBool::new(false),
             clock: SystemClock::new(),
-            refused: AtomicU64::new(0),
         }
     }
 
@@ -156,13 +145,19 @@ where
             return refused(status_with_retry(&error, RETRY_AFTER));
         }
         let Ok(permit) = Arc::clone(&self.door.calls).try_acquire_owned() else {
-            self.door.refused.fetch_add(1, Relaxed);
             return refused(overloaded("as many calls under way as it takes"));
         };
         let busy = request.extensions().get::<Peer>().map(Peer::begin);
+        let arrived = Arrived::default();
         request.extensions_mut().insert(role);
+        request.extensions_mut().insert(arrived.clone());
         let (parts, body) = request.into_parts();
-        let body = Charged::new(body, self.door.budget.clone(), self.door.message_bytes);
+        let budget = self.door.budget.clone();
+        let body = Charged {
+            body,
+            budget,
+            arrived,
+        };
         let request = Request::from_parts(parts, Body::new(body));
         // The one that is ready answers; the copy becomes ready for the next call.
         let copy = self.inner.clone();
@@ -181,31 +176,22 @@ where
     }
 }
 
-/// A body whose bytes find room as they come: as many as may be in memory before the message that they make is complete.
+/// Room for what of a call has arrived and was not read yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrived(Arc<Mutex<Charge>>);
+
+impl Arrived {
+    /// All that made a message was read: what comes now belongs to the next one.
+    pub(crate) fn read(&self) {
+        *self.0.lock() = Charge::default();
+    }
+}
+
+/// A body whose bytes find room as they come, or are refused.
 struct Charged {
     body: Body,
     budget: Budget,
-    charge: Charge,
-    /// Bytes that are still to be charged: the longest message has no more.
-    left: usize,
-}
-
-impl Charged {
-    fn new(body: Body, budget: Budget, most: usize) -> Self {
-        Self {
-            body,
-            budget,
-            charge: Charge::default(),
-            left: most,
-        }
-    }
-
-    /// Answers whether there was room.
-    fn take(&mut self, bytes: usize) -> bool {
-        let more = bytes.min(self.left);
-        self.left -= more;
-        more == 0 || self.charge.grow(&self.budget, more)
-    }
+    arrived: Arrived,
 }
 
 impl http_body::Body for Charged {
@@ -219,7 +205,7 @@ impl http_body::Body for Charged {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(data) = frame.data_ref()
-            && !self.take(data.len())
+            && !self.arrived.0.lock().grow(&self.budget, data.len())
         {
             let status = overloaded("no room for more bytes at this moment");
             return Poll::Ready(Some(Err(status)));

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Streaming};
 use super::putting::Putting;
 use super::sending::{Part, Pieces, Sent, filled, pieces};
 use super::{Answer, Calls, answer};
+use crate::door::Arrived;
 
 /// Bytes that a listed blob takes in a message.
 const LISTED_BYTES: usize = 48;
@@ -97,9 +98,12 @@ fn get_response(chunk: Bytes) -> v1::GetBlobResponse {
 #[tonic::async_trait]
 impl Blobs for Calls {
     async fn put(&self, request: Request<Streaming<v1::PutRequest>>) -> Answer<v1::PutResponse> {
+        let arrived = request.extensions().get::<Arrived>().cloned();
+        let arrived = arrived.unwrap_or_default();
         let mut frames = request.into_inner();
         let mut putting = Putting::new(&self.0);
         while let Some(frame) = frames.message().await? {
+            arrived.read();
             putting.take(frame).await?;
         }
         let blobs = putting.finish().await?;

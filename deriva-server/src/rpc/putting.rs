@@ -8,7 +8,7 @@ use deriva_proto::{status_of, v1};
 use tonic::Status;
 
 use super::{Service, too_many};
-use crate::budget::{Charge, overloaded};
+use crate::budget::Charge;
 
 /// Bytes of a blob that is put with others; a larger one is written as it comes.
 const SMALL: u64 = 1 << 20;
@@ -99,6 +99,7 @@ impl<'a> Putting<'a> {
     }
 
     async fn add(&mut self, chunk: Bytes) -> std::result::Result<(), Status> {
+        let small_at_most = self.small_at_most();
         let Some(now) = &mut self.now else {
             let error = out_of_order("a frame belongs to no blob, as none began");
             return Err(refused(&error));
@@ -110,15 +111,18 @@ impl<'a> Putting<'a> {
             return Err(refused(&longer(expect, bytes)));
         }
         now.bytes = bytes;
-        if now.writer.is_none() && bytes <= SMALL {
-            // Frames hold the messages that they came in.
-            if !self.charge.grow(&self.service.budget, chunk.len()) {
-                return Err(overloaded("no room for more bytes at this moment"));
-            }
+        let is_small = now.writer.is_none() && bytes <= small_at_most;
+        if is_small && self.charge.grow(&self.service.budget, chunk.len()) {
             now.held.push(chunk);
             return Ok(());
         }
+        // Where room is short, small ones are written as they come, too.
         self.write(chunk).await.map_err(|error| refused(&error))
+    }
+
+    /// What waits takes a part of the room that there is for all.
+    fn small_at_most(&self) -> u64 {
+        SMALL.min(self.service.limits.bytes_in_flight as u64 / 8)
     }
 
     /// Writes a large blob as it comes.
@@ -164,7 +168,7 @@ impl<'a> Putting<'a> {
         self.ended.push(stat);
         self.small_bytes += now.bytes;
         self.small.push(blob);
-        match self.small_bytes >= TOGETHER {
+        match self.small_bytes >= TOGETHER.min(4 * self.small_at_most()) {
             true => self.put_small().await,
             false => Ok(()),
         }

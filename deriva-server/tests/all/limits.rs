@@ -115,6 +115,33 @@ async fn what_arrives_finds_room_or_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_blob_larger_than_all_the_room_is_put_and_read() {
+    let running = limited(|limits| limits.bytes_in_flight = 1 << 20).await;
+    let bytes: Vec<u8> = (0..8_u32 << 20).map(|i| (i % 253) as u8).collect();
+    let chunks = bytes.chunks(1 << 18);
+    let mut frames: Vec<_> = chunks.map(|chunk| put(chunk.to_vec())).collect();
+    let last = frames.len() - 1;
+    for (place, frame) in frames.iter_mut().enumerate() {
+        frame.begin = frame.begin.take().filter(|_| place == 0);
+        frame.end = place == last;
+    }
+    let mut blobs = running.blobs().await;
+    let done = blobs.put(stream::iter(frames)).await.unwrap().into_inner();
+    let addr = Blob::new(bytes.clone()).addr();
+    assert_eq!(done.blobs[0].addr, bytes_of(addr));
+    let asked = v1::GetBlobRequest {
+        addr: bytes_of(addr),
+        range: None,
+    };
+    let mut frames = blobs.get(asked).await.unwrap().into_inner();
+    let mut came = Vec::new();
+    while let Some(frame) = frames.message().await.unwrap() {
+        came.extend_from_slice(&frame.chunk);
+    }
+    assert!(came == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stored_bytes_have_a_quota() {
     let running = limited(|limits| limits.stored_bytes = Some(1000)).await;
     let mut blobs = running.blobs().await;
