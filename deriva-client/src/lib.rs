@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answers;
+mod asking;
 mod batches;
 mod blobs;
 mod builder;
@@ -17,10 +18,10 @@ mod token;
 mod upkeep;
 mod uri;
 
+pub use asking::graph::GraphWalk;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use factory::{ClientFactory, register};
-pub use handle::functions::FunctionDoc;
 pub use handle::reader::BlobReader;
 pub use materialize::lease::Lease;
 pub use materialize::request::Materialize;

@@ -49,26 +49,36 @@ async fn served(stores: OpenedStore, builder: DerivaBuilder) -> Result<(Client, 
     if let Some(dag) = stores.dag {
         builder = builder.dag(dag);
     }
-    let begun = runtime().spawn(async move {
-        let deriva: Deriva = builder.build().await?;
-        let mut limits = deriva_server::Limits::default();
-        // Who still holds a lease when a case ends is not waited for.
-        limits.drain = std::time::Duration::from_millis(100);
-        let server = Server::new(deriva).limits(limits);
-        let bound = server.bind(([127, 0, 0, 1], 0).into()).await?;
-        let addr = bound.addr()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let ended = tokio::spawn(async move {
-            let serve = bound.serve(async {
-                let _ = stopped.await;
-            });
-            serve.await.map(drop)
-        });
-        // Cases count calls, and want to hear of the first that fails.
-        let client = Client::connect(&format!("deriva://{addr}?attempts=1")).await?;
-        Ok((client, Running { stop, ended }))
-    });
+    let begun = runtime().spawn(async move { begin(builder.build().await?).await });
     begun.await.unwrap()
+}
+
+/// A server over a handle, and a client of it.
+async fn begin(deriva: Deriva) -> Result<(Client, Running)> {
+    let mut limits = deriva_server::Limits::default();
+    // Who still holds a lease when a case ends is not waited for.
+    limits.drain = std::time::Duration::from_millis(100);
+    let server = Server::new(deriva).limits(limits);
+    let bound = server.bind(([127, 0, 0, 1], 0).into()).await?;
+    let addr = bound.addr()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let ended = tokio::spawn(async move {
+        let serve = bound.serve(async {
+            let _ = stopped.await;
+        });
+        serve.await.map(drop)
+    });
+    // Cases count calls, and want to hear of the first that fails.
+    let client = Client::connect(&format!("deriva://{addr}?attempts=1")).await?;
+    Ok((client, Running { stop, ended }))
+}
+
+/// A client of a server over a handle, for as long as the process lives.
+pub(crate) async fn serving(deriva: Deriva) -> Client {
+    let begun = runtime().spawn(begin(deriva));
+    let (client, running) = begun.await.unwrap().unwrap();
+    std::mem::forget(running);
+    client
 }
 
 /// A client of a server over a store of another fixture, as a store.

@@ -1,9 +1,10 @@
 //! What applications do beside computing, by the names that an embedded handle has for it.
 
-pub(crate) mod functions;
+mod functions;
 mod put;
 pub(crate) mod reader;
 mod roots;
+mod status;
 
 use deriva_api::{BlobStore, Bytes, CAddr, DagStore, Recipe, Result};
 

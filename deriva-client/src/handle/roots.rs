@@ -1,6 +1,6 @@
 //! Roots: the names of what is to stay.
 
-use deriva_api::{CAddr, DagStore, DagUsage, Result};
+use deriva_api::{CAddr, DagStore, Result};
 use deriva_proto::{bytes_of, v1};
 use futures::TryStreamExt;
 
@@ -22,7 +22,6 @@ impl Client {
 
     /// Names an address, as a store does or, where it must exist, as the handle.
     pub(crate) async fn name(&self, name: &str, addr: CAddr, must_exist: bool) -> Result<()> {
-        DagUsage::check_root_name(name)?;
         let link = self.link();
         let request = v1::SetRootRequest {
             name: name.to_owned(),

@@ -249,7 +249,7 @@ async fn roots_of_applications_are_told_from_those_of_deriva() {
     let graph = Graph {
         set_root: now(move |asked: v1::SetRootRequest| {
             let refused = |kind| Err(status_of(&Error::new(kind, "refused")));
-            match asked.name.starts_with("deriva:") {
+            match asked.name.is_empty() || asked.name.starts_with("deriva:") {
                 _ if !asked.must_exist => Ok(v1::SetRootResponse {}),
                 true => refused(ErrorKind::Invalid),
                 false if asked.addr != wire(there) => refused(ErrorKind::NotFound),
@@ -280,7 +280,7 @@ async fn roots_of_applications_are_told_from_those_of_deriva() {
     }
     assert_eq!(
         served.calls("set_root"),
-        3,
+        4,
         "the server looks, and keeps its own names"
     );
     let names: Vec<String> = client
