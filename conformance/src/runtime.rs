@@ -18,20 +18,7 @@ impl MaterializerFixture for DerivaFixture {
     }
 
     async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>> {
-        let mut functions = FunctionRegistry::new();
-        for function in setup.functions {
-            functions.register(function)?;
-        }
-        let mut builder = DerivaBuilder::new()
-            .functions(functions)
-            .jobs(setup.jobs)
-            .clock(setup.clock)
-            .determinism(setup.determinism)
-            .on_violation(setup.on_violation)
-            .determinism_key(setup.sampling_key);
-        if setup.requests_may_lower {
-            builder = builder.requests_may_lower_determinism();
-        }
+        let mut builder = set_up(DerivaBuilder::new(), setup)?;
         if let Some(blobs) = stores.blobs {
             builder = builder.blobs(blobs);
         }
@@ -40,4 +27,26 @@ impl MaterializerFixture for DerivaFixture {
         }
         Ok(Arc::new(builder.build().await?))
     }
+}
+
+/// What a case wants of a runtime.
+///
+/// # Errors
+/// `Invalid` for two functions of one name.
+pub fn set_up(builder: DerivaBuilder, setup: Setup) -> Result<DerivaBuilder> {
+    let mut functions = FunctionRegistry::new();
+    for function in setup.functions {
+        functions.register(function)?;
+    }
+    let builder = builder
+        .functions(functions)
+        .jobs(setup.jobs)
+        .clock(setup.clock)
+        .determinism(setup.determinism)
+        .on_violation(setup.on_violation)
+        .determinism_key(setup.sampling_key);
+    Ok(match setup.requests_may_lower {
+        true => builder.requests_may_lower_determinism(),
+        false => builder,
+    })
 }

@@ -35,7 +35,7 @@ impl ClientFactory {
 /// # fn main() -> deriva_api::Result<()> {
 /// let mut stores = StoreRegistry::new();
 /// deriva_client::register(&mut stores)?;
-/// stores.check(&"deriva://127.0.0.1:7171?attempts=3".parse()?)?;
+/// stores.check(&"deriva://127.0.0.1:6733?attempts=3".parse()?)?;
 /// # Ok(())
 /// # }
 /// ```

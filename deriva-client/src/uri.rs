@@ -193,8 +193,8 @@ mod tests {
     #[test]
     fn what_a_uri_says_it_says_again() {
         for text in [
-            "deriva://localhost:7171",
-            "deriva://[::1]:7171?timeout=3s",
+            "deriva://localhost:6733",
+            "deriva://[::1]:6733?timeout=3s",
             "derivas://h:1?ca=./a%26b.pem&cert=c.pem&key=k.pem&server_name=x&token_file=t&connect_timeout=1s",
             "deriva://h:1?plain_token=on&timeout=1m5s&idle_timeout=2s&attempts=9&first_delay=7ms",
         ] {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use conformance::UriFixture;
-use deriva::functions::FunctionRegistry;
+use conformance::runtime::set_up;
 use deriva::stores::OpenedStore;
 use deriva::{Deriva, DerivaBuilder, Materializer, Result};
 use deriva_client::Client;
@@ -138,20 +138,7 @@ impl MaterializerFixture for ServedRuntime {
     }
 
     async fn open(&self, stores: OpenedStore, setup: Setup) -> Result<Arc<dyn Materializer>> {
-        let mut functions = FunctionRegistry::new();
-        for function in setup.functions {
-            functions.register(function)?;
-        }
-        let mut builder = deriva::builder()
-            .functions(functions)
-            .jobs(setup.jobs)
-            .clock(setup.clock)
-            .determinism(setup.determinism)
-            .on_violation(setup.on_violation)
-            .determinism_key(setup.sampling_key);
-        if setup.requests_may_lower {
-            builder = builder.requests_may_lower_determinism();
-        }
+        let builder = set_up(deriva::builder(), setup)?;
         let (client, running) = served(stores, builder).await?;
         // It answers as long as the process lives: nobody says when the client is not used any more.
         std::mem::forget(running);
