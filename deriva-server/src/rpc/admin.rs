@@ -8,7 +8,7 @@ use deriva_proto::v1::admin_server::Admin;
 use deriva_proto::{addr_of, maybe_addr_of, v1};
 use tonic::{Request, Response};
 
-use super::sending::{Outbox, Part, Sent, filled};
+use super::sending::{Beside, Outbox, Part, Sent, filled};
 use super::{Answer, Calls, answer};
 
 /// Bytes of an entry of the ledger in a message, about.
@@ -26,7 +26,7 @@ fn time(time: Option<v1::Duration>) -> Result<Option<Duration>> {
 }
 
 /// Tells what happens, as long as somebody reads as fast: what they miss is in the last message.
-fn told<T: Send + 'static>(outbox: &Outbox<T>, message: T) {
+fn told<T: Send + 'static>(outbox: &Beside<T>, message: T) {
     outbox.try_send(message);
 }
 
@@ -62,7 +62,7 @@ impl Calls {
         if dry_run {
             collect = collect.dry_run();
         }
-        let progress = outbox.clone();
+        let progress = outbox.beside();
         let collect = collect.progress(move |event| {
             let said = Some(Said::Event(event.into()));
             told(&progress, v1::CollectResponse { said });
@@ -88,7 +88,7 @@ impl Calls {
         if let Some(limit) = time(message.limit_time)? {
             scrub = scrub.limit_time(limit);
         }
-        let progress = outbox.clone();
+        let progress = outbox.beside();
         let scrub = scrub.progress(move |event| {
             let said = Some(Said::Event(event.into()));
             told(&progress, v1::ScrubResponse { said });
@@ -130,7 +130,7 @@ impl Calls {
         if message.dry_run {
             audit = audit.dry_run();
         }
-        let progress = outbox.clone();
+        let progress = outbox.beside();
         let audit = audit.progress(move |event| {
             let said = Some(Said::Event(event.into()));
             told(&progress, v1::AuditResponse { said });

@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
 
-use super::sending::{Outbox, Sent, filled};
+use super::sending::{Beside, Outbox, Sent, filled};
 use super::{Answer, Calls, Service, answer};
 
 /// Bytes of a target in a frame.
@@ -25,7 +25,7 @@ const DIFFERENCES: u64 = 1000;
 /// Tells a caller what happens. One who reads more slowly than it happens misses some, and is told how many: nothing waits for
 /// them, and nothing is kept.
 struct Telling {
-    outbox: Outbox<v1::RunResponse>,
+    outbox: Beside<v1::RunResponse>,
     wanted: v1::Wanted,
     missed: AtomicU64,
 }
@@ -118,7 +118,7 @@ async fn run(
     }
     let targets = asked.targets.clone();
     let telling = Arc::new(Telling {
-        outbox: outbox.clone(),
+        outbox: outbox.beside(),
         wanted,
         missed: AtomicU64::new(0),
     });

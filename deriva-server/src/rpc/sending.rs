@@ -29,12 +29,6 @@ pub(super) const LEAST: u64 = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Outbox<T>(mpsc::Sender<std::result::Result<T, Status>>);
 
-impl<T> Clone for Outbox<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
 impl<T: Send> Outbox<T> {
     /// Sends when there is room.
     ///
@@ -56,9 +50,21 @@ impl<T: Send> Outbox<T> {
         Ok(())
     }
 
+    /// Where those tell what happens who may outlive the work: the stream ends without them.
+    pub(super) fn beside(&self) -> Beside<T> {
+        Beside(self.0.downgrade())
+    }
+}
+
+/// See [`Outbox::beside`].
+#[derive(Debug)]
+pub(super) struct Beside<T>(mpsc::WeakSender<std::result::Result<T, Status>>);
+
+impl<T: Send> Beside<T> {
     /// Sends if there is room now; answers whether there was.
     pub(super) fn try_send(&self, message: T) -> bool {
-        self.0.try_send(Ok(message)).is_ok()
+        let outbox = self.0.upgrade();
+        outbox.is_some_and(|outbox| outbox.try_send(Ok(message)).is_ok())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deriva_api::{Blob, BlobStoreExt, DagStoreExt, ErrorKind, Result};
 
 use super::materializer_support::{
-    Calls, Gate, Works, ask_for, begin, concat, ended, in_time, pause,
+    Calls, Gate, Works, ask_for, begin, collect_until, concat, ended, in_time, pause,
 };
 use super::support::{kind, recipe};
 use super::support_faults::polled;
@@ -186,9 +186,8 @@ crate::case::cases! { $ each_materializer_cancellation_case, Materializer, Concu
         gate.open();
         assert_eq!(ended(request).await?.results[0].clone()?, Blob::new("leaflate").stat());
         drop(lease);
-        in_time(other.collect()).await?;
-        assert!(!works.dag.has_recipe(top).await? && !works.blobs.has_blob(leased).await?, "nobody needs it");
-        Ok(())
+        let gone = async || Ok(!works.dag.has_recipe(top).await? && !works.blobs.has_blob(leased).await?);
+        collect_until(&*other, gone).await
     }
 
     /// C7: collections beside puts, inserts and requests take nothing that is leased or asked for.

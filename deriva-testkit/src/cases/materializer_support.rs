@@ -265,6 +265,24 @@ pub(super) async fn until(holds: impl Fn() -> bool) -> Result<()> {
     in_time(wait).await
 }
 
+/// Collects until what should go is gone: of a lease that was dropped, a materializer at the other end of a network hears a little
+/// later.
+pub(super) async fn collect_until(
+    materializer: &dyn Materializer,
+    gone: impl AsyncFn() -> Result<bool>,
+) -> Result<()> {
+    let wait = async {
+        loop {
+            materializer.collect().await?;
+            if gone().await? {
+                return Ok(());
+            }
+            pause(1).await;
+        }
+    };
+    in_time(wait).await
+}
+
 /// Time for others, in milliseconds: for what should not happen to happen, and for what cannot be seen from
 /// outside to be likely.
 pub(super) async fn pause(millis: u64) {
