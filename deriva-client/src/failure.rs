@@ -63,6 +63,11 @@ impl Failure {
         self.error.kind()
     }
 
+    /// Whether the time of the call was over, by the clock of this end.
+    pub(crate) fn is_late(&self) -> bool {
+        !self.is_told && self.kind() == ErrorKind::Timeout
+    }
+
     /// Whether the call may be made again.
     pub(crate) fn is_passing(&self) -> bool {
         self.again.is_some()

@@ -43,6 +43,10 @@ impl Client {
             };
             match ended {
                 Some(Ok(done)) => return Ok(done),
+                // The library may find out first.
+                Some(Err(failure)) if left.is_some() && failure.is_late() => {
+                    return Err(late(request));
+                }
                 Some(Err(failure)) => attempts.again(failure).await?,
                 None => return Err(late(request)),
             }
