@@ -207,34 +207,26 @@ impl Link {
             None => error,
         }
     }
+}
 
-    pub(crate) fn blobs(&self) -> v1::blobs_client::BlobsClient<Service> {
-        let (channel, caller) = (self.channel.clone(), self.caller.clone());
-        v1::blobs_client::BlobsClient::with_interceptor(channel, caller)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
-    }
+/// The services, each over the same connection.
+macro_rules! services {
+    ($($name:ident: $($client:ident)::+;)+) => {
+        impl Link {
+            $(pub(crate) fn $name(&self) -> v1::$($client)::+<Service> {
+                v1::$($client)::+::with_interceptor(self.channel.clone(), self.caller.clone())
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE)
+            })+
+        }
+    };
+}
 
-    pub(crate) fn graph(&self) -> v1::graph_client::GraphClient<Service> {
-        let (channel, caller) = (self.channel.clone(), self.caller.clone());
-        v1::graph_client::GraphClient::with_interceptor(channel, caller)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
-    }
-
-    pub(crate) fn materialize(&self) -> v1::materialize_client::MaterializeClient<Service> {
-        let (channel, caller) = (self.channel.clone(), self.caller.clone());
-        v1::materialize_client::MaterializeClient::with_interceptor(channel, caller)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
-    }
-
-    pub(crate) fn admin(&self) -> v1::admin_client::AdminClient<Service> {
-        let (channel, caller) = (self.channel.clone(), self.caller.clone());
-        v1::admin_client::AdminClient::with_interceptor(channel, caller)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
-    }
+services! {
+    blobs: blobs_client::BlobsClient;
+    graph: graph_client::GraphClient;
+    materialize: materialize_client::MaterializeClient;
+    admin: admin_client::AdminClient;
 }
 
 /// A request that the server is to give up a little after this time.

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod admission;
 mod budget;
-mod door;
 mod http;
 mod limits;
 mod listen;
@@ -9,7 +9,7 @@ mod rpc;
 mod server;
 mod tls;
 
-pub use door::{Role, Tokens};
+pub use admission::Role;
 pub use limits::Limits;
 pub use server::{Bound, Drained, Reload, Server};
 pub use tls::Tls;

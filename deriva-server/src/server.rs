@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use deriva::metrics::Activity;
-use deriva::{Deriva, Error, ErrorKind, Result, SystemClock};
+use deriva::{Deriva, Error, ErrorKind, Result};
 use deriva_proto::FILE_DESCRIPTOR_SET;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
@@ -15,8 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 
+use crate::admission::{Admission, AdmissionLayer, Tokens};
 use crate::budget::Budget;
-use crate::door::{Door, DoorLayer, Tokens};
 use crate::http::{self, Site};
 use crate::limits::Limits;
 use crate::listen::{TlsInForce, connections};
@@ -104,12 +104,15 @@ impl Server {
     /// without protection; `Unavailable` where the address cannot be had.
     pub async fn bind(self, addr: SocketAddr) -> Result<Bound> {
         self.limits.check()?;
-        let is_protected = self.tls.is_some() && self.tokens.is_some();
-        for at in [Some(addr), self.http].into_iter().flatten() {
-            let is_open = !at.ip().is_loopback() && !self.exposed;
-            if is_open && (!is_protected || Some(at) == self.http) {
-                return Err(open_to_all(at, Some(at) == self.http));
-            }
+        let is_open = |addr: &SocketAddr| !addr.ip().is_loopback() && !self.exposed;
+        if is_open(&addr) && (self.tls.is_none() || self.tokens.is_none()) {
+            let hint =
+                "give certificates and tokens, or listen at a loopback address such as 127.0.0.1";
+            return Err(open_to_all(addr, hint));
+        }
+        if let Some(http) = self.http.filter(is_open) {
+            let hint = "listen for HTTP at a loopback address such as 127.0.0.1, behind a proxy that protects it";
+            return Err(open_to_all(http, hint));
         }
         let tokens = self.tokens.as_deref().map(Tokens::read).transpose()?;
         let tls = self.tls.as_ref().map(Tls::load).transpose()?;
@@ -120,14 +123,14 @@ impl Server {
         };
         let limits = self.limits;
         let budget = Budget::new(limits.bytes_in_flight);
-        let door = Door::new(tokens, limits.requests, budget.clone());
+        let admission = Admission::new(tokens, limits.requests, budget.clone());
         Ok(Bound {
             service: Arc::new(Service {
                 deriva: self.deriva,
                 limits,
                 budget,
             }),
-            door: Arc::new(door),
+            admission: Arc::new(admission),
             tls: Arc::new(RwLock::new(tls)),
             files: Files {
                 tokens: self.tokens,
@@ -149,15 +152,9 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-fn open_to_all(addr: SocketAddr, is_http: bool) -> Error {
+fn open_to_all(addr: SocketAddr, hint: &str) -> Error {
     let what =
         "others than this machine could reach the server at this address, without protection";
-    let hint = match is_http {
-        true => {
-            "listen for HTTP at a loopback address such as 127.0.0.1, behind a proxy that protects it"
-        }
-        false => "give certificates and tokens, or listen at a loopback address such as 127.0.0.1",
-    };
     Error::new(ErrorKind::Invalid, what)
         .with("addr", addr)
         .hint(format!(
@@ -177,7 +174,7 @@ struct Files {
 #[must_use = "nobody is answered before it serves"]
 pub struct Bound {
     service: Arc<Service>,
-    door: Arc<Door>,
+    admission: Arc<Admission>,
     tls: TlsInForce,
     files: Files,
     listener: TcpListener,
@@ -188,7 +185,7 @@ pub struct Bound {
 /// Reads the files of tokens and certificates again.
 #[derive(Clone, Debug)]
 pub struct Reload {
-    door: Arc<Door>,
+    admission: Arc<Admission>,
     tls: TlsInForce,
     files: Files,
 }
@@ -201,7 +198,7 @@ impl Reload {
     pub fn reload(&self) -> Result<()> {
         let tokens = self.files.tokens.as_deref().map(Tokens::read).transpose()?;
         let tls = self.files.tls.as_ref().map(Tls::load).transpose()?;
-        *self.door.tokens.write() = tokens.map(Arc::new);
+        *self.admission.tokens.write() = tokens.map(Arc::new);
         *self.tls.write() = tls;
         Ok(())
     }
@@ -237,7 +234,7 @@ impl Bound {
     #[must_use]
     pub fn reloading(&self) -> Reload {
         Reload {
-            door: Arc::clone(&self.door),
+            admission: Arc::clone(&self.admission),
             tls: Arc::clone(&self.tls),
             files: self.files.clone(),
         }
@@ -251,7 +248,7 @@ impl Bound {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<Drained> {
         let Self {
             service,
-            door,
+            admission,
             tls,
             listener,
             http,
@@ -279,9 +276,8 @@ impl Bound {
         let site = http.map(|listener| {
             let site = Site {
                 deriva: service.deriva.clone(),
-                door: Arc::clone(&door),
-                activity: activity
-                    .unwrap_or_else(|| Arc::new(Activity::new(Arc::new(SystemClock::new())))),
+                admission: Arc::clone(&admission),
+                activity,
             };
             AbortOnDropHandle::new(tokio::spawn(http::serve(listener, site)))
         });
@@ -289,7 +285,7 @@ impl Bound {
         // Also where this future is dropped.
         let cut = CancellationToken::new();
         let cutting = cut.clone().drop_guard();
-        let grpc = grpc(&limits, &door, routes.routes()).serve_with_incoming_shutdown(
+        let grpc = grpc(&limits, &admission, routes.routes()).serve_with_incoming_shutdown(
             connections(listener, tls, Arc::clone(&limits), cut),
             async {
                 let _ = ended.await;
@@ -298,14 +294,17 @@ impl Bound {
         let mut grpc = AbortOnDropHandle::new(tokio::spawn(grpc));
         let failed = |ended: std::result::Result<_, tokio::task::JoinError>| match ended {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(source)) => Err(broken_off(source)),
-            Err(source) => Err(broken_off(source)),
+            Ok(Err(source)) => Err(ended_by(source)),
+            Err(source) => Err(ended_by(source)),
         };
         tokio::select! {
             () = stop => {}
-            ended = &mut grpc => failed(ended)?,
+            ended = &mut grpc => {
+                failed(ended)?;
+                return Err(Error::new(ErrorKind::Unavailable, ENDED));
+            }
         }
-        leave(&health, &door).await;
+        leave(&health, &admission).await;
         let _ = end.send(());
         let complete = match tokio::time::timeout(limits.drain, &mut grpc).await {
             Ok(ended) => failed(ended).map(|()| true)?,
@@ -317,13 +316,16 @@ impl Bound {
     }
 }
 
-fn broken_off(source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(ErrorKind::Unavailable, "the server broke off").caused_by(source)
+/// What nobody asked it for.
+const ENDED: &str = "the server ended by itself";
+
+fn ended_by(source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unavailable, ENDED).caused_by(source)
 }
 
 /// Who asks is told that it is about to stop.
-async fn leave(health: &HealthReporter, door: &Door) {
-    door.drain();
+async fn leave(health: &HealthReporter, admission: &Admission) {
+    admission.drain();
     for name in SERVICES {
         let leaving = tonic_health::ServingStatus::NotServing;
         health.set_service_status(name, leaving).await;
@@ -332,15 +334,15 @@ async fn leave(health: &HealthReporter, door: &Door) {
 
 fn grpc(
     limits: &Limits,
-    door: &Arc<Door>,
+    admission: &Arc<Admission>,
     routes: Routes,
 ) -> tonic::transport::server::Router<
-    tower::layer::util::Stack<DoorLayer, tower::layer::util::Identity>,
+    tower::layer::util::Stack<AdmissionLayer, tower::layer::util::Identity>,
 > {
     tonic::transport::Server::builder()
         .max_concurrent_streams(limits.requests_per_connection)
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
-        .layer(DoorLayer(Arc::clone(door)))
+        .layer(AdmissionLayer(Arc::clone(admission)))
         .add_routes(routes)
 }

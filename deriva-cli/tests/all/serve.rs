@@ -63,6 +63,7 @@ fn it_says_when_it_is_ready_answers_and_ends_at_a_signal() {
         let serving = Serving::begin(&bench, &[]);
         assert!(serving.get("/readyz").contains(" 200 "));
         assert!(serving.get("/metrics").contains("deriva_build_info"));
+        assert!(serving.get("/activity").contains(" 200 "));
         serving.signal(signal);
         let (code, said) = serving.end();
         assert_eq!(code, Some(0), "{said}");

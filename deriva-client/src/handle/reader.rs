@@ -1,7 +1,8 @@
 //! Reading bytes piece by piece.
 
 use deriva_api::{
-    BlobHasher, BlobStat, ByteRange, Bytes, CAddr, Error, ErrorKind, Materialized, Request, Result,
+    Blob, BlobHasher, BlobStat, ByteRange, Bytes, CAddr, Error, ErrorKind, Materialized, Request,
+    Result,
 };
 
 use crate::answers::damaged;
@@ -17,14 +18,12 @@ impl Client {
     /// As [`Client::materialize`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
         let lease = self.lease(&[addr]).await?;
-        let stat = only(self.run(&Request::new([addr]), false).await?)?;
-        let mut place = Place::new(stat.addr, ByteRange::ALL);
-        let mut reader = match place.next(self.link(), "open").await {
-            Ok(first) if place.stat().is_some() => BlobReader::new(self, stat, first, place),
-            // No store has it, or has it as it should be: then it comes with the answer.
-            Ok(_) => self.sent_whole(addr).await?,
-            Err(error) if error.kind() == ErrorKind::Corrupt => self.sent_whole(addr).await?,
-            Err(error) => return Err(error),
+        let mut done = self.run(&Request::new([addr]), false).await?;
+        let held = done.held.pop().flatten();
+        let stat = only(done)?;
+        let mut reader = match held {
+            Some(held) => BlobReader::held(self, held),
+            None => self.opened(addr, stat).await?,
         };
         if let Some(found) = reader.place.stat().filter(|found| *found != reader.stat) {
             let what = "a blob has another length than the result of the request";
@@ -35,18 +34,25 @@ impl Client {
         Ok(reader)
     }
 
+    /// What a result says that is there.
+    async fn opened(&self, addr: CAddr, stat: BlobStat) -> Result<BlobReader> {
+        let mut place = Place::new(stat.addr, ByteRange::ALL);
+        match place.next(self.link(), "open").await {
+            Ok(first) if place.stat().is_some() => Ok(BlobReader::new(self, stat, first, place)),
+            // It is not there any more, or not as it should be: then it comes with the answer.
+            Ok(_) => self.sent_whole(addr).await,
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.sent_whole(addr).await,
+            Err(error) => Err(error),
+        }
+    }
+
     /// All bytes at once, as a reader.
     async fn sent_whole(&self, addr: CAddr) -> Result<BlobReader> {
         let mut done = self.run(&Request::new([addr]), true).await?;
         let held = done.held.pop().flatten();
         let stat = only(done)?;
-        let bytes = held
-            .ok_or_else(|| removed(stat.addr).during("open"))?
-            .into_bytes();
-        let first = Some(bytes).filter(|bytes| !bytes.is_empty());
-        let mut place = Place::new(stat.addr, ByteRange::ALL);
-        place.end();
-        Ok(BlobReader::new(self, stat, first, place))
+        let held = held.ok_or_else(|| removed(stat.addr).during("open"))?;
+        Ok(BlobReader::held(self, held))
     }
 }
 
@@ -83,6 +89,15 @@ impl BlobReader {
             hasher: BlobHasher::new(),
             lease: None,
         }
+    }
+
+    /// Of what has come already.
+    fn held(client: &Client, held: Blob) -> Self {
+        let stat = held.stat();
+        let first = Some(held.into_bytes()).filter(|bytes| !bytes.is_empty());
+        let mut place = Place::new(stat.addr, ByteRange::ALL);
+        place.end();
+        Self::new(client, stat, first, place)
     }
 
     /// Address and length of the bytes.

@@ -2,21 +2,25 @@
 
 use bytes::BytesMut;
 use deriva_api::{Blob, BlobStat, Bytes, Materialized, Result};
+use deriva_proto::parts::ResultParts;
 use deriva_proto::v1;
 
-use crate::answers::{as_many, damaged, told, was};
+use crate::answers::{damaged, told, was};
 
 /// What has come so far.
 pub(super) struct Answers {
-    targets: usize,
     wants_bytes: bool,
-    /// Until the last part.
-    parts: v1::RunResult,
-    done: Option<Materialized>,
+    came: Came,
     /// The target whose bytes come.
     current: Option<Coming>,
     /// Targets before this one have all of their bytes.
     next: usize,
+}
+
+/// The result: in parts until the last of them.
+enum Came {
+    Parts(ResultParts),
+    Whole(Materialized),
 }
 
 /// Bytes of one target.
@@ -35,10 +39,8 @@ enum Chunks {
 impl Answers {
     pub(super) fn new(request: &v1::RunRequest) -> Self {
         Self {
-            targets: request.targets.len(),
             wants_bytes: (request.wanted).is_some_and(|wanted| wanted.bytes || wanted.unstored),
-            parts: v1::RunResult::default(),
-            done: None,
+            came: Came::Parts(ResultParts::of(request.targets.len())),
             current: None,
             next: 0,
         }
@@ -46,33 +48,26 @@ impl Answers {
 
     /// Takes a part of the result.
     pub(super) fn result(&mut self, part: v1::RunResult) -> Result<()> {
-        if self.done.is_some() {
-            return Err(was(
-                "nothing after the last part of a result",
-                "another part",
-            ));
-        }
-        let parts = &mut self.parts;
-        parts.results.extend(part.results);
-        parts.doubted.extend(part.doubted);
-        if parts.results.len().max(parts.doubted.len()) > self.targets {
-            let expected = format!("{} results", self.targets);
-            return Err(was(expected, "more"));
-        }
-        if part.summary.is_some() {
-            parts.summary = part.summary;
-            as_many(self.targets, parts.results.len())?;
-            let done = told(Materialized::try_from(std::mem::take(parts)))?;
-            self.done = Some(done);
+        let Came::Parts(parts) = &mut self.came else {
+            let expected = "nothing after the last part of a result";
+            return Err(was(expected, "another part"));
+        };
+        told(parts.add(part))?;
+        if parts.is_complete() {
+            let whole = std::mem::replace(parts, ResultParts::of(0));
+            self.came = Came::Whole(told(whole.finish())?);
         }
         Ok(())
     }
 
     /// Takes bytes of a target.
     pub(super) fn bytes(&mut self, frame: v1::RunBytes) -> Result<()> {
-        let Some(done) = self.done.as_mut().filter(|_| self.wants_bytes) else {
+        let Came::Whole(done) = &mut self.came else {
             return Err(was("a result", "bytes"));
         };
+        if !self.wants_bytes {
+            return Err(was("no bytes", "some"));
+        }
         let target = frame.target as usize;
         let coming = match &mut self.current {
             Some(coming) if coming.target == target => {
@@ -106,8 +101,9 @@ impl Answers {
 
     /// All that came, at the end of the stream.
     pub(super) fn done(self) -> Result<Materialized> {
-        let whole = self.done.filter(|_| self.current.is_none());
-        let mut done = whole.ok_or_else(|| was("a whole result", "the end before"))?;
+        let (Came::Whole(mut done), None) = (self.came, self.current) else {
+            return Err(was("a whole result", "the end before"));
+        };
         // Targets with the same bytes may have them once.
         if self.wants_bytes {
             let found: std::collections::HashMap<_, _> = done

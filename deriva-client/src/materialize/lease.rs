@@ -1,13 +1,14 @@
 //! What is kept from collection, for as long as a stream is open.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use deriva_api::{CAddr, ErrorKind, Result};
 use deriva_proto::{bytes_of_all, v1};
 use futures::StreamExt;
 use futures::future::try_join_all;
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tonic::Streaming;
 
@@ -38,18 +39,14 @@ impl Drop for Holding {
     fn drop(&mut self) {
         self.task.abort();
         // At once, and not when the task ends: what is asked next comes after it.
-        drop(locked(&self.stream).take());
+        drop(self.stream.lock().take());
     }
-}
-
-fn locked(stream: &Held) -> MutexGuard<'_, Option<Streaming<v1::LeaseResponse>>> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until a stream ends, however it does. There is no other answer than the first.
 async fn ended(stream: &Held) {
     poll_fn(|context| {
-        let mut stream = locked(stream);
+        let mut stream = stream.lock();
         while let Some(open) = stream.as_mut() {
             match ready!(open.poll_next_unpin(context)) {
                 Some(Ok(_)) => {}
@@ -100,7 +97,7 @@ impl Client {
                         Err(_) => {}
                     }
                 };
-                *locked(&holding) = Some(again);
+                *holding.lock() = Some(again);
             }
         });
         Ok(Holding { stream, task })

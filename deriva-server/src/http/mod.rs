@@ -14,7 +14,7 @@ use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::door::Door;
+use crate::admission::Admission;
 
 /// Prometheus's text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,8 +25,9 @@ const TEXT: &str = "text/plain; charset=utf-8";
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
     pub(crate) deriva: Deriva,
-    pub(crate) door: Arc<Door>,
-    pub(crate) activity: Arc<Activity>,
+    pub(crate) admission: Arc<Admission>,
+    /// Where somebody gave the instance what tells of it.
+    pub(crate) activity: Option<Arc<Activity>>,
 }
 
 /// Answers until it is dropped.
@@ -72,10 +73,13 @@ async fn metrics(State(site): State<Site>) -> Response {
 }
 
 async fn activity(State(site): State<Site>) -> Response {
-    answer(
-        JSON,
-        serde_json::to_string(&site.activity.report(&site.deriva)),
-    )
+    match site.activity {
+        Some(activity) => answer(JSON, serde_json::to_string(&activity.report(&site.deriva))),
+        None => {
+            let what = "nothing tells this server of requests under way\n";
+            (StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], what).into_response()
+        }
+    }
 }
 
 /// The process answers.
@@ -88,7 +92,7 @@ async fn ready(State(site): State<Site>) -> Response {
     let not = |why: String| {
         (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, TEXT)], why).into_response()
     };
-    if site.door.is_draining() {
+    if site.admission.is_draining() {
         return not("about to stop\n".to_owned());
     }
     let (blobs, dag) = (site.deriva.blobs(), site.deriva.dag());

@@ -5,13 +5,13 @@ use deriva::stores::BlobStore;
 use deriva::{BlobStat, ByteRange, CAddr, Error, ErrorKind, Result};
 use deriva_proto::v1::blobs_server::Blobs;
 use deriva_proto::{addr_of, addrs_of, bytes_of_all, maybe_addr_of, status_of, v1};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::TryStreamExt;
 use tonic::{Request, Response, Streaming};
 
 use super::putting::Putting;
 use super::sending::{Part, Pieces, Sent, filled, pieces};
 use super::{Answer, Calls, answer};
-use crate::door::Arrived;
+use crate::admission::Arrived;
 
 /// Bytes that a listed blob takes in a message.
 const LISTED_BYTES: usize = 48;
@@ -48,7 +48,7 @@ impl Calls {
             addr,
             at: within.start,
             end: within.end,
-            checked: false,
+            begun: false,
             _lease: lease,
         };
         Ok((stat, reading))
@@ -61,15 +61,15 @@ struct Reading {
     addr: CAddr,
     at: u64,
     end: u64,
-    /// It was looked at once, which an empty range is, too: damage is told.
-    checked: bool,
+    /// The first piece was read, which an empty range has, too: damage is told.
+    begun: bool,
     /// It is not collected meanwhile.
     _lease: deriva::admin::Lease,
 }
 
 impl Pieces for Reading {
     async fn next(&mut self, most: u64) -> Result<Option<Bytes>> {
-        if self.at >= self.end && std::mem::replace(&mut self.checked, true) {
+        if std::mem::replace(&mut self.begun, true) && self.at >= self.end {
             return Ok(None);
         }
         let wanted = most.min(self.end - self.at);
@@ -87,12 +87,8 @@ impl Pieces for Reading {
                 .with("found", piece.len()));
         }
         self.at += wanted;
-        Ok((!piece.is_empty()).then_some(piece))
+        Ok(Some(piece))
     }
-}
-
-fn get_response(chunk: Bytes) -> v1::GetBlobResponse {
-    v1::GetBlobResponse { stat: None, chunk }
 }
 
 #[tonic::async_trait]
@@ -104,9 +100,11 @@ impl Blobs for Calls {
         let mut putting = Putting::new(&self.0);
         while let Some(frame) = frames.message().await? {
             arrived.read();
-            putting.take(frame).await?;
+            let taken = putting.take(frame).await;
+            taken.map_err(|error| status_of(&error))?;
         }
-        let blobs = putting.finish().await?;
+        let blobs = putting.finish().await;
+        let blobs = blobs.map_err(|error| status_of(&error))?;
         let blobs = blobs.into_iter().map(Into::into).collect();
         Ok(Response::new(v1::PutResponse { blobs }))
     }
@@ -115,28 +113,15 @@ impl Blobs for Calls {
 
     async fn get(&self, request: Request<v1::GetBlobRequest>) -> Answer<Self::GetStream> {
         let begun = self.begin_get(request.into_inner()).await;
-        let (stat, mut reading) = begun.map_err(|error| status_of(&error))?;
-        // The first frame says what comes, and has the first bytes, so that a small blob is one message.
-        let budget = self.0.budget.clone();
-        let (most, charge) = budget.piece(super::sending::PIECE, super::sending::LEAST);
-        let first = reading
-            .next(most)
-            .await
-            .map_err(|error| status_of(&error))?;
-        let first = v1::GetBlobResponse {
-            stat: Some(stat.into()),
-            chunk: first.unwrap_or_default(),
+        let (stat, reading) = begun.map_err(|error| status_of(&error))?;
+        // The first frame says what comes.
+        let mut stat = Some(stat.into());
+        let frame = move |chunk| v1::GetBlobResponse {
+            stat: stat.take(),
+            chunk,
         };
-        let is_whole = reading.at >= reading.end;
-        let first = stream::once(async move {
-            let _charge = charge;
-            Ok(first)
-        });
-        if is_whole {
-            return Ok(Response::new(first.boxed()));
-        }
-        let rest = pieces(reading, budget, get_response);
-        Ok(Response::new(first.chain(rest).boxed()))
+        let sent = pieces(reading, self.0.budget.clone(), frame);
+        Ok(Response::new(sent))
     }
 
     async fn stat(&self, request: Request<v1::StatRequest>) -> Answer<v1::StatResponse> {

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::sending::{Outbox, Part, Sent, filled};
 use super::{Answer, Calls, answer};
-use crate::door::Role;
+use crate::admission::Role;
 
 /// How names begin that deriva keeps for itself.
 const RESERVED: &str = "deriva:";

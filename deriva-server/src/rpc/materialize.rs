@@ -13,12 +13,10 @@ use futures::{StreamExt, stream};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
 
-use super::sending::{Beside, Outbox, Sent, filled};
+use super::sending::{Beside, LEAST, Outbox, PIECE, Sent, filled};
 use super::{Answer, Calls, Service, answer};
+use crate::budget::Charge;
 
-/// Bytes of a target in a frame.
-const FRAME: u64 = 256 << 10;
-const LEAST_FRAME: u64 = 16 << 10;
 /// Differences that are told unless more are asked for.
 const DIFFERENCES: u64 = 1000;
 
@@ -151,32 +149,29 @@ async fn sent(
     done: &Materialized,
     wanted: v1::Wanted,
 ) -> Result<Vec<usize>> {
-    let places = 0..targets.len();
     if wanted.bytes {
-        return Ok(places.collect());
+        return Ok((0..targets.len()).collect());
     }
-    let is_held = |place: &usize| done.held.get(*place).is_some_and(Option::is_some);
-    let places: Vec<usize> = places.filter(is_held).collect();
-    if places.is_empty() || !wanted.unstored {
+    let held = done.held.iter().enumerate();
+    let held: Vec<usize> = held
+        .filter_map(|(place, held)| held.is_some().then_some(place))
+        .collect();
+    if held.is_empty() || !wanted.unstored {
         return Ok(Vec::new());
     }
-    let asked: Vec<CAddr> = places.iter().map(|place| targets[*place]).collect();
+    // What another call finds: a leaf is its own output.
+    let asked: Vec<CAddr> = held.iter().map(|place| targets[*place]).collect();
     let outputs = service.deriva.dag().outputs(&asked).await?;
-    // Where another call finds them: a leaf is its own output.
     let found = asked.iter().zip(outputs);
     let found = found.map(|(addr, output)| output.map_or(*addr, |output| output.addr));
     let found: Vec<CAddr> = found.collect();
     let stored = service.deriva.blobs().stat(&found).await?;
-    let is_lost = |(place, addr, stat): (usize, CAddr, Option<BlobStat>)| {
-        let result = done.results[place].as_ref().ok().copied();
-        let is_right = stat.is_some() && result.is_some_and(|result| result.addr == addr);
-        let is_doubted = done.doubted.contains(&targets[place]);
-        (!is_right || is_doubted).then_some(place)
+    let is_lost = |(place, stat): &(usize, Option<BlobStat>)| {
+        let is_doubted = done.doubted.contains(&targets[*place]);
+        is_doubted || *stat != done.results[*place].as_ref().ok().copied()
     };
-    let all = places.into_iter().zip(found).zip(stored);
-    Ok(all
-        .filter_map(|((place, addr), stat)| is_lost((place, addr, stat)))
-        .collect())
+    let lost = held.into_iter().zip(stored).filter(is_lost);
+    Ok(lost.map(|(place, _)| place).collect())
 }
 
 async fn send_bytes(
@@ -191,8 +186,10 @@ async fn send_bytes(
         None => Source::Stored(Box::new(stored(service, target, stat).await?)),
     };
     let mut left = stat.len;
+    // Room for what waits to be sent.
+    let mut _waiting = Charge::default();
     loop {
-        let (most, charge) = service.budget.piece(FRAME, LEAST_FRAME);
+        let (most, charge) = service.budget.piece(PIECE, LEAST);
         let chunk = source.next(most).await?;
         left = left.saturating_sub(chunk.len() as u64);
         let end = left == 0 || chunk.is_empty();
@@ -201,7 +198,7 @@ async fn send_bytes(
             return Err(Error::new(ErrorKind::Corrupt, what).with("addr", target));
         }
         outbox.send_alone(frame(place, chunk, end)).await?;
-        drop(charge);
+        _waiting = charge;
         if end {
             return Ok(());
         }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use deriva::stores::BlobWriter;
 use deriva::{Blob, BlobStat, Bytes, Error, ErrorKind, Result};
-use deriva_proto::{status_of, v1};
-use tonic::Status;
+use deriva_proto::v1;
 
 use super::{Service, too_many};
 use crate::budget::Charge;
@@ -35,11 +34,6 @@ struct Coming {
     writer: Option<Box<dyn BlobWriter>>,
 }
 
-/// What ends a stream.
-fn refused(error: &Error) -> Status {
-    status_of(error)
-}
-
 fn out_of_order(what: &'static str) -> Error {
     Error::new(ErrorKind::Invalid, what)
         .during("put")
@@ -61,21 +55,17 @@ impl<'a> Putting<'a> {
     /// Takes the next frame.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for frames out of order and bytes that are not what was stated; `RESOURCE_EXHAUSTED` where there is no
-    /// room; what the store says.
-    pub(super) async fn take(&mut self, frame: v1::PutRequest) -> std::result::Result<(), Status> {
+    /// `Invalid` for frames out of order and bytes that are not what was stated; `Full` beyond the quota; what the store says.
+    pub(super) async fn take(&mut self, frame: v1::PutRequest) -> Result<()> {
         let v1::PutRequest { begin, chunk, end } = frame;
         if let Some(begin) = begin {
-            let begun = self.begin(begin).await;
-            begun.map_err(|error| refused(&error))?;
+            self.begin(begin).await?;
         }
-        if !chunk.is_empty() || self.now.is_none() {
-            self.add(chunk).await?;
+        self.add(chunk).await?;
+        match end {
+            true => self.end().await,
+            false => Ok(()),
         }
-        if end {
-            self.end().await.map_err(|error| refused(&error))?;
-        }
-        Ok(())
     }
 
     async fn begin(&mut self, begin: v1::PutBegin) -> Result<()> {
@@ -98,26 +88,37 @@ impl<'a> Putting<'a> {
         Ok(())
     }
 
-    async fn add(&mut self, chunk: Bytes) -> std::result::Result<(), Status> {
+    async fn add(&mut self, chunk: Bytes) -> Result<()> {
         let small_at_most = self.small_at_most();
-        let Some(now) = &mut self.now else {
-            let error = out_of_order("a frame belongs to no blob, as none began");
-            return Err(refused(&error));
-        };
-        let bytes = now.bytes + chunk.len() as u64;
+        let what = "a frame belongs to no blob, as none began";
+        let now = self.now.as_mut().ok_or_else(|| out_of_order(what))?;
+        now.bytes += chunk.len() as u64;
         if let Some(expect) = now.expect
-            && bytes > expect.len
+            && now.bytes > expect.len
         {
-            return Err(refused(&longer(expect, bytes)));
+            return Err(longer(expect, now.bytes));
         }
-        now.bytes = bytes;
-        let is_small = now.writer.is_none() && bytes <= small_at_most;
+        let is_small = now.writer.is_none() && now.bytes <= small_at_most;
         if is_small && self.charge.grow(&self.service.budget, chunk.len()) {
             now.held.push(chunk);
             return Ok(());
         }
-        // Where room is short, small ones are written as they come, too.
-        self.write(chunk).await.map_err(|error| refused(&error))
+        // It is written as it comes: it is large, or room is short. What nobody stated may be more than there may be.
+        within_quota(self.service, now.bytes).await?;
+        let writer = match &mut now.writer {
+            Some(writer) => writer,
+            None => {
+                let mut writer = self.service.deriva.writer(now.expect).await?;
+                for held in now.held.drain(..) {
+                    writer.write(held).await?;
+                }
+                if self.small.is_empty() {
+                    self.charge = Charge::default();
+                }
+                now.writer.insert(writer)
+            }
+        };
+        writer.write(chunk).await
     }
 
     /// What waits takes a part of the room that there is for all.
@@ -125,33 +126,11 @@ impl<'a> Putting<'a> {
         SMALL.min(self.service.limits.bytes_in_flight as u64 / 8)
     }
 
-    /// Writes a large blob as it comes.
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        let Some(now) = &mut self.now else {
-            return Ok(());
-        };
-        if now.writer.is_none() {
-            let mut writer = self.service.deriva.writer(now.expect).await?;
-            for held in now.held.drain(..) {
-                writer.write(held).await?;
-            }
-            now.writer = Some(writer);
-            if self.small.is_empty() {
-                self.charge = Charge::default();
-            }
-        }
-        match &mut now.writer {
-            Some(writer) => writer.write(chunk).await,
-            None => Ok(()),
-        }
-    }
-
     async fn end(&mut self) -> Result<()> {
         let Some(now) = self.now.take() else {
             return Err(out_of_order("a blob ends that did not begin"));
         };
         if let Some(writer) = now.writer {
-            within_quota(self.service, now.bytes).await?;
             self.ended.push(writer.finish().await?);
             return Ok(());
         }
@@ -190,14 +169,11 @@ impl<'a> Putting<'a> {
     ///
     /// # Errors
     /// As [`Putting::take`].
-    pub(super) async fn finish(mut self) -> std::result::Result<Vec<BlobStat>, Status> {
-        let done = async {
-            if self.now.is_some() {
-                return Err(out_of_order("the stream ends within a blob"));
-            }
-            self.put_small().await
-        };
-        done.await.map_err(|error| refused(&error))?;
+    pub(super) async fn finish(mut self) -> Result<Vec<BlobStat>> {
+        if self.now.is_some() {
+            return Err(out_of_order("the stream ends within a blob"));
+        }
+        self.put_small().await?;
         Ok(self.ended)
     }
 }

@@ -117,28 +117,31 @@ pub(super) trait Pieces: Send + 'static {
 pub(super) fn pieces<P: Pieces, T: Send + 'static>(
     pieces: P,
     budget: Budget,
-    into: impl Fn(Bytes) -> T + Send + 'static,
+    into: impl FnMut(Bytes) -> T + Send + 'static,
 ) -> Sent<T> {
     // The charge of a message is held until the next one is asked for.
     let state = (pieces, budget, into, Charge::default(), false);
-    let sent = stream::unfold(state, |(mut pieces, budget, into, held, over)| async move {
-        if over {
-            return None;
-        }
-        drop(held);
-        let (most, charge) = budget.piece(PIECE, LEAST);
-        match pieces.next(most).await {
-            Ok(None) => None,
-            Ok(Some(chunk)) => {
-                let message = into(chunk);
-                Some((Ok(message), (pieces, budget, into, charge, false)))
+    let sent = stream::unfold(
+        state,
+        |(mut pieces, budget, mut into, held, over)| async move {
+            if over {
+                return None;
             }
-            Err(error) => {
-                let status = status_of(&error);
-                Some((Err(status), (pieces, budget, into, charge, true)))
+            drop(held);
+            let (most, charge) = budget.piece(PIECE, LEAST);
+            match pieces.next(most).await {
+                Ok(None) => None,
+                Ok(Some(chunk)) => {
+                    let message = into(chunk);
+                    Some((Ok(message), (pieces, budget, into, charge, false)))
+                }
+                Err(error) => {
+                    let status = status_of(&error);
+                    Some((Err(status), (pieces, budget, into, charge, true)))
+                }
             }
-        }
-    });
+        },
+    );
     sent.boxed()
 }
 

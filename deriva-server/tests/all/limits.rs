@@ -9,6 +9,8 @@ use futures::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::common::{PATIENCE, Running, deriva, serve, until};
 
@@ -83,6 +85,10 @@ async fn one_call_too_many_is_told_when_to_come_again() {
     let status = graph.functions(v1::FunctionsRequest {}).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(retry_after(&status).is_some());
+    // Who asks whether it is well is answered all the same.
+    let mut health = HealthClient::new(running.channel().await);
+    let well = health.check(HealthCheckRequest::default()).await;
+    assert!(well.is_ok(), "{well:?}");
     drop(held);
     // A stream that was dropped is noticed by the server a little later.
     until(|| {
@@ -167,6 +173,16 @@ async fn stored_bytes_have_a_quota() {
     };
     // Told before its bytes are sent.
     let frames = stream::iter([stated]).chain(stream::pending());
+    let refused = tokio::time::timeout(PATIENCE, blobs.put(frames))
+        .await
+        .unwrap();
+    assert_eq!(error_of(refused.unwrap_err()).kind(), ErrorKind::Full);
+    // One whose length nobody stated is refused as soon as it is too long, and not at its end.
+    let begin = v1::PutRequest {
+        end: false,
+        ..put(vec![5; 2 << 20])
+    };
+    let frames = stream::iter([begin]).chain(stream::pending());
     let refused = tokio::time::timeout(PATIENCE, blobs.put(frames))
         .await
         .unwrap();

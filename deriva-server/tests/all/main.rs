@@ -5,6 +5,7 @@
 mod access;
 mod common;
 mod drain;
+mod events;
 mod frames;
 mod http;
 mod limits;

@@ -9,7 +9,7 @@ use deriva_server::Limits;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{SETTINGS, Setting, Value};
+use super::settings::{SETTINGS, Setting, Value, limit};
 use crate::exit::{Outcome, usage};
 use crate::pipeline::{Mistake, Mistakes, suggest};
 
@@ -121,49 +121,10 @@ impl Config {
     pub(crate) fn limits(&self) -> Limits {
         let mut limits = Limits::default();
         for (key, (value, _)) in &self.0 {
-            let Some(key) = key.strip_prefix("limits.") else {
-                continue;
-            };
-            match (key, value) {
-                ("message_bytes", Value::Bytes(n)) => limits.message_bytes = fit(*n),
-                ("batch", Value::Count(n)) => limits.batch = fit(*n),
-                ("params_bytes", Value::Bytes(n)) => limits.params_bytes = fit(*n),
-                ("depth", Value::Count(n)) => limits.depth = fit(*n),
-                ("nodes", Value::Count(n)) => limits.nodes = fit(*n),
-                ("requests", Value::Count(n)) => limits.requests = fit(*n),
-                ("requests_per_connection", Value::Count(n)) => {
-                    limits.requests_per_connection = fit(*n);
-                }
-                ("connections", Value::Count(n)) => limits.connections = fit(*n),
-                ("bytes_in_flight", Value::Bytes(n)) => limits.bytes_in_flight = fit(*n),
-                ("stored_bytes", Value::Bytes(n)) => limits.stored_bytes = Some(*n),
-                ("header_timeout", Value::Time(time)) => limits.header_timeout = *time,
-                ("keepalive", Value::Time(time)) => limits.keepalive = *time,
-                ("keepalive_timeout", Value::Time(time)) => limits.keepalive_timeout = *time,
-                ("idle_timeout", Value::Time(time)) => limits.idle_timeout = *time,
-                ("drain", Value::Time(time)) => limits.drain = *time,
-                _ => {}
-            }
+            limit(&mut limits, key, value);
         }
         limits
     }
-}
-
-/// What is larger than a number can be is as large as it can be: the server says what its range is.
-fn fit<T: TryFrom<u64> + Bounded>(n: u64) -> T {
-    T::try_from(n).unwrap_or(T::MOST)
-}
-
-trait Bounded {
-    const MOST: Self;
-}
-
-impl Bounded for usize {
-    const MOST: Self = Self::MAX;
-}
-
-impl Bounded for u32 {
-    const MOST: Self = Self::MAX;
 }
 
 /// A file that is being read.

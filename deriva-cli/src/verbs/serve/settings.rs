@@ -173,31 +173,113 @@ impl Setting {
 
     /// What it is where nobody sets it.
     pub(crate) fn default(&self) -> Option<Value> {
-        let limits = Limits::default();
-        let count = |n: usize| Some(Value::Count(n as u64));
-        let bytes = |n: usize| Some(Value::Bytes(n as u64));
+        if let Some(name) = self.key.strip_prefix(LIMITS) {
+            return field(&mut Limits::default(), name).and_then(|field| field.value(self.kind));
+        }
         match self.key {
             "store" => Some(Value::Text(crate::store::DEFAULT.to_owned())),
             "listen" => Some(Value::Address(SocketAddr::from(([127, 0, 0, 1], 6733)))),
             "http" => Some(Value::Address(SocketAddr::from(([127, 0, 0, 1], 6734)))),
             "exposed_without_protection" => Some(Value::Switch(false)),
-            "limits.message_bytes" => bytes(limits.message_bytes),
-            "limits.batch" => count(limits.batch),
-            "limits.params_bytes" => bytes(limits.params_bytes),
-            "limits.depth" => count(limits.depth as usize),
-            "limits.nodes" => count(limits.nodes as usize),
-            "limits.requests" => count(limits.requests),
-            "limits.requests_per_connection" => count(limits.requests_per_connection as usize),
-            "limits.connections" => count(limits.connections),
-            "limits.bytes_in_flight" => bytes(limits.bytes_in_flight),
-            "limits.stored_bytes" => limits.stored_bytes.map(Value::Bytes),
-            "limits.header_timeout" => Some(Value::Time(limits.header_timeout)),
-            "limits.keepalive" => Some(Value::Time(limits.keepalive)),
-            "limits.keepalive_timeout" => Some(Value::Time(limits.keepalive_timeout)),
-            "limits.idle_timeout" => Some(Value::Time(limits.idle_timeout)),
-            "limits.drain" => Some(Value::Time(limits.drain)),
             _ => None,
         }
+    }
+}
+
+/// How the keys of limits begin.
+const LIMITS: &str = "limits.";
+
+/// Sets a limit, where the setting is one.
+pub(crate) fn limit(limits: &mut Limits, key: &str, value: &Value) {
+    if let Some(field) = key
+        .strip_prefix(LIMITS)
+        .and_then(|name| field(limits, name))
+    {
+        field.set(value);
+    }
+}
+
+/// The limit of a name.
+fn field<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut dyn Field> {
+    Some(match name {
+        "message_bytes" => &mut limits.message_bytes,
+        "batch" => &mut limits.batch,
+        "params_bytes" => &mut limits.params_bytes,
+        "depth" => &mut limits.depth,
+        "nodes" => &mut limits.nodes,
+        "requests" => &mut limits.requests,
+        "requests_per_connection" => &mut limits.requests_per_connection,
+        "connections" => &mut limits.connections,
+        "bytes_in_flight" => &mut limits.bytes_in_flight,
+        "stored_bytes" => &mut limits.stored_bytes,
+        "header_timeout" => &mut limits.header_timeout,
+        "keepalive" => &mut limits.keepalive,
+        "keepalive_timeout" => &mut limits.keepalive_timeout,
+        "idle_timeout" => &mut limits.idle_timeout,
+        "drain" => &mut limits.drain,
+        _ => return None,
+    })
+}
+
+/// A limit as the value of a setting. A number that is larger than it can be is as large as it can be: the server says what its
+/// range is.
+trait Field {
+    fn value(&self, kind: Kind) -> Option<Value>;
+    fn set(&mut self, value: &Value);
+}
+
+impl Field for usize {
+    fn value(&self, kind: Kind) -> Option<Value> {
+        Some(number(*self as u64, kind))
+    }
+
+    fn set(&mut self, value: &Value) {
+        if let Value::Bytes(n) | Value::Count(n) = value {
+            *self = Self::try_from(*n).unwrap_or(Self::MAX);
+        }
+    }
+}
+
+impl Field for u32 {
+    fn value(&self, kind: Kind) -> Option<Value> {
+        Some(number((*self).into(), kind))
+    }
+
+    fn set(&mut self, value: &Value) {
+        if let Value::Bytes(n) | Value::Count(n) = value {
+            *self = Self::try_from(*n).unwrap_or(Self::MAX);
+        }
+    }
+}
+
+impl Field for Option<u64> {
+    fn value(&self, kind: Kind) -> Option<Value> {
+        self.map(|n| number(n, kind))
+    }
+
+    fn set(&mut self, value: &Value) {
+        if let Value::Bytes(n) | Value::Count(n) = value {
+            *self = Some(*n);
+        }
+    }
+}
+
+impl Field for Duration {
+    fn value(&self, _: Kind) -> Option<Value> {
+        Some(Value::Time(*self))
+    }
+
+    fn set(&mut self, value: &Value) {
+        if let Value::Time(time) = value {
+            *self = *time;
+        }
+    }
+}
+
+fn number(n: u64, kind: Kind) -> Value {
+    match kind {
+        Kind::Bytes => Value::Bytes(n),
+        _ => Value::Count(n),
     }
 }
 
@@ -320,6 +402,26 @@ mod tests {
         assert_eq!(sized(1025), "1025B");
         assert_eq!(sized(0), "0B");
         assert_eq!(sized(3 << 30), "3GiB");
+    }
+
+    #[test]
+    fn every_limit_that_can_be_set_is_one() {
+        for setting in SETTINGS {
+            let value = match setting.kind {
+                Kind::Bytes => Value::Bytes(12_345),
+                Kind::Count => Value::Count(12_345),
+                Kind::Time => Value::Time(Duration::from_secs(12_345)),
+                _ => continue,
+            };
+            let mut limits = Limits::default();
+            limit(&mut limits, setting.key, &value);
+            let is_limit = setting.key.starts_with(LIMITS);
+            assert_eq!(limits != Limits::default(), is_limit, "{}", setting.key);
+        }
+        // Each of them can be set: a new one has its line in `Debug`.
+        let all = format!("{:?}", Limits::default()).matches(": ").count();
+        let set = SETTINGS.iter().filter(|it| it.key.starts_with(LIMITS));
+        assert_eq!(set.count(), all);
     }
 
     #[test]

@@ -13,11 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use deriva::{Clock, Error, ErrorKind, SystemClock};
 use deriva_proto::status_with_retry;
-use http::{Request, Response};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -25,28 +26,32 @@ use tower::{Layer, Service};
 use crate::budget::{Budget, Charge, overloaded};
 use crate::listen::Peer;
 pub use rules::Role;
-pub(crate) use rules::Rule;
-pub use tokens::Tokens;
+use rules::Rule;
+pub(crate) use tokens::Tokens;
 
+/// Calls at once that ask whether the service is well: they find room where the others have taken all of theirs.
+const PROBES: usize = 256;
 /// When it is worth to call again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// What all calls pass.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Admission {
     /// Nobody needs a token where there are none.
     pub(crate) tokens: RwLock<Option<Arc<Tokens>>>,
     calls: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
     budget: Budget,
     draining: AtomicBool,
     clock: SystemClock,
 }
 
-impl Door {
+impl Admission {
     pub(crate) fn new(tokens: Option<Tokens>, calls: usize, budget: Budget) -> Self {
         Self {
             tokens: RwLock::new(tokens.map(Arc::new)),
             calls: Arc::new(Semaphore::new(calls)),
+            probes: Arc::new(Semaphore::new(PROBES)),
             budget,
             draining: AtomicBool::new(false),
             clock: SystemClock::new(),
@@ -63,17 +68,15 @@ impl Door {
     }
 
     /// The role of who makes a call, if they may.
-    fn admit(&self, request: &Request<Body>) -> Result<Role, Status> {
-        let rule = rules::of(request.uri().path());
-        let tokens = self.tokens.read().clone();
-        let Some(tokens) = tokens else {
-            return Ok(Role::Admin);
-        };
+    fn role(&self, rule: Rule, headers: &HeaderMap) -> Result<Role, Status> {
         let needed = match rule {
             Rule::Open => return Ok(Role::Read),
             Rule::Needs(role) => role,
         };
-        let given = request.headers().get(http::header::AUTHORIZATION);
+        let Some(tokens) = self.tokens.read().clone() else {
+            return Ok(Role::Admin);
+        };
+        let given = headers.get(AUTHORIZATION);
         let given = given.and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer "));
         let Some(given) = given else {
@@ -92,28 +95,46 @@ impl Door {
             ))),
         }
     }
+
+    /// The role of who makes a call, and the room that it takes while it is under way.
+    fn admit(&self, request: &Request<Body>) -> Result<(Role, OwnedSemaphorePermit), Status> {
+        let rule = rules::of(request.uri().path());
+        let role = self.role(rule, request.headers())?;
+        let room = match rule {
+            Rule::Open => &self.probes,
+            Rule::Needs(_) if self.is_draining() => {
+                let error = Error::new(ErrorKind::Unavailable, "the server is about to stop");
+                let error = error.hint("make the call again, at another server or a little later");
+                return Err(status_with_retry(&error, RETRY_AFTER));
+            }
+            Rule::Needs(_) => &self.calls,
+        };
+        let permit = Arc::clone(room).try_acquire_owned();
+        let full = |_| overloaded("as many calls under way as it takes");
+        Ok((role, permit.map_err(full)?))
+    }
 }
 
-/// Puts the door before the services.
+/// Puts admission before the services.
 #[derive(Clone, Debug)]
-pub(crate) struct DoorLayer(pub(crate) Arc<Door>);
+pub(crate) struct AdmissionLayer(pub(crate) Arc<Admission>);
 
-impl<S> Layer<S> for DoorLayer {
+impl<S> Layer<S> for AdmissionLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
         Guarded {
             inner,
-            door: Arc::clone(&self.0),
+            admission: Arc::clone(&self.0),
         }
     }
 }
 
-/// Services behind the door.
+/// Services that calls come to once they are admitted.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    door: Arc<Door>,
+    admission: Arc<Admission>,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -133,26 +154,16 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Answering {
-        let refused =
-            |status: Status| -> Answering { Box::pin(std::future::ready(Ok(status.into_http()))) };
-        let role = match self.door.admit(&request) {
-            Ok(role) => role,
-            Err(status) => return refused(status),
-        };
-        if self.door.is_draining() && rules::of(request.uri().path()) != Rule::Open {
-            let error = Error::new(ErrorKind::Unavailable, "the server is about to stop");
-            let error = error.hint("make the call again, at another server or a little later");
-            return refused(status_with_retry(&error, RETRY_AFTER));
-        }
-        let Ok(permit) = Arc::clone(&self.door.calls).try_acquire_owned() else {
-            return refused(overloaded("as many calls under way as it takes"));
+        let (role, permit) = match self.admission.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
         };
         let busy = request.extensions().get::<Peer>().map(Peer::begin);
         let arrived = Arrived::default();
         request.extensions_mut().insert(role);
         request.extensions_mut().insert(arrived.clone());
         let (parts, body) = request.into_parts();
-        let budget = self.door.budget.clone();
+        let budget = self.admission.budget.clone();
         let body = Charged {
             body,
             budget,

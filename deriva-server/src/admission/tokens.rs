@@ -14,7 +14,7 @@ const SHORTEST: usize = 16;
 
 /// The tokens that a server knows. What it keeps of each is a hash.
 #[derive(Clone, Default)]
-pub struct Tokens(Vec<Token>);
+pub(crate) struct Tokens(Vec<Token>);
 
 #[derive(Clone)]
 struct Token {
@@ -43,17 +43,11 @@ struct Entry {
 }
 
 impl Tokens {
-    /// No tokens: nobody is let in until some are added.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds a token of 16 bytes or more, that gives a role until some time, or for good.
     ///
     /// # Errors
     /// `Invalid` for one that is shorter, or has characters that a header cannot carry.
-    pub fn add(&mut self, secret: &str, role: Role, expires: Option<SystemTime>) -> Result<()> {
+    fn add(&mut self, secret: &str, role: Role, expires: Option<SystemTime>) -> Result<()> {
         let is_visible = secret.bytes().all(|byte| byte.is_ascii_graphic());
         if secret.len() < SHORTEST || !is_visible {
             let what = "a token of 16 or more visible characters of ASCII was expected";
@@ -80,7 +74,7 @@ impl Tokens {
     ///
     /// # Errors
     /// `Invalid` for what is no such file, with the line; `NotFound` and others where it cannot be read.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| Error::io(source).with("file", path.display()))?;
         Self::parse(&text).map_err(|error| error.with("file", path.display()))
@@ -102,13 +96,12 @@ impl Tokens {
                     mistake.message().lines().next().unwrap_or_default(),
                 )
         })?;
-        let mut tokens = Self::new();
+        let mut tokens = Self::default();
         for (place, entry) in file.token.into_iter().enumerate() {
-            let add = || {
+            let mut add = || {
                 let expires = entry.expires.map(|at| time_of(&at)).transpose()?;
                 tokens.add(&entry.secret, entry.role.parse()?, expires)
             };
-            let mut add = add;
             add().map_err(|error: Error| error.with("token", place + 1))?;
         }
         Ok(tokens)
@@ -125,18 +118,6 @@ impl Tokens {
             }
         }
         found
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -170,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_token_gives_its_role_until_it_expires() {
-        let mut tokens = Tokens::new();
+        let mut tokens = Tokens::default();
         tokens.add(SECRET, Role::Write, None).unwrap();
         tokens
             .add("another-secret-1", Role::Admin, Some(at(101)))
@@ -201,7 +182,7 @@ mod tests {
         );
         let tokens = Tokens::parse(&text).unwrap();
         assert_eq!(tokens.role_of(SECRET, at(100)), Some(Role::Read));
-        assert_eq!(Tokens::parse("").unwrap().len(), 0);
+        assert!(Tokens::parse("").unwrap().0.is_empty());
         for wrong in [
             text.replace("read", "reader"),
             text.replace("role", "rôle"),
