@@ -2,13 +2,14 @@
 # Installs what the tests of everything need beyond Rust, a C compiler and python3: RocksDB's build wants a C++
 # compiler and a complete libclang; ccache lets its C++ be compiled once for all profiles; strace shows what an
 # acknowledgement waited for; tmux has the terminals on which `deriva top` is tested; Prometheus, with promtool, is asked the
-# queries of `monitoring/`, and runs only meanwhile. Does nothing where all of it is there.
+# queries of `monitoring/`, and runs only meanwhile; systemd-analyze, of the package systemd, reads the unit in `deploy/`. Does nothing where all of it is there.
 set -euo pipefail
 
 missing=()
-for package in g++ libclang-dev ccache strace tmux prometheus; do
+for package in g++ libclang-dev ccache strace tmux prometheus systemd; do
     case "$package" in
     libclang-dev) [[ -n ${LIBCLANG_PATH:-} ]] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null || missing+=("$package") ;;
+    systemd) command -v systemd-analyze >/dev/null || missing+=("$package") ;;
     *) command -v "$package" >/dev/null || missing+=("$package") ;;
     esac
 done

@@ -181,3 +181,63 @@ fn what_the_guide_shows_is_taken() {
     serving.signal(Signal::TERM);
     assert_eq!(serving.end().0, Some(0));
 }
+
+/// The example with all that it leaves out: a setting that is commented out has `#` and no space before it.
+fn uncommented(example: &str) -> String {
+    let lines = example.lines().map(|line| match line.strip_prefix('#') {
+        Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting,
+        _ => line,
+    });
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_example_in_deploy_has_every_setting_and_shows_defaults() {
+    let example = include_str!("../../../deploy/deriva.toml");
+    let bench = Bench::new();
+    let settings = |file: &str, text: &str| -> Vec<serde_json::Value> {
+        bench.file(file, text);
+        let printed = bench.ok(&["serve", "--config", file, "--print-config", "--json"]);
+        serde_json::from_str(&printed).unwrap()
+    };
+    let defaults = settings("empty.toml", "");
+    let all = settings("all.toml", &uncommented(example));
+    assert_eq!(all.len(), defaults.len());
+    for setting in &all {
+        let origin = setting["origin"].as_str().unwrap();
+        assert!(origin.starts_with("all.toml:"), "not there: {setting}");
+    }
+    // What is left out is shown as it is without it, where it is anything then.
+    let given = settings("given.toml", example);
+    let left_out = given.iter().filter(|it| it["origin"] == "default");
+    let mut count = 0;
+    for setting in left_out {
+        let shown = all.iter().find(|it| it["key"] == setting["key"]).unwrap();
+        assert_eq!(shown["value"], setting["value"], "{}", setting["key"]);
+        count += 1;
+    }
+    assert!(count >= 14, "{count}");
+}
+
+#[test]
+fn the_example_in_deploy_serves_once_its_secrets_were_put_in_place() {
+    let bench = Bench::new();
+    bench.file("serve.toml", include_str!("../../../deploy/deriva.toml"));
+    let tokens = include_str!("../../../deploy/tokens.toml");
+    bench.file("tokens.toml", tokens);
+    let refused = bench.run(&["--store", "memory:", "serve", "--config", "serve.toml"]);
+    let said = err(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("openssl rand -hex 32"), "{said}");
+
+    let mut text = uncommented(tokens);
+    for role in ["read", "write", "admin"] {
+        text = text.replacen("CHANGE ME", &format!("{role}-0123456789abcdef"), 1);
+    }
+    assert!(!text.contains("CHANGE ME"));
+    bench.file("tokens.toml", text);
+    let serving = Serving::begin(&bench, &["--config", "serve.toml"]);
+    assert!(serving.get("/readyz").contains(" 200 "));
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.end().0, Some(0));
+}
