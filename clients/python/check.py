@@ -29,6 +29,7 @@ PACKAGES = [
     "googleapis-common-protos>=1.66,<2",
     "cbor2>=6,<7",
     "blake3>=1,<2",
+    "trustme>=1.1,<2",
 ]
 # `checks` is imported from the checkout, which stays as it is.
 sys.dont_write_bytecode = True
@@ -91,16 +92,20 @@ def main():
         stubs = folder / "stubs"
         stubs.mkdir()
         generate(stubs)
-        from checks import access, blobs, ending, graph, kinds, materialize, standard
+        # It would tell of each handshake that has to fail.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        from checks import access, blobs, ending, graph, kinds, materialize, standard, tls
         from checks.serving import Server
 
         (folder / "tokens.toml").write_text(access.tokens())
+        tokens, certificates = ["--tokens", folder / "tokens.toml"], tls.Certificates(folder)
         servers = [
             (
                 ["--set", "limits.stored_bytes=1GiB"],
                 [*blobs.CHECKS, *graph.CHECKS, *materialize.CHECKS, *kinds.CHECKS, *standard.CHECKS, example, *ending.CHECKS],
             ),
-            (["--tokens", folder / "tokens.toml", "--set", f"limits.requests={access.ROOM}"], access.CHECKS),
+            ([*tokens, "--set", f"limits.requests={access.ROOM}"], access.CHECKS),
+            ([*tokens, *certificates.options()], tls.checks(certificates)),
         ]
         ran, failed = 0, 0
         for place, (options, checks) in enumerate(servers):

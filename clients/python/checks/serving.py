@@ -41,9 +41,13 @@ def until(what, is_so):
 class Client:
     """One connection, and the services on it."""
 
-    def __init__(self, address):
+    def __init__(self, address, credentials=None):
         # A pool of its own: else channels to one address share a connection.
-        self.channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        if credentials:
+            self.channel = grpc.secure_channel(address, credentials, options)
+        else:
+            self.channel = grpc.insecure_channel(address, options)
         self.blobs = blobs_pb2_grpc.BlobsStub(self.channel)
         self.graph = graph_pb2_grpc.GraphStub(self.channel)
         self.materialize = materialize_pb2_grpc.MaterializeStub(self.channel)
