@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "deriva-api",
             "deriva-backends",
+            "deriva-client",
             "deriva-functions",
             "deriva-layers",
             "deriva-metrics",

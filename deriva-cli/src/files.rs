@@ -5,11 +5,15 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use deriva::authors::BlobHasher;
 use deriva::events::Timeline;
-use deriva::{Blob, BlobReader, BlobStat, Bytes, CAddr, Deriva, Error, ErrorKind, Result};
+use deriva::{Blob, BlobStat, Bytes, CAddr, Clock, Error, ErrorKind, Result, SystemClock};
+use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
+
+use crate::handle::{Handle, Reader};
 
 /// Files up to this length are read whole and stored in batches; longer ones are streamed.
 const WHOLE: u64 = 4 << 20;
@@ -17,6 +21,11 @@ const WHOLE: u64 = 4 << 20;
 const BATCH_BYTES: u64 = 16 << 20;
 const BATCH_FILES: usize = 1024;
 const CHUNK: usize = 1 << 20;
+/// Large files that are stored at a time.
+const AT_ONCE: usize = 4;
+/// How often a large file is stored that meets a connection which breaks, and how long after the first time; then twice as long.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What temporary files begin with; six letters and digits follow.
 const TEMPORARY: &str = ".deriva-";
@@ -37,18 +46,18 @@ impl Loaded {
 }
 
 /// Stores files and tells each one's address and length, in order. Reading and hashing go ahead while
-/// a batch is being stored; what the store has already is not written again. With `deriva` absent
+/// a batch is being stored; what the store has already is not written again. With `handle` absent
 /// nothing is stored.
 ///
 /// # Errors
 /// A file that cannot be read, naming it, and what the store says.
 pub(crate) async fn put_files(
-    deriva: Option<&Deriva>,
+    handle: Option<&Handle>,
     paths: Vec<PathBuf>,
     mut stored: impl FnMut(&[BlobStat]) + Send,
 ) -> Result<Vec<BlobStat>> {
     let mut stats = Vec::with_capacity(paths.len());
-    put_each(deriva, paths, |batch| {
+    put_each(handle, paths, |batch| {
         let found = batch.into_iter().collect::<Result<Vec<_>>>()?;
         stored(&found);
         stats.extend(found);
@@ -64,15 +73,15 @@ pub(crate) async fn put_files(
 /// # Errors
 /// What the store says, and what `told` does.
 pub(crate) async fn put_each<E: From<Error>>(
-    deriva: Option<&Deriva>,
+    handle: Option<&Handle>,
     paths: Vec<PathBuf>,
     mut told: impl FnMut(Vec<Result<BlobStat>>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let (send, mut receive) = mpsc::channel(2);
     let reader = tokio::task::spawn_blocking(move || read_batches(&paths, &send));
     while let Some(batch) = receive.recv().await {
-        let changed = match deriva {
-            Some(deriva) => store(deriva, &batch).await?,
+        let changed = match handle {
+            Some(handle) => store(handle, &batch).await?,
             None => Vec::new(),
         };
         let mut found: Vec<Result<BlobStat>> =
@@ -89,7 +98,7 @@ pub(crate) async fn put_each<E: From<Error>>(
 }
 
 /// Stores what is not there yet. The answer names files that could not be read a second time as they were.
-async fn store(deriva: &Deriva, batch: &[Result<Loaded>]) -> Result<Vec<(usize, Error)>> {
+async fn store(handle: &Handle, batch: &[Result<Loaded>]) -> Result<Vec<(usize, Error)>> {
     let mut whole = Vec::new();
     let mut large = Vec::new();
     for (index, file) in (0..).zip(batch) {
@@ -99,27 +108,40 @@ async fn store(deriva: &Deriva, batch: &[Result<Loaded>]) -> Result<Vec<(usize, 
             Err(_) => {}
         }
     }
-    deriva.put_missing(&whole).await?;
+    handle.put_missing(&whole).await?;
     let addrs: Vec<CAddr> = large.iter().map(|(_, _, hashed)| hashed.addr).collect();
-    let there = deriva.verify_blobs(&addrs).await?;
-    let mut unlike = Vec::new();
-    for ((index, path, hashed), _) in large.into_iter().zip(there).filter(|(_, there)| !there) {
+    let there = handle.verify_blobs(&addrs).await?;
+    let absent = large.into_iter().zip(there).filter(|(_, there)| !there);
+    let stored = absent.map(|((index, path, hashed), _)| async move {
+        let unlike = stream_in(handle, path, hashed).await?;
+        Ok(unlike.map(|error| (index, error)))
+    });
+    let unlike = futures::stream::iter(stored).buffer_unordered(AT_ONCE);
+    unlike
+        .try_filter_map(|unlike| async { Ok(unlike) })
+        .try_collect()
+        .await
+}
+
+/// Stores a large file, from its beginning again where that may help. The answer is why the file is not as it was.
+async fn stream_in(handle: &Handle, path: &Path, hashed: BlobStat) -> Result<Option<Error>> {
+    let clock = SystemClock::new();
+    let mut pause = PAUSE;
+    for attempt in 1.. {
         let file = match tokio::fs::File::open(path).await {
             Ok(file) => file,
-            Err(error) => {
-                unlike.push((index, at(error, path)));
-                continue;
-            }
+            Err(error) => return Ok(Some(at(error, path))),
         };
-        let stored = deriva
-            .put_reader(file)
-            .await
-            .map_err(|error| error.with("path", path.display()))?;
-        if stored != hashed {
-            unlike.push((index, changed(path)));
+        match handle.put_reader(file).await {
+            Ok(stored) => return Ok((stored != hashed).then(|| changed(path))),
+            Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
+                clock.sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error) => return Err(error.with("path", path.display())),
         }
     }
-    Ok(unlike)
+    Ok(None)
 }
 
 fn changed(path: &Path) -> Error {
@@ -180,7 +202,7 @@ pub(crate) enum Pieces {
     /// They are in hand.
     Held(Blob),
     /// They are stored.
-    Stored(BlobReader),
+    Stored(Reader),
 }
 
 impl Pieces {

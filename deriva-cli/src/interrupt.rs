@@ -1,6 +1,8 @@
 //! Work that a signal may end.
 
-use deriva::{Deriva, ErrorKind};
+use std::time::Duration;
+
+use deriva::{Clock, ErrorKind, Result, SystemClock};
 
 use crate::exit::{self, Failure, Outcome};
 use crate::otlp::Sending;
@@ -9,7 +11,7 @@ use crate::term::{Style, note};
 /// Does `work` until it is done or a signal comes. Giving it up cancels what is under way; what was
 /// acknowledged stays. In both cases everything is flushed, and a call that ends here is sent to whoever is told of it.
 pub(crate) async fn interruptible(
-    deriva: &Deriva,
+    flush: impl AsyncFn() -> Result<()>,
     work: impl Future<Output = Outcome>,
     next: impl FnOnce() -> Option<String>,
     sending: &Sending,
@@ -21,8 +23,8 @@ pub(crate) async fn interruptible(
     let Some(ended) = ended else {
         // A second signal means now.
         let flushed = tokio::select! {
-            flushed = deriva.flush() => Some(flushed),
-            () = interrupted() => None,
+            flushed = flush() => Some(flushed),
+            () = again() => None,
         };
         note(format!("\n{}", Style::stderr().accent("interrupted")));
         let is_urgent = flushed.is_none();
@@ -39,9 +41,27 @@ pub(crate) async fn interruptible(
         // Functions cannot be stopped from outside; their threads end with the process.
         std::process::exit(code.into());
     };
-    let flushed = deriva.flush().await;
+    let flushed = flush().await;
     ended?;
     Ok(flushed?)
+}
+
+/// Signals that come so close together are one: some programs send theirs twice, to a process and to its group.
+const ONE: Duration = Duration::from_millis(500);
+
+/// Waits for a second signal, after one that has just come.
+pub(crate) fn again() -> impl Future<Output = ()> {
+    let clock = SystemClock::new();
+    let (since, mut next) = (clock.now(), interrupted());
+    async move {
+        loop {
+            next.await;
+            if clock.now().saturating_sub(since) >= ONE {
+                return;
+            }
+            next = interrupted();
+        }
+    }
 }
 
 /// Waits for a signal that asks for the end, of those that come from now on.

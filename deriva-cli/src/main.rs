@@ -7,6 +7,7 @@ mod args;
 mod exit;
 mod files;
 mod graph;
+mod handle;
 mod interrupt;
 mod log;
 mod metrics;
@@ -20,7 +21,7 @@ mod walk;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use deriva::Error;
 use tokio::runtime::Runtime;
 use tracing::Instrument;
@@ -30,19 +31,24 @@ use exit::Failure;
 use term::Out;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return ExitCode::from(refused(error)),
     };
-    let code = runtime.block_on(perform(cli));
+    let code = runtime.block_on(perform(cli, &matches));
     // Blocking reads that nobody waits for any more must not hold up the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
 /// Performs the verb, and answers with the exit code.
-async fn perform(mut cli: Cli) -> u8 {
+async fn perform(mut cli: Cli, matches: &ArgMatches) -> u8 {
+    if let Err(failure) = cli.store.choose(matches) {
+        failure.report();
+        return failure.code();
+    }
     let sending = match cli.otlp.begin() {
         Ok(sending) => sending,
         Err(error) => return refused(error),

@@ -1,4 +1,4 @@
-//! The store that a call names: made only by what fills it, and waited for where that was asked.
+//! The store that a call names: made only by what fills it, and waited for where that was asked. Or the server that stands for one.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueHint};
+use deriva::client::Client;
 use deriva::events::Observer;
 use deriva::stores::StoreUri;
 use deriva::{Clock, Deriva, DerivaBuilder, Error, ErrorKind, SystemClock};
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Failure, Outcome, usage};
+use crate::handle::Handle;
 use crate::interrupt::interruptible;
 use crate::metrics::{self, Listening};
 use crate::otlp::Sending;
@@ -37,6 +40,16 @@ pub(crate) struct StoreArgs {
         hide_env_values = true
     )]
     store: Option<String>,
+    /// Let a server do it, over its store: deriva://HOST:PORT, or derivas://HOST:PORT with TLS; options follow a `?`
+    #[arg(
+        long,
+        global = true,
+        env = "DERIVA_SERVER",
+        value_name = "URL",
+        value_hint = ValueHint::Url,
+        hide_env_values = true
+    )]
+    server: Option<String>,
     /// Memory for values in flight, results that wait to be written and the cache, as 256MiB; any size will do;
     /// default: a quarter of what there is
     #[arg(
@@ -57,6 +70,12 @@ pub(crate) struct StoreArgs {
         value_parser = humantime::parse_duration
     )]
     wait: Option<Duration>,
+    /// Options on the command line that a server has settings of its own for.
+    #[arg(skip)]
+    not_there: Vec<&'static str>,
+    /// Whether the server stands on the command line.
+    #[arg(skip)]
+    names_server: bool,
     /// To whom the work on the store is told.
     #[arg(skip)]
     pub(crate) sending: Sending,
@@ -77,6 +96,9 @@ enum Absent {
 pub(crate) struct Opening<'a> {
     args: &'a StoreArgs,
     uri: &'a str,
+    /// Who does the work instead.
+    server: Option<&'a str>,
+    not_there: Vec<&'static str>,
     absent: Absent,
     jobs: Option<u16>,
     settings: Box<dyn Fn(DerivaBuilder) -> DerivaBuilder + 'a>,
@@ -104,6 +126,63 @@ impl Drop for AbortOnDrop {
 }
 
 impl StoreArgs {
+    /// Takes the store or the server, where both are named: the command line goes over the environment, and the server over the
+    /// store.
+    ///
+    /// # Errors
+    /// `Invalid` where the command line names both.
+    pub(crate) fn choose(&mut self, matches: &ArgMatches) -> Outcome {
+        let is_given = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        // A variable that is set to nothing names nothing.
+        self.server.take_if(|server| server.is_empty());
+        match (is_given("store"), is_given("server")) {
+            (true, true) => {
+                return Err(usage("a store was named, and a server, which has its own")
+                    .hint("leave --store or --server away")
+                    .into());
+            }
+            (true, false) => self.server = None,
+            (false, _) => {}
+        }
+        self.names_server = is_given("server");
+        let own = [("memory", "--memory"), ("wait", "--wait")];
+        let own = own.into_iter().filter(|(id, _)| is_given(id));
+        self.not_there = own.map(|(_, option)| option).collect();
+        Ok(())
+    }
+
+    /// Refuses a server that the command line names, for a verb that is done in this process.
+    ///
+    /// # Errors
+    /// `Invalid` where it does.
+    pub(crate) fn only_here(&self, verb: &str, next: &str) -> Outcome {
+        match &self.server {
+            Some(server) if self.names_server => {
+                Err(usage(format!("`{verb}` is not left to a server"))
+                    .with("server", server)
+                    .hint(format!("leave --server away: {next}"))
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The server that does the work, where there is one.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// Connects to that server.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no URL of one, and what the connection says.
+    pub(crate) async fn connected(&self) -> Outcome<Option<Client>> {
+        match self.server() {
+            Some(server) => Ok(Some(connect(server).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// The URI of the store.
     pub(crate) fn uri(&self) -> &str {
         self.given().unwrap_or(DEFAULT)
@@ -128,6 +207,7 @@ impl StoreArgs {
     pub(crate) fn existing_at<'a>(&'a self, uri: &'a str) -> Opening<'a> {
         Opening {
             uri,
+            server: None,
             ..self.existing()
         }
     }
@@ -141,6 +221,7 @@ impl StoreArgs {
     pub(crate) fn begun_at<'a>(&'a self, uri: &'a str) -> Opening<'a> {
         Opening {
             uri,
+            server: None,
             ..self.begun()
         }
     }
@@ -155,6 +236,8 @@ impl StoreArgs {
         Opening {
             args: self,
             uri: self.uri(),
+            server: self.server(),
+            not_there: self.not_there.clone(),
             absent,
             jobs: None,
             settings: Box::new(|builder| builder),
@@ -176,16 +259,26 @@ impl<'a> Opening<'a> {
         Self { settings, ..self }
     }
 
+    /// Refuses these options, where they are given, when a server does the work: it has settings of its own for what they say.
+    pub(crate) fn not_there(
+        mut self,
+        options: impl IntoIterator<Item = (&'static str, bool)>,
+    ) -> Self {
+        let given = options.into_iter().filter(|(_, is_given)| *is_given);
+        self.not_there.extend(given.map(|(option, _)| option));
+        self
+    }
+
     /// Writes what was counted to a file at the end, however the work ends.
     pub(crate) fn metrics(mut self, file: Option<&'a Path>) -> Self {
         self.metrics.file = file;
-        self
+        self.not_there([("--metrics", file.is_some())])
     }
 
     /// Tells what was counted so far, at this address, to who asks meanwhile.
     pub(crate) fn metrics_at(mut self, listen: Option<SocketAddr>) -> Self {
         self.metrics.listen = listen;
-        self
+        self.not_there([("--metrics-listen", listen.is_some())])
     }
 
     /// What to do next, as an interrupted call tells it.
@@ -194,11 +287,36 @@ impl<'a> Opening<'a> {
         Self { next, ..self }
     }
 
-    /// Opens the store and does `work` on it, until it is done or a signal comes.
+    /// Opens the store, or connects to the server, and does `work` on it, until it is done or a signal comes.
     ///
     /// # Errors
     /// `Invalid` for what is no URI of a store, `NotFound` where nothing is there; what the store and `work` say.
-    pub(crate) async fn work(self, work: impl AsyncFnOnce(&Deriva) -> Outcome) -> Outcome {
+    pub(crate) async fn work(self, work: impl AsyncFnOnce(&Handle) -> Outcome) -> Outcome {
+        let Some(server) = self.server else {
+            let here = self.work_here(async |deriva| work(&Handle::Here(deriva.clone())).await);
+            return here.await;
+        };
+        if !self.not_there.is_empty() {
+            let options = self.not_there.join(", ");
+            return Err(usage("a server does the work, and has settings of its own")
+                .with("options", options)
+                .with("server", server)
+                .hint("leave these options away, or say it where the server is started: `deriva serve --print-config`")
+                .into());
+        }
+        let handle = Handle::There {
+            client: connect(server).await?,
+            writes: self.absent == Absent::Begun,
+        };
+        let flush = async || handle.flush().await;
+        interruptible(flush, work(&handle), self.next, &self.args.sending).await
+    }
+
+    /// Opens the store in this process and does `work` on it, as [`Opening::work`] does.
+    ///
+    /// # Errors
+    /// As [`Opening::work`].
+    pub(crate) async fn work_here(self, work: impl AsyncFnOnce(&Deriva) -> Outcome) -> Outcome {
         let MetricsArgs { file, listen } = self.metrics;
         let listening = match listen {
             Some(addr) => Some(Listening::at(addr).await?),
@@ -209,7 +327,8 @@ impl<'a> Opening<'a> {
         let serving = listening.map(|it| AbortOnDrop(tokio::spawn(it.serve(deriva.clone()))));
         let sending = &self.args.sending;
         sending.counts(&deriva);
-        let done = interruptible(&deriva, work(&deriva), self.next, sending).await;
+        let flush = async || deriva.flush().await;
+        let done = interruptible(flush, work(&deriva), self.next, sending).await;
         drop(serving);
         sending.counted(&deriva).await;
         let Some(path) = file else {
@@ -296,11 +415,36 @@ impl<'a> Opening<'a> {
     }
 }
 
+/// Whether URIs of this scheme name a server.
+fn is_server(scheme: &str) -> bool {
+    matches!(scheme, "deriva" | "derivas")
+}
+
+/// Connects to a server.
+async fn connect(server: &str) -> Outcome<Client> {
+    let scheme = server.split_once(':').map_or("", |(scheme, _)| scheme);
+    if !is_server(scheme) {
+        let hint = match scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+        {
+            true => {
+                "a server prints its URL when it is ready: deriva://HOST:PORT; by http it answers metrics alone"
+            }
+            false => "write deriva://HOST:PORT, or derivas://HOST:PORT for a server with TLS",
+        };
+        let what = "a server's URL begins with deriva:// or derivas://";
+        return Err(usage(what).with("server", server).hint(hint).into());
+    }
+    Ok(Client::connect(server).await?)
+}
+
 /// That of the stores that are put together where nothing is. Copies are no loss: a fast store may be made anew.
 fn absent(uri: &StoreUri) -> Option<&StoreUri> {
     if uri.is_stack() {
         let mut stores = uri.stores().filter(|(name, _)| *name != "fast");
         return stores.find_map(|(_, store)| absent(store));
+    }
+    if is_server(uri.scheme()) {
+        return None;
     }
     let is_there = match std::fs::read_dir(uri.path()) {
         // What cannot be looked at is told by opening it.

@@ -1,8 +1,8 @@
 //! What the service `Graph` tells of a store, and of functions.
 
 use deriva_api::{
-    CAddr, DagUsage, Divergence, Error, ErrorKind, FunctionDoc, FunctionId, GraphEdge, GraphNode,
-    Node, NodeState, Output, ParamDoc, Record, Result, Weight,
+    BlobStat, CAddr, DagUsage, Divergence, Error, ErrorKind, FunctionDoc, FunctionId, GraphEdge,
+    GraphNode, Node, NodeState, Output, ParamDoc, Record, Result, Shown, Weight,
 };
 
 use crate::fields::{addr_of, bytes_of, invalid, maybe_addr_of, number, numbers, required, same};
@@ -116,6 +116,49 @@ impl From<v1::GraphUsage> for DagUsage {
 }
 
 numbers!(NodeState = NodeState: Leaf, Present, Lost, Absent, InFlight, UnknownFunction, Condemned, Missing);
+
+impl From<&[NodeState]> for v1::StatesResponse {
+    fn from(states: &[NodeState]) -> Self {
+        let states = states.iter();
+        let states = states.map(|state| v1::NodeState::from(*state).into());
+        Self {
+            states: states.collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::StatesResponse> for Vec<NodeState> {
+    type Error = Error;
+
+    fn try_from(found: v1::StatesResponse) -> Result<Self> {
+        let states = found.states.into_iter();
+        let states = states.map(|it| number::<v1::NodeState, _>("StatesResponse.states", it));
+        states.collect()
+    }
+}
+
+impl From<&Shown> for v1::ShowResponse {
+    fn from(shown: &Shown) -> Self {
+        use v1::show_response::What;
+        let what = match shown {
+            Shown::Recipe(node) => What::Recipe(node.into()),
+            Shown::Blob(stat) => What::Blob((*stat).into()),
+        };
+        Self { what: Some(what) }
+    }
+}
+
+impl TryFrom<v1::ShowResponse> for Shown {
+    type Error = Error;
+
+    fn try_from(found: v1::ShowResponse) -> Result<Self> {
+        use v1::show_response::What;
+        Ok(match required("ShowResponse.what", found.what)? {
+            What::Recipe(node) => Self::Recipe(node.try_into()?),
+            What::Blob(stat) => Self::Blob(BlobStat::try_from(stat)?),
+        })
+    }
+}
 
 impl From<&GraphNode> for v1::GraphNode {
     fn from(node: &GraphNode) -> Self {

@@ -306,7 +306,11 @@ impl Bound {
         }
         leave(&health, &admission).await;
         let _ = end.send(());
-        let complete = match tokio::time::timeout(limits.drain, &mut grpc).await {
+        let finished = async {
+            admission.finish().await;
+            (&mut grpc).await
+        };
+        let complete = match tokio::time::timeout(limits.drain, finished).await {
             Ok(ended) => failed(ended).map(|()| true)?,
             Err(_) => false,
         };

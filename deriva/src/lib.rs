@@ -56,6 +56,12 @@ pub mod stores {
         let mut registry = deriva_backends::registry();
         // The names are distinct, so none is refused.
         deriva_layers::register(&mut registry).ok();
+        #[cfg(feature = "client")]
+        deriva_client::register(&mut registry).ok();
+        #[cfg(not(feature = "client"))]
+        for scheme in ["deriva", "derivas"] {
+            registry.note_absent(scheme, "client");
+        }
         registry
     }
 }
@@ -132,6 +138,18 @@ pub mod metrics {
     pub use deriva_metrics::{
         ActiveRequest, Activity, ActivityReport, Buckets, Family, Incident, Kind, Metrics,
         Registry, SECTIONS, Section, families, prometheus,
+    };
+}
+
+/// A deriva elsewhere: a client with the calls of the handle, which is a store and a [`Materializer`], too.
+///
+/// With the feature `client`, which is not on by default: it builds gRPC. Then [`stores::builtin`] knows the schemes `deriva` and
+/// `derivas`: `builder().store("deriva://HOST:PORT")` computes here over the store of a server there.
+#[cfg(feature = "client")]
+pub mod client {
+    pub use deriva_client::{
+        Audit, BlobReader, Client, ClientBuilder, ClientFactory, Collect, GraphWalk, Invalidate,
+        Lease, Materialize, Scrub, register,
     };
 }
 

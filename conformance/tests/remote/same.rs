@@ -88,9 +88,20 @@ async fn questions_have_the_same_answers() {
             let there = client.why(addr, previous).await.unwrap();
             assert_eq!(there, deriva.why(addr, previous).await.unwrap());
         }
+        let prefix = addr.to_string()[..12].parse().unwrap();
+        let (there, here) = (client.find(&prefix).await, deriva.find(&prefix).await);
+        assert_eq!(there.ok(), here.ok());
+        let (there, here) = (client.show(addr).await, deriva.show(addr).await);
+        assert_eq!(format!("{there:?}"), format!("{here:?}"));
         let there = client.diff(before, addr).await.unwrap();
         assert_eq!(there, deriva.diff(before, addr).await.unwrap());
     }
+    let there = client.states(&all).await.unwrap();
+    assert_eq!(there, deriva.states(&all).await.unwrap());
+    assert_eq!(
+        client.state_digest().await.unwrap(),
+        deriva.state_digest().await.unwrap()
+    );
     let diff = client.diff_up_to(broken, after, 1).await.unwrap();
     assert_eq!(diff, deriva.diff_up_to(broken, after, 1).await.unwrap());
     let everything = client.explain_many(&all).await.unwrap();
@@ -132,6 +143,9 @@ async fn errors_are_the_same() {
         assert_ne!(there.kind(), ErrorKind::Internal);
         assert_eq!(told(there), told(here));
     }
+    let prefix = nowhere.to_string()[..9].parse().unwrap();
+    let (there, here) = (client.find(&prefix).await, deriva.find(&prefix).await);
+    assert_eq!(told(there.unwrap_err()), told(here.unwrap_err()));
     let (there, here) = (
         client.invalidate(nowhere).await,
         deriva.invalidate(nowhere).await,

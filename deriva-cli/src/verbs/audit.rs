@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{ArgGroup, Args};
 use deriva::determinism::{AuditEvent, Audited, Skipped, Violation};
-use deriva::{AddrPrefix, CAddr, Deriva, Error, ErrorKind, FunctionId};
+use deriva::{AddrPrefix, CAddr, Error, ErrorKind, FunctionId};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::checks::{RepeatArgs, entries};
 use super::shared::{known_or_used, violation_lines};
 use crate::args::{jobs, parsed};
 use crate::exit::{Failure, Outcome, usage};
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, bar, counted, note, size};
 
@@ -68,17 +69,18 @@ impl Audit {
         store
             .existing()
             .jobs(self.jobs)
+            .not_there(self.repeats.not_there())
             .built_with(|builder| self.repeats.build(builder))
             .if_interrupted(|| Some(self.next(&seen)))
-            .work(async |deriva| {
-                let audited = self.audit(deriva, &seen).await?;
+            .work(async |handle| {
+                let audited = self.audit(handle, &seen).await?;
                 let violated = audited.violated;
                 out.answer(&Report {
                     audited,
                     found: seen.take(),
-                    is_entered: !self.dry_run && is_writable(deriva),
+                    is_entered: !self.dry_run && is_writable(handle),
                 })?;
-                self.note_quarantined(deriva);
+                self.note_quarantined(handle).await?;
                 match violated {
                     0 => Ok(()),
                     _ => Err(Failure::Partly(ErrorKind::Nondeterministic)),
@@ -98,11 +100,11 @@ impl Audit {
     }
 
     /// Tells of functions of which too much is known.
-    fn note_quarantined(&self, deriva: &Deriva) {
+    async fn note_quarantined(&self, handle: &Handle) -> Outcome {
         let Some(after) = self.quarantine_after else {
-            return;
+            return Ok(());
         };
-        for suspect in deriva.suspects() {
+        for suspect in handle.suspects().await? {
             let entries = suspect.entries.len() as u64;
             if entries >= after {
                 let (function, recipes) = (&suspect.function, counted(entries, "recipe"));
@@ -111,15 +113,16 @@ impl Audit {
                 ));
             }
         }
+        Ok(())
     }
 
-    async fn audit(&self, deriva: &Deriva, seen: &Arc<Seen>) -> Outcome<Audited> {
-        let request = deriva.audit().jobs(self.jobs.unwrap_or(1).into());
+    async fn audit(&self, handle: &Handle, seen: &Arc<Seen>) -> Outcome<Audited> {
+        let request = handle.audit().jobs(self.jobs.unwrap_or(1).into());
         let mut request = match (&self.addr, &self.function, &self.root) {
-            (Some(addr), ..) => request.addr(deriva.find(addr).await?),
+            (Some(addr), ..) => request.addr(handle.find(addr).await?),
             (_, Some(id), _) => {
                 let otherwise = "no recipe here is of it, so nothing was audited";
-                known_or_used(deriva, id, otherwise).await?;
+                known_or_used(handle, id, otherwise).await?;
                 request.function(id)
             }
             (.., Some(root)) => request.root(root),
@@ -158,8 +161,8 @@ impl Audit {
 }
 
 /// Whether the stores take what is entered and forgotten.
-fn is_writable(deriva: &Deriva) -> bool {
-    deriva.dag().capabilities().writable && deriva.blobs().capabilities().writable
+fn is_writable(handle: &Handle) -> bool {
+    handle.dag().capabilities().writable && handle.blobs().capabilities().writable
 }
 
 /// Shows how far an audit is.

@@ -2,9 +2,10 @@
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use deriva::{DerivaBuilder, Determinism, Materialize, OnViolation};
+use deriva::{DerivaBuilder, Determinism, OnViolation};
 
 use crate::args::parsed;
+use crate::handle::Materialize;
 
 // No doc comments on structs that are flattened: they would become those of the verb.
 #[derive(Debug, Args)]
@@ -74,10 +75,25 @@ impl VerifyArgs {
 
     /// As a request is made.
     pub(super) fn request(&self, request: Materialize) -> Materialize {
+        let request = match self.repeats.no_perturb {
+            true => request.perturb(false),
+            false => request,
+        };
         match self.verify {
             Some(mode) => request.determinism(mode),
             None => request,
         }
+    }
+
+    /// What a server has settings of its own for, and whether it is given.
+    pub(super) fn not_there(&self) -> Vec<(&'static str, bool)> {
+        let mut options = vec![
+            ("--on-violation", self.on_violation != Choice::Fail),
+            ("--sampling-key", self.sampling_key.is_some()),
+            ("--keep-evidence", self.repeats.keep_evidence),
+        ];
+        options.extend(self.quarantine.not_there());
+        options
     }
 
     /// Whether a request says more than what a mere read does.
@@ -87,6 +103,14 @@ impl VerifyArgs {
 }
 
 impl RepeatArgs {
+    /// As [`VerifyArgs::not_there`].
+    pub(super) fn not_there(&self) -> [(&'static str, bool); 2] {
+        [
+            ("--no-perturb", self.no_perturb),
+            ("--keep-evidence", self.keep_evidence),
+        ]
+    }
+
     /// As the handle is built.
     pub(super) fn build(&self, builder: DerivaBuilder) -> DerivaBuilder {
         let builder = builder.perturb(!self.no_perturb);
@@ -104,6 +128,11 @@ impl QuarantineArgs {
             Some(entries) => builder.quarantine_after(entries),
             None => builder,
         }
+    }
+
+    /// As [`VerifyArgs::not_there`].
+    pub(super) fn not_there(&self) -> [(&'static str, bool); 1] {
+        [("--quarantine-after", self.is_given())]
     }
 
     /// Whether there is a number of entries from which on a function is refused.

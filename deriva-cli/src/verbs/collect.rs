@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use deriva::Deriva;
 use deriva::admin::{CollectPolicy, Collected};
 use deriva::events::CollectEvent;
 
 use crate::exit::{Outcome, usage};
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, bar, counted, note, size, time};
 
@@ -42,8 +42,8 @@ impl Collect {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let collected = self.collect(deriva).await?;
+            .work(async |handle| {
+                let collected = self.collect(handle).await?;
                 out.answer(&collected)?;
                 if !out.json() {
                     self.note_left(&collected);
@@ -53,8 +53,8 @@ impl Collect {
             .await
     }
 
-    async fn collect(&self, deriva: &Deriva) -> Outcome<Collected> {
-        if !self.dry_run && !self.without_roots && deriva.roots().await?.is_empty() {
+    async fn collect(&self, handle: &Handle) -> Outcome<Collected> {
+        if !self.dry_run && !self.without_roots && handle.roots().await?.is_empty() {
             return Err(usage(
                 "no root keeps anything, so every recipe and output would be taken",
             )
@@ -65,7 +65,7 @@ impl Collect {
         if let Some(bytes) = self.derived_at_most {
             policy = policy.derived_bytes_at_most(bytes);
         }
-        let mut request = deriva.collect().policy(policy);
+        let mut request = handle.collect().policy(policy);
         if self.dry_run {
             request = request.dry_run();
         }

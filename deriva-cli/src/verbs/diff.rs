@@ -30,10 +30,10 @@ impl Diff {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let before = deriva.find(&self.before).await?;
-                let after = deriva.find(&self.after).await?;
-                let diff = deriva.diff_up_to(before, after, self.limit).await?;
+            .work(async |handle| {
+                let before = handle.find(&self.before).await?;
+                let after = handle.find(&self.after).await?;
+                let diff = handle.diff_up_to(before, after, self.limit).await?;
                 out.answer(&Compared {
                     before,
                     after,

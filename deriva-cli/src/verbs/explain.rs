@@ -7,7 +7,7 @@ use clap::Args;
 use deriva::admin::{
     CutoffDecision, ExplainedNode, Explanation, Forecast, FunctionForecast, NodeState,
 };
-use deriva::functions::Weight;
+use deriva::functions::{FunctionRegistry, Weight};
 use deriva::{AddrPrefix, CAddr};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
@@ -36,13 +36,18 @@ impl Explain {
         store
             .existing()
             .jobs(self.jobs)
-            .work(async |deriva| {
-                let addr = deriva.find(&self.addr).await?;
-                let explanation = deriva.explain(addr).await?;
+            .not_there([("--jobs", self.jobs.is_some())])
+            .work(async |handle| {
+                let addr = handle.find(&self.addr).await?;
+                let explanation = handle.explain(addr).await?;
+                let functions = match explanation.unknown_functions.is_empty() {
+                    true => FunctionRegistry::new(),
+                    false => handle.functions().await?,
+                };
                 let unknown = explanation.unknown_functions.iter();
                 out.answer(&Explained {
                     features: unknown
-                        .map(|id| deriva.functions().absent_feature(id.name()))
+                        .map(|id| functions.absent_feature(id.name()))
                         .collect(),
                     explanation,
                     all: self.all,

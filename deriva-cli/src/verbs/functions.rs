@@ -13,8 +13,11 @@ use crate::term::{Answer, Out, Style};
 pub(crate) struct Functions;
 
 impl Functions {
-    pub(crate) async fn run(&self, _: &StoreArgs, out: &mut Out) -> Outcome {
-        out.answer(&Known(deriva::functions::builtin().docs()))
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        out.answer(&Known(match store.connected().await? {
+            Some(server) => server.functions().await?,
+            None => deriva::functions::builtin().docs(),
+        }))
     }
 }
 

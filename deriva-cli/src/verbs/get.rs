@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use deriva::events::Timeline;
-use deriva::{AddrPrefix, Blob, CAddr, Deriva};
+use deriva::{AddrPrefix, Blob, CAddr};
 use serde::Serialize;
 
 use super::checks::VerifyArgs;
@@ -12,6 +12,7 @@ use super::request::RequestArgs;
 use crate::args::parsed;
 use crate::exit::{self, Failure, Outcome, usage};
 use crate::files::{self, Pieces};
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, note};
 
@@ -40,16 +41,18 @@ impl Get {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
+            .not_there(self.verify.not_there())
+            .not_there([("--timeline", self.timeline.is_some())])
             .built_with(|builder| self.verify.build(builder))
             .metrics(self.metrics.as_deref())
-            .work(async |deriva| {
-                let addr = deriva.find(&self.addr).await?;
-                with_path(deriva, self.get(deriva, addr, out).await).await
+            .work(async |handle| {
+                let addr = handle.find(&self.addr).await?;
+                with_path(handle, self.get(handle, addr, out).await).await
             })
             .await
     }
 
-    async fn get(&self, deriva: &Deriva, addr: CAddr, out: &mut Out) -> Outcome {
+    async fn get(&self, handle: &Handle, addr: CAddr, out: &mut Out) -> Outcome {
         if out.json() && self.output.is_none() {
             return Err(
                 usage("`get --json` describes a file, and stdout takes the bytes")
@@ -61,12 +64,12 @@ impl Get {
         let says_more =
             self.timeline.is_some() || self.verify.is_given() || self.request.is_given();
         let made = match says_more {
-            true => self.make(deriva, addr).await?,
+            true => self.make(handle, addr).await?,
             false => Made::default(),
         };
         let pieces = match made.held {
             Some(blob) => Pieces::Held(blob),
-            None => Pieces::Stored(deriva.open(addr).await?),
+            None => Pieces::Stored(handle.open(addr).await?),
         };
         let doubted = made.doubted;
         if doubted {
@@ -90,8 +93,8 @@ impl Get {
     }
 
     /// Makes the bytes of an address available, and writes to a file what ran when; also where it failed.
-    async fn make(&self, deriva: &Deriva, addr: CAddr) -> Outcome<Made> {
-        let request = self.verify.request(deriva.materialize(addr));
+    async fn make(&self, handle: &Handle, addr: CAddr) -> Outcome<Made> {
+        let request = self.verify.request(handle.materialize(addr));
         let mut request = self.request.request(request);
         let timeline = self.timeline.as_ref().map(|path| (path, Timeline::new()));
         if let Some((_, timeline)) = &timeline {
@@ -147,10 +150,10 @@ async fn print(mut pieces: Pieces, out: &mut Out) -> Outcome {
 }
 
 /// Adds the path with the names of functions to a failure that has one.
-async fn with_path(deriva: &Deriva, outcome: Outcome) -> Outcome {
+async fn with_path(handle: &Handle, outcome: Outcome) -> Outcome {
     match outcome {
         Err(Failure::Error { error, .. }) => {
-            let path = exit::path_lines(&error, &**deriva.dag(), |_| None).await;
+            let path = exit::path_lines(&error, &*handle.dag(), |_| None).await;
             Err(Failure::Error { error, path })
         }
         other => other,

@@ -35,9 +35,9 @@ impl Graph {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let addr = deriva.find(&self.addr).await?;
-                let graph = deriva.graph(addr).limit(MOST).await?;
+            .work(async |handle| {
+                let addr = handle.find(&self.addr).await?;
+                let graph = handle.graph(addr).limit(MOST).await?;
                 out.answer(&self.draw(addr, drawing(graph)?)?)
             })
             .await

@@ -2,11 +2,12 @@
 
 use clap::Args;
 use deriva::admin::Invalidated;
-use deriva::{AddrPrefix, Deriva, FunctionId};
+use deriva::{AddrPrefix, FunctionId};
 
 use super::shared::unknown_function;
 use crate::args::parsed;
 use crate::exit::{Outcome, usage};
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, counted, size};
 
@@ -31,14 +32,14 @@ impl Invalidate {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| out.answer(&self.invalidate(deriva).await?))
+            .work(async |handle| out.answer(&self.invalidate(handle).await?))
             .await
     }
 
-    async fn invalidate(&self, deriva: &Deriva) -> Outcome<Invalidated> {
+    async fn invalidate(&self, handle: &Handle) -> Outcome<Invalidated> {
         let mut request = match (&self.addr, &self.function) {
-            (_, Some(id)) => deriva.invalidate_function(id),
-            (Some(addr), None) => deriva.invalidate(deriva.find(addr).await?),
+            (_, Some(id)) => handle.invalidate_function(id),
+            (Some(addr), None) => handle.invalidate(handle.find(addr).await?),
             (None, None) => return Err(usage("give an address or --function").into()),
         };
         if self.cascade {
@@ -51,10 +52,12 @@ impl Invalidate {
         // A program's own functions are not known here, but their outputs are.
         if let Some(id) = &self.function
             && done.recipes == 0
-            && deriva.functions().get(id).is_none()
         {
-            let otherwise = "no recipe here is of it, so nothing was forgotten";
-            return Err(unknown_function(deriva, id, otherwise).into());
+            let functions = handle.functions().await?;
+            if functions.get(id).is_none() {
+                let otherwise = "no recipe here is of it, so nothing was forgotten";
+                return Err(unknown_function(&functions, id, otherwise).into());
+            }
         }
         Ok(done)
     }

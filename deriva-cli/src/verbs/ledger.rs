@@ -41,8 +41,8 @@ impl Ledger {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let entries = deriva.ledger().await?;
+            .work(async |handle| {
+                let entries = handle.ledger().await?;
                 match &self.verb {
                     LedgerVerb::Ls => out.answer(&Listed::new(entries)),
                     LedgerVerb::Show { addr } => {
@@ -56,7 +56,7 @@ impl Ledger {
                             Some(recipe) => recipe,
                             None => find(entries.iter().filter(|entry| !entry.released), addr)?,
                         };
-                        deriva.release(recipe).await?;
+                        handle.release(recipe).await?;
                         out.answer(&Released {
                             recipe,
                             released: true,

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use deriva::{BlobStat, CAddr, Deriva, Error, ErrorKind, Result};
+use deriva::{BlobStat, CAddr, Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::exit::{Failure, Outcome, tell};
 use crate::files::{self, at};
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, counted, note};
 use crate::walk::walk;
@@ -25,7 +26,7 @@ impl Put {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .begun()
-            .work(async |deriva| put(deriva, &self.paths, out).await)
+            .work(async |handle| put(handle, &self.paths, out).await)
             .await
     }
 }
@@ -38,11 +39,11 @@ const TOLD: u64 = 20;
 
 /// Stores everything that can be read and prints `ADDRESS  PATH` for each file, as `b3sum` does. What cannot be
 /// read is told at once, and makes the command fail at its end.
-async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Outcome {
+async fn put(handle: &Handle, paths: &[PathBuf], out: &mut Out) -> Outcome {
     let mut report = Report::default();
     for path in paths {
         if path.as_os_str() == "-" {
-            let stat = deriva.put_reader(tokio::io::stdin()).await;
+            let stat = handle.put_reader(tokio::io::stdin()).await;
             report.tell(path, stat, out)?;
             continue;
         }
@@ -50,17 +51,17 @@ async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Outcome {
             Err(error) => report.tell(path, Err(at(error, path)), out)?,
             Ok(found) if found.is_dir() => {
                 for batch in below(path, &mut report).chunks(BATCH) {
-                    put_batch(deriva, batch, &mut report, out).await?;
+                    put_batch(handle, batch, &mut report, out).await?;
                 }
             }
             Ok(found) if found.is_file() => {
-                put_batch(deriva, std::slice::from_ref(path), &mut report, out).await?;
+                put_batch(handle, std::slice::from_ref(path), &mut report, out).await?;
             }
             // A pipe or a device was named, so it is read: once, as it may have nothing to say a second time.
             Ok(_) => {
                 let stat = match tokio::fs::File::open(path).await {
                     Ok(file) => {
-                        let stat = deriva.put_reader(file).await;
+                        let stat = handle.put_reader(file).await;
                         stat.map_err(|error| error.with("path", path.display()))
                     }
                     Err(error) => Err(at(error, path)),
@@ -73,13 +74,13 @@ async fn put(deriva: &Deriva, paths: &[PathBuf], out: &mut Out) -> Outcome {
 }
 
 async fn put_batch(
-    deriva: &Deriva,
+    handle: &Handle,
     batch: &[PathBuf],
     report: &mut Report,
     out: &mut Out,
 ) -> Outcome {
     let mut paths = batch.iter();
-    files::put_each(Some(deriva), batch.to_vec(), |stats| {
+    files::put_each(Some(handle), batch.to_vec(), |stats| {
         // In this order the last of the stats takes no path away.
         stats
             .into_iter()

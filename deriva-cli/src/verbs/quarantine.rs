@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use deriva::admin::Invalidated;
 use deriva::authors::nearest;
 use deriva::determinism::Suspect;
-use deriva::{CAddr, Deriva, Error, ErrorKind, FunctionId};
+use deriva::{CAddr, Error, ErrorKind, FunctionId};
 use futures::TryStreamExt;
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::checks::QuarantineArgs;
 use super::shared::known_or_used;
 use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, counted, lines, table};
 
@@ -47,25 +48,27 @@ impl Quarantine {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         let opening = store.existing();
         let opening = match &self.verb {
-            QuarantineVerb::Ls(after) => opening.built_with(|builder| after.build(builder)),
+            QuarantineVerb::Ls(after) => opening
+                .not_there(after.not_there())
+                .built_with(|builder| after.build(builder)),
             _ => opening,
         };
         opening
-            .work(async |deriva| match &self.verb {
+            .work(async |handle| match &self.verb {
                 QuarantineVerb::Ls(after) => out.answer(&Suspects {
-                    suspects: deriva.suspects(),
+                    suspects: handle.suspects().await?,
                     is_judged: after.is_given(),
                 }),
                 QuarantineVerb::Release { function } => out.answer(&Released {
-                    released: release(deriva, function).await?,
+                    released: release(handle, function).await?,
                     function,
                 }),
                 QuarantineVerb::Outputs { function, forget } => {
                     let otherwise = "no recipe here is of it, so it has no outputs";
-                    known_or_used(deriva, function, otherwise).await?;
+                    known_or_used(handle, function, otherwise).await?;
                     match forget {
-                        true => out.answer(&forgotten(deriva, function).await?),
-                        false => outputs(deriva, function, out).await,
+                        true => out.answer(&forgotten(handle, function).await?),
+                        false => outputs(handle, function, out).await,
                     }
                 }
             })
@@ -73,9 +76,9 @@ impl Quarantine {
     }
 }
 
-async fn release(deriva: &Deriva, function: &FunctionId) -> Outcome<u64> {
-    let suspects = deriva.suspects();
-    let released = deriva.release_function(function).await?;
+async fn release(handle: &Handle, function: &FunctionId) -> Outcome<u64> {
+    let suspects = handle.suspects().await?;
+    let released = handle.release_function(function).await?;
     if released > 0 {
         return Ok(released);
     }
@@ -93,18 +96,19 @@ async fn release(deriva: &Deriva, function: &FunctionId) -> Outcome<u64> {
         .into())
 }
 
-async fn forgotten(deriva: &Deriva, function: &FunctionId) -> Outcome<Invalidated> {
-    Ok(deriva.disown_function(function).await?)
+async fn forgotten(handle: &Handle, function: &FunctionId) -> Outcome<Invalidated> {
+    Ok(handle.invalidate_function(function).cascade().await?)
 }
 
 /// Recipes whose outputs are asked for at a time.
 const BATCH: usize = 1024;
 
-async fn outputs(deriva: &Deriva, function: &FunctionId, out: &mut Out) -> Outcome {
-    let recipes = deriva.dag().by_function(function, None);
+async fn outputs(handle: &Handle, function: &FunctionId, out: &mut Out) -> Outcome {
+    let dag = handle.dag();
+    let recipes = dag.by_function(function, None);
     let mut batches = recipes.try_chunks(BATCH);
     while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
-        let outputs = deriva.dag().outputs(&batch).await?;
+        let outputs = dag.outputs(&batch).await?;
         for (recipe, output) in batch.iter().zip(outputs) {
             let Some(output) = output else { continue };
             out.item(&Made {

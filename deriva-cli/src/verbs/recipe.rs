@@ -1,12 +1,13 @@
 //! `deriva recipe`.
 
 use clap::Args;
-use deriva::{AddrPrefix, CAddr, Deriva, Error, FunctionId, Params, Result};
+use deriva::{AddrPrefix, CAddr, Error, FunctionId, Params, Recipe as Stored, Result};
 use serde::Serialize;
 
 use super::shared::unknown_function;
 use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::handle::Handle;
 use crate::param::{self, Param};
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style};
@@ -32,31 +33,33 @@ impl Recipe {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .begun()
-            .work(async |deriva| {
-                let addr = self.insert(deriva).await?;
+            .work(async |handle| {
+                let addr = self.insert(handle).await?;
                 out.answer(&Inserted { addr })
             })
             .await
     }
 
-    async fn insert(&self, deriva: &Deriva) -> Result<CAddr> {
+    async fn insert(&self, handle: &Handle) -> Result<CAddr> {
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for prefix in &self.inputs {
             // A whole address may name what is stored later.
             inputs.push(match prefix.complete() {
                 Some(addr) => addr,
-                None => deriva.find(prefix).await?,
+                None => handle.find(prefix).await?,
             });
         }
-        let recipe = deriva
-            .recipe(self.function.name(), self.function.version())
-            .inputs(inputs)
-            .params(self.params());
-        if !self.allow_unknown && deriva.functions().get(&self.function).is_none() {
-            let otherwise = "--allow-unknown stores a recipe for a program that knows it";
-            return Err(unknown_function(deriva, &self.function, otherwise));
+        let recipe = Stored::new(&self.function, &inputs, &self.params())?;
+        if !self.allow_unknown {
+            let functions = handle.functions().await?;
+            if functions.get(&self.function).is_none() {
+                let otherwise = "--allow-unknown stores a recipe for a program that knows it";
+                return Err(unknown_function(&functions, &self.function, otherwise));
+            }
         }
-        recipe.insert().await.map_err(written_as_json)
+        let inserted = handle.insert(std::slice::from_ref(&recipe)).await;
+        inserted.map_err(written_as_json)?;
+        Ok(recipe.addr())
     }
 
     /// All params; a later one replaces an earlier one of its name.

@@ -4,9 +4,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
-use deriva::{Error, Materialize, Request};
+use deriva::{Error, Request};
 
 use crate::args::parsed;
+use crate::handle::Materialize;
 
 // No doc comment: it would become that of the verb.
 #[derive(Debug, Args)]

@@ -1,11 +1,12 @@
 //! `deriva root`.
 
 use clap::{Args, Subcommand};
-use deriva::{AddrPrefix, CAddr, Deriva, Error, ErrorKind, Result};
+use deriva::{AddrPrefix, CAddr, Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::args::parsed;
 use crate::exit::Outcome;
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, lines, plain, table};
 
@@ -39,15 +40,15 @@ impl Root {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| match &self.verb {
+            .work(async |handle| match &self.verb {
                 RootVerb::Set { name, addr } => {
-                    let addr = deriva.find(addr).await?;
-                    deriva.set_root(name, addr).await?;
+                    let addr = handle.find(addr).await?;
+                    handle.set_root(name, addr).await?;
                     let name = name.clone();
                     out.answer(&Named { addr, name })
                 }
                 RootVerb::Rm { name } => {
-                    remove(deriva, name).await?;
+                    remove(handle, name).await?;
                     let name = name.clone();
                     out.answer(&Removed {
                         name,
@@ -55,7 +56,7 @@ impl Root {
                     })
                 }
                 RootVerb::Ls => {
-                    let roots = deriva.roots().await?.into_iter();
+                    let roots = handle.roots().await?.into_iter();
                     out.answer(&Roots(
                         roots.map(|(name, addr)| Named { addr, name }).collect(),
                     ))
@@ -65,8 +66,8 @@ impl Root {
     }
 }
 
-async fn remove(deriva: &Deriva, name: &str) -> Result<()> {
-    match deriva.remove_root(name).await? {
+async fn remove(handle: &Handle, name: &str) -> Result<()> {
+    match handle.remove_root(name).await? {
         true => Ok(()),
         false => Err(
             Error::new(ErrorKind::NotFound, "there is no root of this name")

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytesize::ByteSize;
 use clap::Args;
+use deriva::ErrorKind;
 use deriva::admin::{Finding, FindingKind, ScrubCursor, Scrubbed};
 use deriva::events::ScrubEvent;
-use deriva::{Deriva, ErrorKind};
 
 use crate::args::parsed;
 use crate::exit::{Failure, Outcome};
+use crate::handle::Handle;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, bar, counted, size};
 
@@ -41,8 +42,8 @@ impl Scrub {
         store
             .existing()
             .if_interrupted(|| reached.next())
-            .work(async |deriva| {
-                let done = self.scrub(deriva, &reached).await?;
+            .work(async |handle| {
+                let done = self.scrub(handle, &reached).await?;
                 out.answer(&done)?;
                 match done.unhealed {
                     0 => Ok(()),
@@ -52,10 +53,10 @@ impl Scrub {
             .await
     }
 
-    async fn scrub(&self, deriva: &Deriva, reached: &Reached) -> Outcome<Scrubbed> {
+    async fn scrub(&self, handle: &Handle, reached: &Reached) -> Outcome<Scrubbed> {
         let bar = bar();
         let (shown, reached) = (bar.clone(), reached.clone());
-        let mut request = deriva
+        let mut request = handle
             .scrub()
             .bytes_per_second(self.rate)
             .after(self.resume.unwrap_or_default())

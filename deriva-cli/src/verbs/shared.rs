@@ -1,14 +1,19 @@
 //! What several verbs share.
 
 use deriva::determinism::Violation;
-use deriva::{Deriva, Error, ErrorKind, FunctionId, Result, Value};
+use deriva::functions::FunctionRegistry;
+use deriva::{Error, ErrorKind, FunctionId, Result, Value};
 use futures::TryStreamExt;
 
+use crate::handle::Handle;
 use crate::term::{Style, plain};
 
-/// Nothing here has a function of this name; `otherwise` says what can be done where that is right.
-pub(super) fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str) -> Error {
-    let functions = deriva.functions();
+/// None of the functions has this name; `otherwise` says what can be done where that is right.
+pub(super) fn unknown_function(
+    functions: &FunctionRegistry,
+    id: &FunctionId,
+    otherwise: &str,
+) -> Error {
     let hint = match (functions.absent_feature(id.name()), functions.nearest(id)) {
         (Some(feature), _) => format!("build with the crate feature `{feature}`; {otherwise}"),
         (_, Some(near)) => {
@@ -22,14 +27,15 @@ pub(super) fn unknown_function(deriva: &Deriva, id: &FunctionId, otherwise: &str
 }
 
 /// Fails where a function is neither known here nor used by any recipe; `otherwise` as above.
-pub(super) async fn known_or_used(deriva: &Deriva, id: &FunctionId, otherwise: &str) -> Result<()> {
-    if deriva.functions().get(id).is_some() {
+pub(super) async fn known_or_used(handle: &Handle, id: &FunctionId, otherwise: &str) -> Result<()> {
+    let functions = handle.functions().await?;
+    if functions.get(id).is_some() {
         return Ok(());
     }
     // A program's own functions are not known here, but their recipes are.
-    match deriva.dag().by_function(id, None).try_next().await? {
+    match handle.dag().by_function(id, None).try_next().await? {
         Some(_) => Ok(()),
-        None => Err(unknown_function(deriva, id, otherwise)),
+        None => Err(unknown_function(&functions, id, otherwise)),
     }
 }
 

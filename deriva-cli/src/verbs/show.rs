@@ -23,9 +23,9 @@ impl Show {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let addr = deriva.find(&self.addr).await?;
-                out.answer(&Described(deriva.show(addr).await?))
+            .work(async |handle| {
+                let addr = handle.find(&self.addr).await?;
+                out.answer(&Described(handle.show(addr).await?))
             })
             .await
     }

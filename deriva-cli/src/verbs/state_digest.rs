@@ -16,8 +16,8 @@ impl StateDigest {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let digest = deriva.state_digest().await?;
+            .work(async |handle| {
+                let digest = handle.state_digest().await?;
                 out.answer(&Digest { digest })
             })
             .await

@@ -16,9 +16,9 @@ impl Status {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
-                let status = deriva.status().await?;
-                let ledger = deriva.ledger().await?;
+            .work(async |handle| {
+                let status = handle.status().await?;
+                let ledger = handle.ledger().await?;
                 let open = ledger.iter().filter(|entry| !entry.released).count();
                 out.answer(&Held::new(status, open))
             })

@@ -27,13 +27,13 @@ impl Why {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
         store
             .existing()
-            .work(async |deriva| {
+            .work(async |handle| {
                 let previous = match &self.previous {
-                    Some(previous) => Some(deriva.find(previous).await?),
+                    Some(previous) => Some(handle.find(previous).await?),
                     None => None,
                 };
-                let addr = deriva.find(&self.addr).await?;
-                let why = deriva.why(addr, previous).await?;
+                let addr = handle.find(&self.addr).await?;
+                let why = handle.why(addr, previous).await?;
                 out.answer(&Told { why, previous })
             })
             .await

@@ -24,6 +24,8 @@ mod request_id;
 mod run;
 #[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+mod server;
 mod stores;
 mod top;
 mod upkeep;

@@ -9,16 +9,26 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::common::{Bench, err};
 
 /// A server that runs, and what it says.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     said: BufReader<ChildStderr>,
+    pub(crate) url: String,
     http: String,
 }
 
 impl Serving {
+    /// Of a store in a bench, with the settings that there are.
+    pub(crate) fn of(bench: &Bench, store: &str) -> Self {
+        Self::begun(bench, store, &[])
+    }
+
     fn begin(bench: &Bench, more: &[&str]) -> Self {
+        Self::begun(bench, "sled:served", more)
+    }
+
+    fn begun(bench: &Bench, store: &str, more: &[&str]) -> Self {
         let mut child = bench
-            .command(&["--store", "sled:served", "serve"])
+            .command(&["--store", store, "serve"])
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
             .args(more)
             .stdout(Stdio::null())
@@ -29,9 +39,15 @@ impl Serving {
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
         assert!(line.starts_with("ready: deriva://127.0.0.1:"), "{line}");
-        let (_, http) = line.trim().split_once("http://").unwrap();
-        let http = http.to_owned();
-        Self { child, said, http }
+        let line = line.trim().trim_start_matches("ready: ");
+        let (url, http) = line.split_once(", http://").unwrap();
+        let (url, http) = (url.to_owned(), http.to_owned());
+        Self {
+            child,
+            said,
+            url,
+            http,
+        }
     }
 
     fn get(&self, path: &str) -> String {
@@ -46,6 +62,13 @@ impl Serving {
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends it, as it should.
+    pub(crate) fn stop(self) {
+        self.signal(Signal::TERM);
+        let (code, said) = self.end();
+        assert_eq!(code, Some(0), "{said}");
     }
 
     /// Its exit code, and the rest of what it said.

@@ -1,5 +1,6 @@
 //! What applications do beside computing, by the names that an embedded handle has for it.
 
+mod find;
 mod functions;
 mod put;
 pub(crate) mod reader;

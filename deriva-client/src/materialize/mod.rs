@@ -13,8 +13,8 @@ pub(crate) mod request;
 mod run;
 
 use deriva_api::{
-    Audited, Blob, Bytes, CAddr, LedgerEntry, Materialized, Materializer, Recipe, Request, Result,
-    async_trait,
+    Audited, Blob, Bytes, CAddr, CollectPolicy, LedgerEntry, Materialized, Materializer, Recipe,
+    Request, Result, async_trait,
 };
 
 use crate::client::Client;
@@ -66,6 +66,7 @@ impl Materializer for Client {
     }
 
     async fn collect(&self) -> Result<()> {
-        self.collect().unreferenced_blobs(true).await.map(drop)
+        let policy = CollectPolicy::default().unreferenced_blobs(true);
+        self.collect().policy(policy).await.map(drop)
     }
 }

@@ -4,9 +4,8 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use deriva_api::{CollectEvent, Collected, Result};
+use deriva_api::{CollectEvent, CollectPolicy, Collected, Result};
 use deriva_proto::v1;
 use deriva_proto::v1::collect_response::Said;
 
@@ -38,23 +37,11 @@ pub struct Collect {
 }
 
 impl Collect {
-    /// Takes blobs as well that nothing refers to. Nothing can make these again. Default: they stay.
-    pub fn unreferenced_blobs(mut self, take: bool) -> Self {
-        self.request.unreferenced_blobs = take;
-        self
-    }
-
-    /// Drops outputs of live recipes, too, until their blobs are no more than this many bytes: those first that cost the least computation per
-    /// byte. Default: no quota.
-    pub fn derived_bytes_at_most(mut self, bytes: u64) -> Self {
-        self.request.derived_bytes_at_most = Some(bytes);
-        self
-    }
-
-    /// Takes only what an earlier collection of the same server found unreachable this long ago, and each one since. Default: what is
-    /// unreachable now is taken now.
-    pub fn older_than(mut self, age: Duration) -> Self {
-        self.request.older_than = Some(age.into());
+    /// What else is taken. Default: what nothing needs, and of the blobs only those that a recipe can make again.
+    pub fn policy(mut self, policy: CollectPolicy) -> Self {
+        let dry_run = self.request.dry_run;
+        self.request = policy.into();
+        self.request.dry_run = dry_run;
         self
     }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deriva_api::{
-    AuditEvent, Audited, CAddr, CollectEvent, Collected, Error, ErrorKind, Invalidated,
-    LedgerEntry, Materializer, ScrubCursor, ScrubEvent, Scrubbed, Skipped,
+    AuditEvent, Audited, CAddr, CollectEvent, CollectPolicy, Collected, Error, ErrorKind,
+    Invalidated, LedgerEntry, Materializer, ScrubCursor, ScrubEvent, Scrubbed, Skipped,
 };
 use deriva_proto::v1::audit_request::What;
 use deriva_proto::v1::{audit_response, collect_response, scrub_response};
@@ -207,8 +207,9 @@ async fn a_collection_takes_what_it_is_asked_to_take() {
     let client = served.client().await;
     let heard = Arc::new(Mutex::new(0));
     let hears = Arc::clone(&heard);
-    let request = client.collect().dry_run().derived_bytes_at_most(5);
-    let request = request.older_than(Duration::from_secs(6));
+    let policy = CollectPolicy::default().derived_bytes_at_most(5);
+    let policy = policy.older_than(Duration::from_secs(6));
+    let request = client.collect().dry_run().policy(policy);
     let done = request
         .progress(move |_| *hears.lock().unwrap() += 1)
         .await

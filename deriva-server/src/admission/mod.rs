@@ -1,5 +1,6 @@
 //! What every call passes before it is answered: who asks, whether they may, and whether there is room.
 
+mod held;
 mod rules;
 mod tokens;
 
@@ -19,12 +20,15 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::budget::{Budget, Charge, overloaded};
 use crate::listen::Peer;
+use held::Held;
 pub use rules::Role;
 use rules::Rule;
 pub(crate) use tokens::Tokens;
@@ -43,6 +47,10 @@ pub(crate) struct Admission {
     probes: Arc<Semaphore>,
     budget: Budget,
     draining: AtomicBool,
+    /// Calls that come to an end by themselves.
+    working: TaskTracker,
+    /// Ends the others.
+    over: CancellationToken,
     clock: SystemClock,
 }
 
@@ -54,6 +62,8 @@ impl Admission {
             probes: Arc::new(Semaphore::new(PROBES)),
             budget,
             draining: AtomicBool::new(false),
+            working: TaskTracker::new(),
+            over: CancellationToken::new(),
             clock: SystemClock::new(),
         }
     }
@@ -61,6 +71,13 @@ impl Admission {
     /// No call is let in any more.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Relaxed);
+    }
+
+    /// Waits until no call is under way that comes to an end by itself, and then ends the others. To be called once none is let in.
+    pub(crate) async fn finish(&self) {
+        self.working.close();
+        self.working.wait().await;
+        self.over.cancel();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -102,17 +119,20 @@ impl Admission {
         let role = self.role(rule, request.headers())?;
         let room = match rule {
             Rule::Open => &self.probes,
-            Rule::Needs(_) if self.is_draining() => {
-                let error = Error::new(ErrorKind::Unavailable, "the server is about to stop");
-                let error = error.hint("make the call again, at another server or a little later");
-                return Err(status_with_retry(&error, RETRY_AFTER));
-            }
+            Rule::Needs(_) if self.is_draining() => return Err(stopping()),
             Rule::Needs(_) => &self.calls,
         };
         let permit = Arc::clone(room).try_acquire_owned();
         let full = |_| overloaded("as many calls under way as it takes");
         Ok((role, permit.map_err(full)?))
     }
+}
+
+/// What a call is told that finds the server about to stop.
+fn stopping() -> Status {
+    let error = Error::new(ErrorKind::Unavailable, "the server is about to stop");
+    let error = error.hint("make the call again, at another server or a little later");
+    status_with_retry(&error, RETRY_AFTER)
 }
 
 /// Puts admission before the services.
@@ -159,6 +179,10 @@ where
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
         };
         let busy = request.extensions().get::<Peer>().map(Peer::begin);
+        let (working, over) = match rules::is_held(request.uri().path()) {
+            true => (None, Some(self.admission.over.clone())),
+            false => (Some(self.admission.working.token()), None),
+        };
         let arrived = Arrived::default();
         request.extensions_mut().insert(role);
         request.extensions_mut().insert(arrived.clone());
@@ -176,8 +200,12 @@ where
         Box::pin(async move {
             let response = inner.call(request).await?;
             // The call goes on until its last byte was sent, or nobody wants them.
-            let held = (permit, busy);
+            let held = (permit, busy, working);
             Ok(response.map(|body| {
+                let body = match over {
+                    Some(over) => Body::new(Held::new(body, over)),
+                    None => body,
+                };
                 Body::new(body.map_frame(move |frame| {
                     let _ = &held;
                     frame

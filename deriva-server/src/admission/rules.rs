@@ -88,6 +88,9 @@ const RULES: &[(&str, &[(&str, Role)])] = &[
             ("ByFunction", Role::Read),
             ("List", Role::Read),
             ("Walk", Role::Read),
+            ("Find", Role::Read),
+            ("Show", Role::Read),
+            ("States", Role::Read),
             ("Functions", Role::Read),
             ("SetRoot", Role::Write),
             ("RemoveRoot", Role::Write),
@@ -117,6 +120,7 @@ const RULES: &[(&str, &[(&str, Role)])] = &[
             ("Release", Role::Admin),
             ("Quarantine", Role::Read),
             ("Status", Role::Read),
+            ("Digest", Role::Read),
         ],
     ),
     (
@@ -128,6 +132,19 @@ const RULES: &[(&str, &[(&str, Role)])] = &[
         &[("ServerReflectionInfo", Role::Read)],
     ),
 ];
+
+/// Streams that last until their caller ends them, and so come to no end by themselves.
+const HELD: &[&str] = &[
+    "/deriva.v1.Materialize/Lease",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Whether a call of this path lasts until its caller ends it.
+pub(crate) fn is_held(path: &str) -> bool {
+    HELD.contains(&path)
+}
 
 /// The rule of a path, as `/deriva.v1.Blobs/Get`.
 pub(crate) fn of(path: &str) -> Rule {

@@ -46,7 +46,7 @@ impl Tokens {
     /// Adds a token of 16 bytes or more, that gives a role until some time, or for good.
     ///
     /// # Errors
-    /// `Invalid` for one that is shorter, or has characters that a header cannot carry.
+    /// `Invalid` for one that is shorter, or has characters that a header cannot carry, or is there already.
     fn add(&mut self, secret: &str, role: Role, expires: Option<SystemTime>) -> Result<()> {
         let is_visible = secret.bytes().all(|byte| byte.is_ascii_graphic());
         if secret.len() < SHORTEST || !is_visible {
@@ -54,8 +54,13 @@ impl Tokens {
             let error = Error::new(ErrorKind::Invalid, what).with("bytes", secret.len());
             return Err(error.hint("`openssl rand -hex 32` makes a good one"));
         }
+        let hash = blake3::hash(secret.as_bytes());
+        if self.0.iter().any(|token| token.hash == hash) {
+            let what = "the same token stands in the file twice";
+            return Err(Error::new(ErrorKind::Invalid, what).hint("leave one of them away"));
+        }
         self.0.push(Token {
-            hash: blake3::hash(secret.as_bytes()),
+            hash,
             role,
             expires,
         });
@@ -103,6 +108,12 @@ impl Tokens {
                 tokens.add(&entry.secret, entry.role.parse()?, expires)
             };
             add().map_err(|error: Error| error.with("token", place + 1))?;
+        }
+        if tokens.0.is_empty() {
+            let what = "no token is in the file, so that nobody could call";
+            let hint =
+                "add one, as `[[token]]` with `role` and `secret`, or name no file of tokens";
+            return Err(Error::new(ErrorKind::Invalid, what).hint(hint));
         }
         Ok(tokens)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use deriva::admin::ScrubCursor;
 use deriva::{Error, ErrorKind, FunctionId, Result};
 use deriva_proto::v1::admin_server::Admin;
-use deriva_proto::{addr_of, maybe_addr_of, v1};
+use deriva_proto::{addr_of, bytes_of, maybe_addr_of, v1};
 use tonic::{Request, Response};
 
 use super::sending::{Beside, Outbox, Part, Sent, filled};
@@ -227,6 +227,13 @@ impl Admin for Calls {
         answer(status.map(|status| {
             let snapshot = self.0.deriva.snapshot();
             v1::StatusResponse::from((&status, &snapshot))
+        }))
+    }
+
+    async fn digest(&self, _: Request<v1::DigestRequest>) -> Answer<v1::DigestResponse> {
+        let digest = self.0.deriva.state_digest().await;
+        answer(digest.map(|digest| v1::DigestResponse {
+            digest: bytes_of(digest),
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use deriva::stores::{DagStore, DagUsage, Record};
-use deriva::{CAddr, Error, ErrorKind, FunctionId, Recipe, Result};
+use deriva::{AddrPrefix, CAddr, Error, ErrorKind, FunctionId, Recipe, Result};
 use deriva_proto::v1::graph_server::Graph;
 use deriva_proto::{
     addr_of, addrs_of, bytes_of, bytes_of_all, maybe_addr_of, parts, status_of, v1,
@@ -315,6 +315,32 @@ impl Graph for Calls {
             }
             Ok(())
         })
+    }
+
+    async fn find(&self, request: Request<v1::FindRequest>) -> Answer<v1::FindResponse> {
+        let find = async {
+            let prefix: AddrPrefix = request.into_inner().prefix.parse()?;
+            let addr = bytes_of(self.0.deriva.find(&prefix).await?);
+            Ok(v1::FindResponse { addr })
+        };
+        answer(find.await)
+    }
+
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Answer<v1::ShowResponse> {
+        let show = async {
+            let addr = addr_of("ShowRequest.addr", &request.into_inner().addr)?;
+            Ok((&self.0.deriva.show(addr).await?).into())
+        };
+        answer(show.await)
+    }
+
+    async fn states(&self, request: Request<v1::StatesRequest>) -> Answer<v1::StatesResponse> {
+        let states = async {
+            let addrs = self.addrs_within("StatesRequest.addrs", &request.into_inner().addrs)?;
+            let states = self.0.deriva.states(&addrs).await?;
+            Ok(states.as_slice().into())
+        };
+        answer(states.await)
     }
 
     async fn functions(&self, _: Request<v1::FunctionsRequest>) -> Answer<v1::FunctionsResponse> {

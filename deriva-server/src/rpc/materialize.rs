@@ -1,7 +1,6 @@
 //! The calls of `Materialize`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,38 +9,98 @@ use deriva::{BlobReader, BlobStat, CAddr, Error, ErrorKind, Materialized, Materi
 use deriva_proto::v1::materialize_server::Materialize;
 use deriva_proto::{addr_of, addrs_of, parts, status_of, v1};
 use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
 
-use super::sending::{Beside, LEAST, Outbox, PIECE, Sent, filled};
+use super::sending::{LEAST, Outbox, PIECE, Sent, filled, gone};
 use super::{Answer, Calls, Service, answer};
-use crate::budget::Charge;
+use crate::budget::{Budget, Charge};
 
 /// Differences that are told unless more are asked for.
 const DIFFERENCES: u64 = 1000;
 
-/// Tells a caller what happens. One who reads more slowly than it happens misses some, and is told how many: nothing waits for
-/// them, and nothing is kept.
+/// Events of a request that wait for its caller to read, and the bytes that are set aside for one.
+const WAITING: usize = 1 << 18;
+const EVENT_BYTES: usize = 256;
+/// Events that room is taken for at a time.
+const ROOM: usize = 64;
+
+/// Tells a caller what happens. What they have not read yet waits, as far as there is room for it: then they miss some, and are told
+/// how many. The work waits for nobody.
 struct Telling {
-    outbox: Beside<v1::RunResponse>,
+    queue: mpsc::UnboundedSender<v1::RunEvent>,
     wanted: v1::Wanted,
-    missed: AtomicU64,
+    budget: Budget,
+    waiting: Mutex<Waiting>,
+}
+
+/// What waits.
+#[derive(Default)]
+struct Waiting {
+    events: usize,
+    /// Events that there is room for, and that room.
+    room: usize,
+    charge: Charge,
+    missed: u64,
 }
 
 impl Telling {
+    fn new(
+        wanted: v1::Wanted,
+        budget: Budget,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<v1::RunEvent>) {
+        let (queue, events) = mpsc::unbounded_channel();
+        let waiting = Mutex::default();
+        let telling = Self {
+            queue,
+            wanted,
+            budget,
+            waiting,
+        };
+        (Arc::new(telling), events)
+    }
+
     fn tell(&self, event: v1::RunEvent) {
-        let missed = self.missed.swap(0, Relaxed);
-        if missed > 0 && !self.outbox.try_send(said(missed_events(missed))) {
-            self.missed.fetch_add(missed + 1, Relaxed);
+        let mut waiting = self.waiting.lock();
+        // Who missed some is told so where they are missing, which takes a place as well.
+        let places = 1 + usize::from(waiting.missed > 0);
+        if !waiting.make_room(places, &self.budget) {
+            waiting.missed += 1;
             return;
         }
-        if !self.outbox.try_send(said(event)) {
-            self.missed.fetch_add(1, Relaxed);
+        waiting.events += places;
+        // Nobody reads any more once the request is done.
+        if waiting.missed > 0 {
+            let _ = self
+                .queue
+                .send(missed_events(std::mem::take(&mut waiting.missed)));
         }
+        let _ = self.queue.send(event);
+    }
+
+    /// An event was taken from the queue.
+    fn taken(&self) {
+        self.waiting.lock().events -= 1;
     }
 
     fn missed(&self) -> u64 {
-        self.missed.swap(0, Relaxed)
+        std::mem::take(&mut self.waiting.lock().missed)
+    }
+}
+
+impl Waiting {
+    fn make_room(&mut self, places: usize, budget: &Budget) -> bool {
+        let wanted = self.events + places;
+        if wanted <= self.room {
+            return true;
+        }
+        let is_room = wanted <= WAITING && self.charge.grow(budget, ROOM * EVENT_BYTES);
+        if is_room {
+            self.room += ROOM;
+        }
+        is_room
     }
 }
 
@@ -103,6 +162,26 @@ impl Calls {
     }
 }
 
+/// Sends events as they come, until nobody reads any more.
+async fn forward(
+    telling: &Telling,
+    events: &mut mpsc::UnboundedReceiver<v1::RunEvent>,
+    outbox: &Outbox<v1::RunResponse>,
+) -> Error {
+    loop {
+        // An event is taken once there is room to send it: who ends this loses none.
+        let room = match outbox.room().await {
+            Ok(room) => room,
+            Err(gone) => return gone,
+        };
+        match events.recv().await {
+            Some(event) => room.send(Ok(said(event))),
+            None => return gone(),
+        }
+        telling.taken();
+    }
+}
+
 async fn run(
     service: &Service,
     mut asked: deriva::Request,
@@ -115,15 +194,19 @@ async fn run(
         lease.protect_many(asked.targets.iter().copied()).await;
     }
     let targets = asked.targets.clone();
-    let telling = Arc::new(Telling {
-        outbox: outbox.beside(),
-        wanted,
-        missed: AtomicU64::new(0),
-    });
+    let (telling, mut events) = Telling::new(wanted, service.budget.clone());
     asked
         .observers
         .push(Arc::clone(&telling) as Arc<dyn Observer>);
-    let done = Materializer::materialize(deriva, asked).await?;
+    let done = tokio::select! {
+        done = Materializer::materialize(deriva, asked) => done,
+        gone = forward(&telling, &mut events, &outbox) => Err(gone),
+    };
+    events.close();
+    while let Some(event) = events.recv().await {
+        outbox.send(said(event)).await?;
+    }
+    let done = done?;
     let missed = telling.missed();
     if missed > 0 {
         outbox.send(said(missed_events(missed))).await?;

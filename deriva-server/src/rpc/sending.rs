@@ -50,6 +50,14 @@ impl<T: Send> Outbox<T> {
         Ok(())
     }
 
+    /// Room for one message.
+    ///
+    /// # Errors
+    /// `Cancelled` where nobody reads any more.
+    pub(super) async fn room(&self) -> Result<mpsc::Permit<'_, std::result::Result<T, Status>>> {
+        self.0.reserve().await.map_err(|_| gone())
+    }
+
     /// Where those tell what happens who may outlive the work: the stream ends without them.
     pub(super) fn beside(&self) -> Beside<T> {
         Beside(self.0.downgrade())
@@ -68,7 +76,7 @@ impl<T: Send> Beside<T> {
     }
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::new(ErrorKind::Cancelled, "the caller reads no more")
 }
 

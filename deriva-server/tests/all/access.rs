@@ -53,6 +53,9 @@ fn needed(service: &str, method: &str) -> Option<Role> {
             "ByFunction",
             "List",
             "Walk",
+            "Find",
+            "Show",
+            "States",
             "Functions",
             "Roots",
             "Usage",
@@ -66,7 +69,7 @@ fn needed(service: &str, method: &str) -> Option<Role> {
         ]))
         .or(admin(&["Forget", "Remove"])),
         "deriva.v1.Materialize" => read(&["Explain", "Diff", "Why"]).or(write(&["Run", "Lease"])),
-        "deriva.v1.Admin" => read(&["Ledger", "Quarantine", "Status"]).or(admin(&[
+        "deriva.v1.Admin" => read(&["Ledger", "Quarantine", "Status", "Digest"]).or(admin(&[
             "Invalidate",
             "Collect",
             "Scrub",

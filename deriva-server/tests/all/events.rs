@@ -7,7 +7,7 @@ use deriva::prelude::*;
 use deriva_proto::v1::run_event::Event as Told;
 use deriva_proto::v1::run_response::Said;
 use deriva_proto::{bytes_of, v1};
-use deriva_server::Server;
+use deriva_server::{Limits, Server};
 
 use super::common::{deriva, serve, until};
 
@@ -37,8 +37,8 @@ async fn wide(deriva: &Deriva) -> CAddr {
     top.insert().await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_read_misses_events_and_is_told_how_many() {
+/// What is told of a request over many recipes to a caller who reads nothing until it is done: events, and how many were missed.
+async fn told_late(limits: Limits) -> (u64, u64) {
     let happened = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&happened);
     let deriva = Deriva::builder()
@@ -51,8 +51,11 @@ async fn who_does_not_read_misses_events_and_is_told_how_many() {
         .await
         .unwrap();
     let top = wide(&deriva).await;
-    let running = serve(Server::new(deriva.clone())).await;
-    let mut materialize = running.materialize().await;
+    let running = serve(Server::new(deriva.clone()).limits(limits)).await;
+    // What is on its way already is not much.
+    let endpoint = running.endpoint().initial_stream_window_size(64 << 10);
+    let channel = endpoint.connect().await.unwrap();
+    let mut materialize = v1::materialize_client::MaterializeClient::new(channel);
     let answers = materialize.run(asked(top)).await.unwrap();
     // It ends although nobody reads.
     until(async || happened.load(Relaxed) > RECIPES as u64 && deriva.snapshot().requests == 0)
@@ -70,10 +73,24 @@ async fn who_does_not_read_misses_events_and_is_told_how_many() {
             Said::Bytes(_) => panic!("no bytes were asked for"),
         }
     }
-    assert!(missed > 0, "all {heard} were kept");
     assert_eq!(summary.unwrap().computed, RECIPES as u64 + 1);
     // Progress is made for the other observer.
     assert!(heard + missed > RECIPES as u64 && heard + missed <= happened.load(Relaxed));
+    (heard, missed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_wait_for_their_reader_where_there_is_room() {
+    let (_, missed) = told_late(Limits::default()).await;
+    assert_eq!(missed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_misses_events_beyond_that_and_is_told_how_many() {
+    let mut limits = Limits::default();
+    limits.bytes_in_flight = 1 << 20;
+    let (heard, missed) = told_late(limits).await;
+    assert!(missed > 0, "all {heard} were kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

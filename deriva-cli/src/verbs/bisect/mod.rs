@@ -57,6 +57,10 @@ fn named(text: &str) -> Result<Named, String> {
 
 impl Bisect {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        store.only_here(
+            "deriva bisect",
+            "name its store, as `deriva bisect deriva://HOST:PORT`",
+        )?;
         let (second, addrs) = match self.rest.split_first() {
             Some((Named::Store(second), addrs)) => (Some(second), addrs),
             _ => (None, self.rest.as_slice()),
@@ -72,7 +76,7 @@ impl Bisect {
             .jobs(self.jobs)
             .built_with(|builder| builder.perturb(!self.no_perturb));
         first
-            .work(async |first| {
+            .work_here(async |first| {
                 let targets = targets(first, addrs).await?;
                 let Some(second) = second else {
                     let jobs = self.jobs.unwrap_or(1).into();
@@ -80,7 +84,7 @@ impl Bisect {
                 };
                 let second = store.existing_at(second);
                 let compared = second
-                    .work(async |second| answer(out, &between(first, second, targets).await?));
+                    .work_here(async |second| answer(out, &between(first, second, targets).await?));
                 compared.await
             })
             .await

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use deriva::admin::NodeState;
-use deriva::{CAddr, Deriva, Result};
+use deriva::{CAddr, Result};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use super::expand::Expansion;
 use super::lists::Stale;
 use super::report::stale_lines;
+use crate::handle::Handle;
 use crate::pipeline::Pipeline;
 use crate::term::{Answer, Style, counted, lines, table};
 
@@ -35,13 +36,13 @@ impl Row {
 
 /// Tells what a run would do.
 pub(crate) async fn explain<'a>(
-    deriva: &Deriva,
+    handle: &Handle,
     pipeline: &'a Pipeline,
     expansion: &Expansion,
     output: &Path,
 ) -> Result<Foretold<'a>> {
     let wanted = super::outputs::wanted(pipeline, expansion);
-    let would_run = would_run(deriva, expansion, &wanted).await?;
+    let would_run = would_run(handle, expansion, &wanted).await?;
     let mut rows = vec![Row::default(); pipeline.steps.len()];
     for (node, found) in would_run.iter().enumerate() {
         let Some(step) = (expansion.owner[node] as usize).checked_sub(expansion.sources) else {
@@ -75,7 +76,7 @@ pub(crate) async fn explain<'a>(
 /// The state of each node that a request for `wanted` would compute: one without output that it reaches without
 /// crossing one that has. A recipe that is new is missing from the stores. Looked up as a request does, level by level.
 async fn would_run(
-    deriva: &Deriva,
+    handle: &Handle,
     expansion: &Expansion,
     wanted: &[CAddr],
 ) -> Result<Vec<Option<NodeState>>> {
@@ -94,7 +95,7 @@ async fn would_run(
             .iter()
             .map(|node| expansion.addrs[*node as usize])
             .collect();
-        let states = deriva.states(&addrs).await?;
+        let states = handle.states(&addrs).await?;
         let mut next = Vec::new();
         for (node, state) in frontier.into_iter().zip(states) {
             if state != NodeState::Present {

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use deriva::authors::BuildAddrHasher;
-use deriva::{CAddr, Deriva, Determinism, Recipe, Result};
+use deriva::{CAddr, Determinism, Recipe, Result};
 
+use crate::handle::Handle;
 use crate::pipeline::{Mistake, Over, Pipeline, Ref};
 
 /// Recipes are stored in batches of this many.
@@ -83,7 +84,7 @@ pub(crate) fn check_counts(pipeline: &Pipeline, files: &[usize], root: &str) -> 
 pub(crate) async fn expand(
     pipeline: &Pipeline,
     files: Vec<(Vec<String>, Vec<CAddr>)>,
-    store: Option<&Deriva>,
+    store: Option<&Handle>,
 ) -> Result<Expansion> {
     let mut expansion = Expansion {
         sources: files.len(),
@@ -150,10 +151,10 @@ pub(crate) async fn expand(
     Ok(expansion)
 }
 
-async fn store_full(batch: &mut Vec<Recipe>, store: Option<&Deriva>, full: usize) -> Result<()> {
+async fn store_full(batch: &mut Vec<Recipe>, store: Option<&Handle>, full: usize) -> Result<()> {
     if batch.len() >= full {
-        if let Some(deriva) = store {
-            deriva.insert(batch).await?;
+        if let Some(handle) = store {
+            handle.insert(batch).await?;
         }
         batch.clear();
     }

@@ -22,14 +22,16 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use deriva::events::Timeline;
+use deriva::functions::FunctionRegistry;
 use deriva::stores::StoreUri;
-use deriva::{CAddr, Clock, Deriva, Error, ErrorKind, Materialize, Result, SystemClock};
+use deriva::{CAddr, Clock, Error, ErrorKind, Result, SystemClock};
 
 use super::checks::VerifyArgs;
 use super::request::RequestArgs;
 use crate::args::jobs;
 use crate::exit::{self, Failure, Outcome};
 use crate::files::{self, at};
+use crate::handle::{Handle, Materialize};
 use crate::pipeline::Pipeline;
 use crate::store::StoreArgs;
 use crate::term::{Out, Style, counted, note};
@@ -79,20 +81,36 @@ pub(crate) struct Run {
 impl Run {
     /// Checks the pipeline before a store is opened, or begun, for it.
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
-        let pipeline = load(&self.file)?;
+        // What a server can do is known once there is a connection to it.
+        let pipeline = match store.server() {
+            None => Some(load(&self.file, &deriva::functions::builtin())?),
+            Some(_) => None,
+        };
+        let own = match store.server() {
+            None => Some(store.uri()),
+            Some(_) => None,
+        };
         let opening = match self.explain {
             true => store.existing_or_empty(),
             false => store.begun(),
         };
         opening
             .jobs(self.jobs)
+            .not_there(self.verify.not_there())
+            .not_there([("--timeline", self.timeline.is_some())])
             .built_with(|builder| self.verify.build(builder))
             .metrics(self.metrics.as_deref())
             .metrics_at(self.metrics_listen)
             .if_interrupted(|| {
                 Some("run the same command again: what was computed is kept".to_owned())
             })
-            .work(async |deriva| run(deriva, store.uri(), pipeline, self, out).await)
+            .work(async |handle| {
+                let pipeline = match pipeline {
+                    Some(pipeline) => pipeline,
+                    None => load(&self.file, &handle.functions().await?)?,
+                };
+                run(handle, own, pipeline, self, out).await
+            })
             .await
     }
 }
@@ -116,7 +134,7 @@ struct Places {
 ///
 /// # Errors
 /// All mistakes in it, or that it cannot be read.
-fn load(file: &Path) -> Outcome<Pipeline> {
+fn load(file: &Path, functions: &FunctionRegistry) -> Outcome<Pipeline> {
     let no_text = |message: &'static str| {
         Error::new(ErrorKind::Invalid, message)
             .with("path", file.display())
@@ -136,8 +154,7 @@ fn load(file: &Path) -> Outcome<Pipeline> {
     let bytes = bytes.map_err(|error| at(error, file))?;
     let text = String::from_utf8(bytes)
         .map_err(|source| no_text("a pipeline file is UTF-8 text").caused_by(source))?;
-    let functions = deriva::functions::builtin();
-    Ok(Pipeline::parse(file, &text, &functions)?)
+    Ok(Pipeline::parse(file, &text, functions)?)
 }
 
 /// Runs a pipeline, or tells what would run.
@@ -145,8 +162,8 @@ fn load(file: &Path) -> Outcome<Pipeline> {
 /// # Errors
 /// What failed; with `keep_going`, that something did, after everything else was done.
 async fn run(
-    deriva: &Deriva,
-    store: &str,
+    handle: &Handle,
+    store: Option<&str>,
     pipeline: Pipeline,
     args: &Run,
     out: &mut Out,
@@ -154,18 +171,18 @@ async fn run(
     let clock = SystemClock::new();
     let places = places(&pipeline, args);
     let progress = Progress::new();
-    let (files, read) = sources(deriva, store, &pipeline, &places, args, &progress, &clock).await?;
+    let (files, read) = sources(handle, store, &pipeline, &places, args, &progress, &clock).await?;
     if args.explain {
         progress.clear();
         let expansion = expand::expand(&pipeline, files, None).await?;
-        let foretold = dry::explain(deriva, &pipeline, &expansion, &places.output).await?;
+        let foretold = dry::explain(handle, &pipeline, &expansion, &places.output).await?;
         return out.answer(&foretold);
     }
-    let expansion = Arc::new(expand::expand(&pipeline, files, Some(deriva)).await?);
+    let expansion = Arc::new(expand::expand(&pipeline, files, Some(handle)).await?);
     let wanted = outputs::wanted(&pipeline, &expansion);
     let tally = Arc::new(Tally::new(Arc::clone(&expansion)));
     let timeline = args.timeline.as_ref().map(|_| Timeline::new());
-    let request = deriva.materialize_many(wanted.iter().copied());
+    let request = handle.materialize_many(wanted.iter().copied());
     let mut request = args.request.request(args.verify.request(request));
     for (addr, mode) in expansion.verify() {
         request = request.determinism_at([addr], mode);
@@ -187,13 +204,13 @@ async fn run(
         Ok(materialized) => materialized,
         Err(error) => {
             let label = |addr: CAddr| label(&pipeline, &expansion, addr);
-            let path = exit::path_lines(&error, &**deriva.dag(), label).await;
+            let path = exit::path_lines(&error, &*handle.dag(), label).await;
             return Err(Failure::Error { error, path });
         }
     };
     let made = outputs::Made::new(&wanted, &materialized);
     let written = outputs::write(
-        deriva,
+        handle,
         &pipeline,
         &expansion,
         &made,
@@ -201,7 +218,7 @@ async fn run(
         args.keep_going,
     )
     .await?;
-    outputs::set_roots(deriva, &pipeline, &expansion).await?;
+    outputs::set_roots(handle, &pipeline, &expansion).await?;
     let report = report::Report {
         pipeline: &pipeline,
         expansion: &expansion,
@@ -217,7 +234,7 @@ async fn run(
         tell_unwritten(&written);
     }
     if tally.failed() > 0 {
-        tell_failures(deriva, &pipeline, &expansion, &tally).await;
+        tell_failures(handle, &pipeline, &expansion, &tally).await;
     } else if written.failed == 0 {
         return Ok(());
     }
@@ -244,8 +261,8 @@ fn places(pipeline: &Pipeline, args: &Run) -> Places {
 
 /// Finds, reads and stores the files of all sources.
 async fn sources(
-    deriva: &Deriva,
-    store: &str,
+    handle: &Handle,
+    store: Option<&str>,
     pipeline: &Pipeline,
     places: &Places,
     args: &Run,
@@ -253,7 +270,7 @@ async fn sources(
     clock: &SystemClock,
 ) -> Outcome<(Vec<(Vec<String>, Vec<CAddr>)>, Read)> {
     let mut skip = vec![places.output.clone()];
-    if let Ok(uri) = store.parse::<StoreUri>() {
+    if let Some(Ok(uri)) = store.map(str::parse::<StoreUri>) {
         let folders = uri.leaves().map(StoreUri::path);
         skip.extend(folders.filter(|path| !path.is_empty()).map(PathBuf::from));
     }
@@ -292,7 +309,7 @@ async fn sources(
         place::check(pipeline, places, &planned, &found.files, &others)
     })?;
     progress.reading(counts.iter().sum::<usize>() as u64);
-    let store = (!args.explain).then_some(deriva);
+    let store = (!args.explain).then_some(handle);
     let mut read = Read::default();
     let mut sources = Vec::with_capacity(names.len());
     for (files, names) in found.files.into_iter().zip(names) {
@@ -362,14 +379,14 @@ fn tell_unwritten(written: &outputs::Written) {
 }
 
 async fn tell_failures(
-    deriva: &Deriva,
+    handle: &Handle,
     pipeline: &Pipeline,
     expansion: &Expansion,
     tally: &tally::Tallied,
 ) {
     for (addr, error) in &tally.failures {
         let label_of = |addr: CAddr| label(pipeline, expansion, addr);
-        let mut path = exit::path_lines(error, &**deriva.dag(), label_of).await;
+        let mut path = exit::path_lines(error, &*handle.dag(), label_of).await;
         if path.is_empty() {
             path.extend(label_of(*addr));
         }

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use deriva::authors::BuildAddrHasher;
 use deriva::stores::DagUsage;
-use deriva::{Blob, BlobStat, CAddr, Deriva, Error, ErrorKind, Materialized, Result};
+use deriva::{Blob, BlobStat, CAddr, Error, ErrorKind, Materialized, Result};
 use futures::{StreamExt, TryStreamExt};
 
 use super::expand::Expansion;
 use super::lists::{self, Files, Stale};
 use super::place;
 use crate::files::{self, Pieces};
+use crate::handle::Handle;
 use crate::pipeline::{OutputFile, Pipeline};
 use crate::walk::LISTS;
 
@@ -105,10 +106,10 @@ impl Made {
     }
 
     /// The bytes of an output.
-    async fn pieces(&self, deriva: &Deriva, addr: CAddr) -> Result<Pieces> {
+    async fn pieces(&self, handle: &Handle, addr: CAddr) -> Result<Pieces> {
         match self.held.get(&addr) {
             Some(blob) => Ok(Pieces::Held(blob.clone())),
-            None => Ok(Pieces::Stored(deriva.open(addr).await?)),
+            None => Ok(Pieces::Stored(handle.open(addr).await?)),
         }
     }
 }
@@ -120,7 +121,7 @@ const MOST_FAILURES: usize = 20;
 /// wrote earlier and no longer has goes first, to make room. With `keep_going`, what cannot be written
 /// does not hold up the rest.
 pub(crate) async fn write(
-    deriva: &Deriva,
+    handle: &Handle,
     pipeline: &Pipeline,
     expansion: &Expansion,
     made: &Made,
@@ -169,7 +170,7 @@ pub(crate) async fn write(
     let mut writes = futures::stream::iter(absent.into_iter().map(|(name, stat)| async move {
         let path = folder.join(files::to_path(&name));
         let done = match place::free(folder, &name) {
-            Ok(()) => write_file(deriva, made, stat.addr, &path).await,
+            Ok(()) => write_file(handle, made, stat.addr, &path).await,
             Err(error) => Err(error),
         };
         (name, done)
@@ -194,8 +195,8 @@ pub(crate) async fn write(
     Ok(written)
 }
 
-async fn write_file(deriva: &Deriva, made: &Made, addr: CAddr, path: &Path) -> Result<()> {
-    let pieces = made.pieces(deriva, addr).await?;
+async fn write_file(handle: &Handle, made: &Made, addr: CAddr, path: &Path) -> Result<()> {
+    let pieces = made.pieces(handle, addr).await?;
     files::write(pieces, path).await.map(drop)
 }
 
@@ -252,12 +253,12 @@ pub(crate) fn would_remove(
 /// Names every output `pipeline/NAME/FILE`, so that collection keeps it; names of outputs that the
 /// pipeline no longer has are removed.
 pub(crate) async fn set_roots(
-    deriva: &Deriva,
+    handle: &Handle,
     pipeline: &Pipeline,
     expansion: &Expansion,
 ) -> Result<()> {
     let prefix = format!("pipeline/{}/", pipeline.name);
-    let before: HashMap<String, CAddr> = deriva
+    let before: HashMap<String, CAddr> = handle
         .roots()
         .await?
         .into_iter()
@@ -277,13 +278,13 @@ pub(crate) async fn set_roots(
     }
     let set = moved
         .iter()
-        .map(|(name, addr)| deriva.set_root(name, *addr));
+        .map(|(name, addr)| handle.set_root(name, *addr));
     futures::stream::iter(set)
         .buffer_unordered(AT_ONCE)
         .try_for_each(|()| async { Ok(()) })
         .await?;
     let gone = before.keys().filter(|name| !names.contains(*name));
-    let remove = gone.map(|name| deriva.remove_root(name));
+    let remove = gone.map(|name| handle.remove_root(name));
     futures::stream::iter(remove)
         .buffer_unordered(AT_ONCE)
         .try_for_each(|_| async { Ok(()) })

@@ -16,7 +16,7 @@ use config::{Config, Origin};
 use settings::{SETTINGS, Value};
 
 use crate::exit::{Failure, Outcome, usage};
-use crate::interrupt::{HangUps, interrupted};
+use crate::interrupt::{HangUps, again, interrupted};
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, note};
 
@@ -80,6 +80,7 @@ struct Shown {
 
 impl Serve {
     pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        store.only_here("deriva serve", "--store names what is served")?;
         let config = self.config(store)?;
         if self.print_config {
             return print(&config, out);
@@ -250,7 +251,7 @@ fn stopped() -> impl Future<Output = ()> {
     let first = interrupted();
     async move {
         first.await;
-        let second = interrupted();
+        let second = again();
         note("stopping: calls that are under way come to their end; a second signal ends them");
         tokio::spawn(async {
             second.await;

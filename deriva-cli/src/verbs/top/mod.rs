@@ -42,18 +42,10 @@ const PAGE: (u16, u16) = (100, 50);
 /// `deriva run --metrics-listen 127.0.0.1:9464` and services serve what this shows. Press `?` for the keys.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
-    /// What to watch, as http://127.0.0.1:9464 or 127.0.0.1:9464; default: what --server says
+    /// What to watch, as http://127.0.0.1:9464 or 127.0.0.1:9464; default: that of --server, where deriva://HOST:PORT
+    /// stands for the port after it
     #[arg(value_hint = ValueHint::Url)]
     url: Option<String>,
-    /// The server, where no URL is given
-    #[arg(
-        long,
-        env = "DERIVA_SERVER",
-        value_name = "URL",
-        value_hint = ValueHint::Url,
-        hide_env_values = true
-    )]
-    server: Option<String>,
     /// Seconds between two looks, 0.1 to 60
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     interval: Duration,
@@ -71,8 +63,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Top {
-    pub(crate) async fn run(&self, _: &StoreArgs, out: &mut Out) -> Outcome {
-        let Some(url) = self.url.as_ref().or(self.server.as_ref()) else {
+    pub(crate) async fn run(&self, store: &StoreArgs, out: &mut Out) -> Outcome {
+        let Some(url) = self.url.as_deref().or(store.server()) else {
             return Err(usage("what is to be watched was not named")
                 .hint(
                     "give a URL, as in `deriva top http://127.0.0.1:9464`, or set DERIVA_SERVER; \

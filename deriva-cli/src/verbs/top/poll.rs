@@ -28,6 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// What a URL should have been.
 const URL: &str = "give its address, as http://127.0.0.1:9464 or 127.0.0.1:9464";
 
+/// Where a server answers by HTTP unless it is told otherwise: at the port after the one of gRPC.
+fn beside(rest: &str) -> Option<String> {
+    let place = rest.split(['/', '?']).next()?;
+    let (host, port) = place.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok()?.checked_add(1)?;
+    Some(format!("http://{host}:{port}"))
+}
+
 /// Where an instance is: the URL that it has `/metrics` below. `HOST:PORT` is one, too, and so is that of `/metrics` itself.
 ///
 /// # Errors
@@ -36,6 +44,10 @@ pub(super) fn base(text: &str) -> Result<String> {
     let wrong = |what: &'static str| usage(what).with("url", text).hint(URL);
     let (is_bare, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some(("deriva" | "derivas", rest)) => match beside(rest) {
+            Some(url) => return base(&url),
+            None => return Err(wrong("this is no URL of a server")),
+        },
         Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
             let what = "only plain http is spoken here, and this is https";
             return Err(Error::new(ErrorKind::Unsupported, what)

@@ -38,15 +38,15 @@ fn wrong_upper(inputs: &[Bytes], _: &Params) -> deriva::Result<Bytes> {
 }
 
 /// Recipes: the joined text of a file, that in upper case, and this twice.
-struct Made {
+pub(crate) struct Made {
     leaf: CAddr,
-    joined: CAddr,
-    upper: CAddr,
+    pub(crate) joined: CAddr,
+    pub(crate) upper: CAddr,
     twice: CAddr,
 }
 
 impl Made {
-    fn of(text: &str) -> (Self, Vec<Recipe>) {
+    pub(crate) fn of(text: &str) -> (Self, Vec<Recipe>) {
         let recipe = |function: &str, input: CAddr, params: Params| {
             Recipe::new(&function.parse().unwrap(), &[input], &params).unwrap()
         };
@@ -66,7 +66,7 @@ impl Made {
     }
 }
 
-fn text() -> String {
+pub(crate) fn text() -> String {
     (0..LINES).map(|n| format!("{n} red\n")).collect()
 }
 
@@ -99,7 +99,7 @@ fn with(path: &str, is_wrong: bool, work: impl AsyncFnOnce(&Deriva)) {
 }
 
 /// A bench whose store has a lie.
-fn lied() -> (Bench, Made) {
+pub(crate) fn lied() -> (Bench, Made) {
     let bench = Bench::new();
     let made = compute(&bench, ".deriva", true);
     (bench, made)

@@ -69,6 +69,9 @@ unasked!(
     RecordResponse,
     ForgetResponse,
     RemoveRecipesResponse,
+    FindResponse,
+    ShowResponse,
+    StatesResponse,
     FunctionsResponse,
     SetRootResponse,
     RemoveRootResponse,
@@ -77,7 +80,8 @@ unasked!(
     InvalidateResponse,
     ReleaseResponse,
     QuarantineResponse,
-    StatusResponse
+    StatusResponse,
+    DigestResponse
 );
 
 /// What a store can do that keeps all promises.
@@ -129,6 +133,9 @@ service! {
         record: v1::RecordRequest => RecordResponse,
         forget: v1::ForgetRequest => ForgetResponse,
         remove: v1::RemoveRecipesRequest => RemoveRecipesResponse,
+        find: v1::FindRequest => FindResponse,
+        show: v1::ShowRequest => ShowResponse,
+        states: v1::StatesRequest => StatesResponse,
         functions: v1::FunctionsRequest => FunctionsResponse,
         set_root: v1::SetRootRequest => SetRootResponse,
         remove_root: v1::RemoveRootRequest => RemoveRootResponse,
@@ -163,6 +170,7 @@ service! {
         release: v1::ReleaseRequest => ReleaseResponse,
         quarantine: v1::QuarantineRequest => QuarantineResponse,
         status: v1::StatusRequest => StatusResponse,
+        digest: v1::DigestRequest => DigestResponse,
     }
     {
         collect, CollectStream: CollectRequest => CollectResponse,
