@@ -71,7 +71,7 @@ impl Handle {
     pub(crate) async fn open(&self, addr: CAddr) -> Result<Reader> {
         Ok(match self {
             Self::Here(deriva) => Reader::Here(deriva.open(addr).await?),
-            Self::There { client, .. } => Reader::There(client.open(addr).await?),
+            Self::There { client, .. } => Reader::There(Box::new(client.open(addr).await?)),
         })
     }
 
@@ -121,7 +121,7 @@ impl Handle {
 #[derive(Debug)]
 pub(crate) enum Reader {
     Here(BlobReader),
-    There(deriva::client::BlobReader),
+    There(Box<deriva::client::BlobReader>),
 }
 
 impl Reader {
