@@ -1,1 +1,197 @@
-//! 
+//! A thousand streams at once: those that are read, those whose reader stops, and those whose writer does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Instant;
+
+use deriva::stores::BlobStore;
+use deriva::{Blob, Bytes};
+use deriva_proto::v1::blobs_client::BlobsClient;
+use deriva_proto::v1::materialize_client::MaterializeClient;
+use deriva_proto::v1::run_response::Said;
+use deriva_proto::{bytes_of, v1};
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use tonic::transport::Channel;
+use tonic::{Code, Streaming};
+
+use super::chance::Chance;
+use super::served::{Served, in_time, mib, until};
+
+const STREAMS: usize = 1000;
+const CONNECTIONS: usize = 8;
+/// By how much the server may grow.
+const GROWTH: u64 = 256 << 20;
+/// Some frames of each stream.
+const LEN: usize = 1 << 20;
+
+/// A stream of bytes that has begun.
+enum Begun {
+    Get(Streaming<v1::GetBlobResponse>),
+    Run(Streaming<v1::RunResponse>),
+}
+
+impl Begun {
+    /// The next bytes; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Get(frames) => {
+                let frame = frames.message().await.unwrap();
+                frame.map(|frame| frame.chunk)
+            }
+            Self::Run(said) => loop {
+                match said.message().await.unwrap()?.said {
+                    Some(Said::Bytes(bytes)) => return Some(bytes.chunk),
+                    _ => {}
+                }
+            },
+        }
+    }
+}
+
+/// A stream of one kind or the other, and its first bytes.
+async fn begin(channel: Channel, place: usize, blob: Blob) -> (Begun, Bytes) {
+    let mut begun = match place % 2 {
+        0 => {
+            let asked = v1::GetBlobRequest {
+                addr: bytes_of(blob.addr()),
+                range: None,
+            };
+            let frames = BlobsClient::new(channel).get(asked).await.unwrap();
+            Begun::Get(frames.into_inner())
+        }
+        _ => {
+            let asked = v1::RunRequest {
+                targets: vec![bytes_of(blob.addr())],
+                wanted: Some(v1::Wanted {
+                    bytes: true,
+                    ..v1::Wanted::default()
+                }),
+                ..v1::RunRequest::default()
+            };
+            let said = MaterializeClient::new(channel).run(asked).await.unwrap();
+            Begun::Run(said.into_inner())
+        }
+    };
+    let first = begun.next().await.unwrap();
+    (begun, first)
+}
+
+/// All of them have begun, and nobody reads.
+async fn begun(served: &Served, blobs: &[Blob]) -> Vec<(Begun, Bytes)> {
+    let client = served.client().await;
+    BlobStore::put(&client, blobs).await.unwrap();
+    let channels = join_all((0..CONNECTIONS).map(|_| served.channel())).await;
+    let all = (0..STREAMS).map(|place| {
+        let channel = channels[place % CONNECTIONS].clone();
+        begin(channel, place, blobs[place % blobs.len()].clone())
+    });
+    in_time("the first bytes", join_all(all)).await
+}
+
+fn blobs() -> Vec<Blob> {
+    let mut chance = Chance::new(1000);
+    let blobs = (0..7).map(|_| Blob::new(chance.bytes(LEN)));
+    blobs.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_streams_cost_bounded_memory_and_bring_right_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut served = Served::begin(dir.path(), "sled:data", &[]);
+    let (memory, began) = (served.memory(), Instant::now());
+    let blobs = blobs();
+    let streams = begun(&served, &blobs).await;
+    assert_eq!(streams.len(), STREAMS);
+    let reads = streams
+        .into_iter()
+        .enumerate()
+        .map(|(place, (mut begun, first))| {
+            let whole = blobs[place % blobs.len()].clone().into_bytes();
+            async move {
+                assert!(whole.starts_with(&first) && first.len() < whole.len());
+                let mut came = first.len();
+                while let Some(chunk) = begun.next().await {
+                    let end = came + chunk.len();
+                    assert!(whole[came..end] == chunk, "other bytes at {came}");
+                    came = end;
+                }
+                assert_eq!(came, whole.len());
+            }
+        });
+    in_time("the rest of all streams", join_all(reads)).await;
+    let grown = memory.grown();
+    eprintln!("{STREAMS} streams in {:?}, {:.1} MiB more", began.elapsed(), mib(grown));
+    assert!(grown < GROWTH);
+    served.runs();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_readers_that_stop_cost_bounded_memory_and_others_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut served = Served::begin(dir.path(), "sled:data", &[]);
+    let memory = served.memory();
+    let streams = begun(&served, &blobs()).await;
+    let others = served.serves_others(1).await;
+    let grown = memory.grown();
+    eprintln!("{STREAMS} readers stopped: another was served in {others:?}, {:.1} MiB more", mib(grown));
+    assert!(grown < GROWTH);
+    // When they leave, nothing of them stays.
+    drop(streams);
+    let free = || served.metric("deriva_leases") == 0.0;
+    let took = until("their leases", free).await;
+    eprintln!("their leases ended in {took:?}");
+    served.runs();
+}
+
+/// What becomes of uploads that each send so many frames of so many bytes, and then nothing.
+async fn stopped(frame: usize, frames: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let more = ["--set", "limits.stall_timeout=2s"];
+    let mut served = Served::begin(dir.path(), "sled:data", &more);
+    let memory = served.memory();
+    let channels = join_all((0..CONNECTIONS).map(|_| served.channel())).await;
+    let (sent, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let calls = (0..STREAMS).map(|place| {
+        let (done, refused) = (Arc::clone(&sent), Arc::clone(&refused));
+        let chunk = Bytes::from(vec![place as u8; frame]);
+        let sent = (0..frames).map(move |at| v1::PutRequest {
+            begin: (at == 0).then(v1::PutBegin::default),
+            chunk: chunk.clone(),
+            end: false,
+        });
+        let silent = stream::once(async move {
+            done.fetch_add(1, SeqCst);
+            std::future::pending().await
+        });
+        let mut blobs = BlobsClient::new(channels[place % CONNECTIONS].clone());
+        tokio::spawn(async move {
+            let status = blobs.put(stream::iter(sent).chain(silent)).await.unwrap_err();
+            assert!(
+                matches!(status.code(), Code::ResourceExhausted | Code::DeadlineExceeded),
+                "{status:?}"
+            );
+            refused.fetch_add(1, SeqCst);
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    let all = || sent.load(SeqCst) + refused.load(SeqCst) >= STREAMS as u64;
+    until("what all have sent", all).await;
+    let others = served.serves_others(2).await;
+    let grown = memory.grown();
+    eprintln!(
+        "{STREAMS} writers stopped after {frames} frames of {frame} bytes, {} refused: another was served in {others:?}, {:.1} MiB more",
+        refused.load(SeqCst),
+        mib(grown),
+    );
+    assert!(grown < GROWTH);
+    for call in calls {
+        call.abort();
+    }
+    served.runs();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_writers_that_stop_between_messages_are_no_burden() {
+    stopped(100_000, 3).await;
+}

@@ -7,8 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use deriva::{Params, Recipe};
 use deriva_client::{Client, ClientBuilder};
 use tonic::transport::{Channel, Endpoint};
+
+use super::chance::Chance;
 
 /// More than any of this takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -133,12 +136,35 @@ impl Served {
         }
     }
 
-    /// Whether it still runs; what it said where it does not.
-    pub(crate) fn runs(&mut self) -> Result<(), String> {
-        match self.child.try_wait().unwrap() {
-            None => Ok(()),
-            Some(status) => Err(format!("{status}: {}", self.said.lock().unwrap())),
-        }
+    /// It still runs, and nothing in it has panicked.
+    pub(crate) fn runs(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        let said = self.said.lock().unwrap();
+        assert!(ended.is_none(), "it ended, {ended:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    /// Another client puts, computes and gets, as if nothing was.
+    pub(crate) async fn serves_others(&self, seed: u64) -> Duration {
+        let began = Instant::now();
+        let bytes = Chance::new(seed).bytes(1_200_000);
+        let served = async {
+            let builder = self.builder().attempts(100);
+            let client = builder.connect().await.unwrap();
+            let leaf = client.put(bytes.clone()).await.unwrap();
+            let again = Recipe::new(
+                &"bytes.concat/1".parse().unwrap(),
+                &[leaf],
+                &Params::new(),
+            );
+            let again = again.unwrap();
+            client.insert(std::slice::from_ref(&again)).await.unwrap();
+            let made = client.materialize(again.addr()).bytes().await.unwrap();
+            assert!(made == bytes, "others get wrong bytes");
+            assert!(client.get(leaf).await.unwrap() == bytes);
+        };
+        in_time("what another client asks", served).await;
+        began.elapsed()
     }
 }
 
