@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use deriva::authors::async_trait;
 use deriva::stores::{BlobStore, DagStore};
 use deriva::{Blob, BlobStat, CAddr, Clock, Params, Recipe, Result, SystemClock};
 use deriva_client::Client;
-use deriva::authors::async_trait;
 use futures::TryStreamExt;
 
 use super::chance::{Chance, is_long, seed};
 use super::proxy::{Weather, network};
 use super::served::{Served, in_time};
 
-/// What the client is told to wait for at the most, and what it does wait.
+/// What the client is told to wait for at the most.
 const TOLD: Duration = Duration::from_secs(12);
-const WAITED: Duration = Duration::from_secs(2);
 
-/// Waits no longer than a moment between two attempts, and not long for what does not come.
+/// Waits no longer than a moment between two attempts, and as long as it is told here for what does not come.
 #[derive(Debug)]
-struct Hasty(SystemClock);
+struct Hasty(SystemClock, Duration);
 
 #[async_trait]
 impl Clock for Hasty {
@@ -28,7 +27,11 @@ impl Clock for Hasty {
     }
 
     async fn sleep(&self, duration: Duration) {
-        let short = if duration < TOLD { Duration::from_millis(2) } else { WAITED };
+        let short = if duration < TOLD {
+            Duration::from_millis(2)
+        } else {
+            self.1
+        };
         self.0.sleep(short).await;
     }
 }
@@ -79,9 +82,13 @@ async fn asks(
 ) {
     let mut chance = Chance::new(seed);
     let network = network(served.addr, weather, chance.number()).await;
-    let attempts = if weather == Weather::Bad { 300 } else { 12 };
+    // What was changed on its way may never come.
+    let (attempts, waits) = match weather {
+        Weather::Bad => (300, Duration::from_secs(10)),
+        Weather::Lying => (12, Duration::from_millis(500)),
+    };
     let builder = Client::builder(&format!("deriva://{}", network.addr))
-        .clock(std::sync::Arc::new(Hasty(SystemClock::new())))
+        .clock(std::sync::Arc::new(Hasty(SystemClock::new(), waits)))
         .attempts(attempts)
         .timeout(TOLD)
         .idle_timeout(TOLD);
@@ -113,8 +120,15 @@ async fn asks(
     let recipes = [whole, twice.clone()];
     counts.take(DagStore::insert(&client, &recipes).await);
     if let Some(made) = counts.take(client.materialize(twice.addr()).bytes().await) {
-        let once: Vec<u8> = blobs.iter().flat_map(|it| it.clone().into_bytes()).collect();
-        assert!(made == [once.clone(), once].concat(), "other bytes were made");
+        let once: Vec<u8> = blobs
+            .iter()
+            .flat_map(|it| it.clone().into_bytes())
+            .collect();
+        let both = [once.clone(), once.clone()].concat();
+        assert!(made == both, "other bytes were made");
+        for made in [Blob::new(once), Blob::new(both)] {
+            stored.insert(made.addr(), made.len());
+        }
     }
     counts.harmed += network.harmed.load(std::sync::atomic::Ordering::SeqCst);
 }
@@ -128,7 +142,11 @@ async fn networks(weather: Weather, seeds: u64) -> Counts {
     for _ in 0..seeds {
         let seed = chance.number();
         let what = format!("what is asked over the network {seed}");
-        in_time(&what, asks(&served, weather, seed, &mut stored, &mut counts)).await;
+        in_time(
+            &what,
+            asks(&served, weather, seed, &mut stored, &mut counts),
+        )
+        .await;
     }
     let client = served.client().await;
     for (addr, len) in &stored {

@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use super::served::{Served, in_time, mib};
 use super::wire::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
-    WINDOW_UPDATE, Wire, call, frame, header, message, setting,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, Wire, call, frame, header, message, setting,
 };
 
 const STAT: &str = "/deriva.v1.Blobs/Stat";
@@ -127,7 +127,10 @@ async fn calls_that_are_taken_back_at_once_end_the_connection() {
         [open, frame(RST_STREAM, 0, odd(place), &[0, 0, 0, 8])].concat()
     };
     let ended = flooded("rapid resets", &[], &[], piece, 100_000, true).await;
-    assert!(matches!(ended, Ended::Refused(None | Some(11))), "{ended:?}");
+    assert!(
+        matches!(ended, Ended::Refused(None | Some(11))),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +183,12 @@ async fn headers_that_are_large_or_many_are_refused() {
         let block = call(STAT, &[("x-large", &[b'y'; 16_000])]);
         [
             frame(HEADERS, 0, odd(place), &block[..block.len() / 2]),
-            frame(CONTINUATION, END_HEADERS, odd(place), &block[block.len() / 2..]),
+            frame(
+                CONTINUATION,
+                END_HEADERS,
+                odd(place),
+                &block[block.len() / 2..],
+            ),
         ]
         .concat()
     };
@@ -202,7 +210,15 @@ async fn headers_that_are_large_or_many_are_refused() {
         block.extend(std::iter::repeat_n(0x80 | 62, 8000));
         frame(HEADERS, END_HEADERS | END_STREAM, odd(place), &block)
     };
-    flooded("a few headers that stand for many", &[], &[], bomb, 5_000, true).await;
+    flooded(
+        "a few headers that stand for many",
+        &[],
+        &[],
+        bomb,
+        5_000,
+        true,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,13 +242,16 @@ async fn a_window_that_stays_shut_holds_little() {
             wire.send(&asked).await.unwrap();
         }
         wire.send(&frame(PING, 0, 0, b"the last")).await.unwrap();
-        let answered = wire.answered(0).await;
+        let answered = in_time("the last ping", wire.answered(0)).await;
         assert!(!answered.is_refused(), "{answered:?}");
         wires.push(wire);
     }
     let others = served.serves_others(7).await;
     let grown = memory.grown();
-    eprintln!("1000 calls behind shut windows: {:.1} MiB more, another served in {others:?}", mib(grown));
+    eprintln!(
+        "1000 calls behind shut windows: {:.1} MiB more, another served in {others:?}",
+        mib(grown)
+    );
     assert!(grown < 4 * GROWTH);
     served.runs();
 }

@@ -90,13 +90,18 @@ async fn who_is_silent_as_behind_a_cut_cable_is_given_up() {
         ..v1::RunRequest::default()
     };
     let asked = message(&asked.encode_to_vec());
-    wire.send(&frame(DATA, END_STREAM, 1, &asked)).await.unwrap();
+    wire.send(&frame(DATA, END_STREAM, 1, &asked))
+        .await
+        .unwrap();
     until("the request", || served.metric(ACTIVE) == 1.0).await;
     // It answers no ping from here on, and keeps the connection.
     let silent = Instant::now();
     let given_up = || served.metric(CANCELLED) == 1.0 && served.metric(ACTIVE) == 0.0;
     until("the end of the request", given_up).await;
-    eprintln!("given up {:?} after the client fell silent", silent.elapsed());
+    eprintln!(
+        "given up {:?} after the client fell silent",
+        silent.elapsed()
+    );
     assert!(silent.elapsed() >= Duration::from_millis(300));
     drop(wire);
     served.runs();

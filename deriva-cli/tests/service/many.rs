@@ -1,5 +1,6 @@
 //! A thousand streams at once: those that are read, those whose reader stops, and those whose writer does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Instant;
@@ -12,6 +13,9 @@ use deriva_proto::v1::run_response::Said;
 use deriva_proto::{bytes_of, v1};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
+use h2::client::SendRequest;
+use http::Request;
+use tokio::net::TcpStream;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
@@ -121,7 +125,11 @@ async fn a_thousand_streams_cost_bounded_memory_and_bring_right_bytes() {
         });
     in_time("the rest of all streams", join_all(reads)).await;
     let grown = memory.grown();
-    eprintln!("{STREAMS} streams in {:?}, {:.1} MiB more", began.elapsed(), mib(grown));
+    eprintln!(
+        "{STREAMS} streams in {:?}, {:.1} MiB more",
+        began.elapsed(),
+        mib(grown)
+    );
     assert!(grown < GROWTH);
     served.runs();
 }
@@ -134,7 +142,10 @@ async fn a_thousand_readers_that_stop_cost_bounded_memory_and_others_are_served(
     let streams = begun(&served, &blobs()).await;
     let others = served.serves_others(1).await;
     let grown = memory.grown();
-    eprintln!("{STREAMS} readers stopped: another was served in {others:?}, {:.1} MiB more", mib(grown));
+    eprintln!(
+        "{STREAMS} readers stopped: another was served in {others:?}, {:.1} MiB more",
+        mib(grown)
+    );
     assert!(grown < GROWTH);
     // When they leave, nothing of them stays.
     drop(streams);
@@ -166,9 +177,15 @@ async fn stopped(frame: usize, frames: usize) {
         });
         let mut blobs = BlobsClient::new(channels[place % CONNECTIONS].clone());
         tokio::spawn(async move {
-            let status = blobs.put(stream::iter(sent).chain(silent)).await.unwrap_err();
+            let status = blobs
+                .put(stream::iter(sent).chain(silent))
+                .await
+                .unwrap_err();
             assert!(
-                matches!(status.code(), Code::ResourceExhausted | Code::DeadlineExceeded),
+                matches!(
+                    status.code(),
+                    Code::ResourceExhausted | Code::DeadlineExceeded
+                ),
                 "{status:?}"
             );
             refused.fetch_add(1, SeqCst);
@@ -194,4 +211,66 @@ async fn stopped(frame: usize, frames: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_writers_that_stop_between_messages_are_no_burden() {
     stopped(100_000, 3).await;
+}
+
+/// A call whose one message is begun and goes no further: the status that it ends with.
+async fn stops_within(mut send: SendRequest<Bytes>, sent: Arc<AtomicU64>) -> String {
+    let request = Request::post("http://x/deriva.v1.Blobs/Put")
+        .header("te", "trailers")
+        .header("content-type", "application/grpc")
+        .body(())
+        .unwrap();
+    let (answer, mut stream) = send.send_request(request, false).unwrap();
+    // A megabyte is announced, and the least part of it comes.
+    let begun = [&[0, 0, 16, 0, 0][..], &[7; 60_000]].concat();
+    stream.send_data(begun.into(), false).unwrap();
+    sent.fetch_add(1, SeqCst);
+    let answer = answer.await.unwrap();
+    let status = answer.headers().get("grpc-status").cloned();
+    let status = match status {
+        Some(status) => status,
+        None => {
+            let trailers = answer.into_body().trailers().await.unwrap();
+            trailers.unwrap().remove("grpc-status").unwrap()
+        }
+    };
+    status.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_writers_that_stop_within_a_message_are_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = "--set limits.stall_timeout=2s --set limits.bytes_in_flight=32MiB";
+    let more: Vec<&str> = more.split(' ').collect();
+    let mut served = Served::begin(dir.path(), "sled:data", &more);
+    let memory = served.memory();
+    let sent = Arc::new(AtomicU64::new(0));
+    let mut calls = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let stream = TcpStream::connect(served.addr).await.unwrap();
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        for _ in 0..STREAMS / CONNECTIONS {
+            let send = send.clone().ready().await.unwrap();
+            calls.push(tokio::spawn(stops_within(send, Arc::clone(&sent))));
+        }
+    }
+    until("what all have sent", || sent.load(SeqCst) == STREAMS as u64).await;
+    let others = served.serves_others(11).await;
+    let mut ended = BTreeMap::new();
+    for status in in_time("the end of all calls", join_all(calls)).await {
+        *ended.entry(status.unwrap()).or_insert(0) += 1;
+    }
+    let grown = memory.grown();
+    eprintln!(
+        "{STREAMS} writers stopped within a message: {ended:?} by status, another served in {others:?}, {:.1} MiB more",
+        mib(grown)
+    );
+    // The time of some was over, and there was no room for the others.
+    assert!(ended.keys().all(|status| status == "4" || status == "8"));
+    assert!(ended.contains_key("4"));
+    assert!(grown < GROWTH);
+    served.runs();
 }

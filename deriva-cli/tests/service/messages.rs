@@ -108,7 +108,11 @@ fn status(headers: &HeaderMap) -> Option<(i32, String)> {
 /// A field of bytes, as protocol buffers write it.
 fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
     let mut field = Vec::with_capacity(bytes.len() + 12);
-    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut field);
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut field,
+    );
     prost::encoding::encode_varint(bytes.len() as u64, &mut field);
     field.extend_from_slice(bytes);
     field
@@ -185,28 +189,160 @@ fn cases() -> Vec<Case> {
     let packed = |bytes: &[u8]| [&[1], &message(bytes)[1..]].concat();
     let asked = message(&v1::StatRequest::default().encode_to_vec());
     vec![
-        ("a message of 4 GiB", PUT, vec![], vec![0, 255, 255, 255, 255, 1, 2, 3], &[OUT_OF_RANGE]),
-        ("a message over the limit", PUT, vec![], message(&vec![0; 17 << 20]), &[OUT_OF_RANGE]),
-        ("a message that is shorter than it says", INSERT, vec![], [&[0, 0, 0, 4, 0][..], b"less"].concat(), &[INTERNAL, INVALID_ARGUMENT, 2]),
-        ("no message", INSERT, vec![], vec![], &[INTERNAL, INVALID_ARGUMENT]),
-        ("other bytes than were stated", PUT, vec![], put_of(stat(5), b"wrong"), &[INVALID_ARGUMENT]),
-        ("fewer bytes than were stated", PUT, vec![], put_of(stat(6), b"right"), &[INVALID_ARGUMENT]),
-        ("more bytes than were stated", PUT, vec![], put_of(stat(4), b"right"), &[INVALID_ARGUMENT]),
-        ("bytes for an exabyte", PUT, vec![], put_of(stat(1 << 60), b"right"), &[INVALID_ARGUMENT]),
-        ("a param 40 deep", INSERT, vec![], message(&with_param(&nested(40))), &[0, INVALID_ARGUMENT, INTERNAL]),
-        ("a param 3000 deep", INSERT, vec![], message(&with_param(&nested(3000))), &[INVALID_ARGUMENT, INTERNAL]),
-        ("a param a million deep", INSERT, vec![], message(&with_param(&field(9, &deep_cbor))), &[INVALID_ARGUMENT]),
-        ("a recipe a million deep", INSERT, vec![], message(&field(1, &field(1, &deep_cbor))), &[INVALID_ARGUMENT]),
-        ("a million inputs", INSERT, vec![], message(&recipe_of(1_000_000).encode_to_vec()), &[OUT_OF_RANGE]),
-        ("more addresses than a call may have", "/deriva.v1.Blobs/Stat", vec![], message(&many.encode_to_vec()), &[INVALID_ARGUMENT]),
-        ("more targets than a call may have", "/deriva.v1.Materialize/Run", vec![], message(&targets.encode_to_vec()), &[INVALID_ARGUMENT]),
-        ("a packed message", "/deriva.v1.Blobs/Stat", gzip.clone(), packed(&[0x1f; 100]), &[UNIMPLEMENTED]),
-        ("a packed message in a stream", PUT, gzip, packed(&[0x1f; 100]), &[UNIMPLEMENTED]),
-        ("a packed message, packed by nothing", "/deriva.v1.Blobs/Stat", vec![], packed(&[0x1f; 100]), &[INTERNAL, UNIMPLEMENTED]),
-        ("a flag that there is not", "/deriva.v1.Blobs/Stat", vec![], [&[7], &asked[1..]].concat(), &[INTERNAL, UNIMPLEMENTED]),
-        ("a call that there is not", "/deriva.v1.Blobs/Give", vec![], asked.clone(), &[UNIMPLEMENTED]),
-        ("a service that there is not", "/deriva.v9.Blobs/Stat", vec![], asked.clone(), &[UNIMPLEMENTED]),
-        ("a time that is none", "/deriva.v1.Blobs/Stat", vec![("grpc-timeout", "soon")], asked, &[0, INVALID_ARGUMENT, INTERNAL]),
+        (
+            "a message of 4 GiB",
+            PUT,
+            vec![],
+            vec![0, 255, 255, 255, 255, 1, 2, 3],
+            &[OUT_OF_RANGE],
+        ),
+        (
+            "a message over the limit",
+            PUT,
+            vec![],
+            message(&vec![0; 17 << 20]),
+            &[OUT_OF_RANGE],
+        ),
+        (
+            "a message that is shorter than it says",
+            INSERT,
+            vec![],
+            [&[0, 0, 0, 4, 0][..], b"less"].concat(),
+            &[INTERNAL, INVALID_ARGUMENT, 2],
+        ),
+        (
+            "no message",
+            INSERT,
+            vec![],
+            vec![],
+            &[INTERNAL, INVALID_ARGUMENT],
+        ),
+        (
+            "other bytes than were stated",
+            PUT,
+            vec![],
+            put_of(stat(5), b"wrong"),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "fewer bytes than were stated",
+            PUT,
+            vec![],
+            put_of(stat(6), b"right"),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "more bytes than were stated",
+            PUT,
+            vec![],
+            put_of(stat(4), b"right"),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "bytes for an exabyte",
+            PUT,
+            vec![],
+            put_of(stat(1 << 60), b"right"),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "a param 40 deep",
+            INSERT,
+            vec![],
+            message(&with_param(&nested(40))),
+            &[0, INVALID_ARGUMENT, INTERNAL],
+        ),
+        (
+            "a param 3000 deep",
+            INSERT,
+            vec![],
+            message(&with_param(&nested(3000))),
+            &[INVALID_ARGUMENT, INTERNAL],
+        ),
+        (
+            "a param a million deep",
+            INSERT,
+            vec![],
+            message(&with_param(&field(9, &deep_cbor))),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "a recipe a million deep",
+            INSERT,
+            vec![],
+            message(&field(1, &field(1, &deep_cbor))),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "a million inputs",
+            INSERT,
+            vec![],
+            message(&recipe_of(1_000_000).encode_to_vec()),
+            &[OUT_OF_RANGE],
+        ),
+        (
+            "more addresses than a call may have",
+            "/deriva.v1.Blobs/Stat",
+            vec![],
+            message(&many.encode_to_vec()),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "more targets than a call may have",
+            "/deriva.v1.Materialize/Run",
+            vec![],
+            message(&targets.encode_to_vec()),
+            &[INVALID_ARGUMENT],
+        ),
+        (
+            "a packed message",
+            "/deriva.v1.Blobs/Stat",
+            gzip.clone(),
+            packed(&[0x1f; 100]),
+            &[UNIMPLEMENTED],
+        ),
+        (
+            "a packed message in a stream",
+            PUT,
+            gzip,
+            packed(&[0x1f; 100]),
+            &[UNIMPLEMENTED],
+        ),
+        (
+            "a packed message, packed by nothing",
+            "/deriva.v1.Blobs/Stat",
+            vec![],
+            packed(&[0x1f; 100]),
+            &[INTERNAL, UNIMPLEMENTED],
+        ),
+        (
+            "a flag that there is not",
+            "/deriva.v1.Blobs/Stat",
+            vec![],
+            [&[7], &asked[1..]].concat(),
+            &[INTERNAL, UNIMPLEMENTED],
+        ),
+        (
+            "a call that there is not",
+            "/deriva.v1.Blobs/Give",
+            vec![],
+            asked.clone(),
+            &[UNIMPLEMENTED],
+        ),
+        (
+            "a service that there is not",
+            "/deriva.v9.Blobs/Stat",
+            vec![],
+            asked.clone(),
+            &[UNIMPLEMENTED],
+        ),
+        (
+            "a time that is none",
+            "/deriva.v1.Blobs/Stat",
+            vec![("grpc-timeout", "soon")],
+            asked,
+            &[0, INVALID_ARGUMENT, INTERNAL],
+        ),
     ]
 }
 
@@ -225,7 +361,11 @@ async fn messages_that_lie_or_are_too_much_are_told_so() {
         let answered = caller.call(path, &headers, body.into()).await;
         let grown = memory.grown();
         most = most.max(grown);
-        eprintln!("{what}, {len} bytes: {answered:?} in {:?}, {:.1} MiB more", began.elapsed(), mib(grown));
+        eprintln!(
+            "{what}, {len} bytes: {answered:?} in {:?}, {:.1} MiB more",
+            began.elapsed(),
+            mib(grown)
+        );
         let (code, _) = answered.unwrap_or_else(|| panic!("{what} was not answered"));
         assert!(codes.contains(&code), "{what}: {code}");
         assert!(grown < GROWTH, "{what}: {} MiB", mib(grown));
@@ -278,7 +418,11 @@ async fn senseless_messages_of_every_call_are_answered() {
     }
     let grown = memory.grown();
     served.serves_others(10).await;
-    eprintln!("{inputs} senseless messages for {} calls, {taken} made sense, {:.1} MiB more", paths.len(), mib(grown));
+    eprintln!(
+        "{inputs} senseless messages for {} calls, {taken} made sense, {:.1} MiB more",
+        paths.len(),
+        mib(grown)
+    );
     assert!(grown < GROWTH);
     served.runs();
 }

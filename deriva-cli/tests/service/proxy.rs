@@ -98,7 +98,11 @@ async fn connection(
     };
     let kind = chance.below(10);
     if weather == Weather::Lying {
-        let lying = if chance.once_in(2) { &mut up } else { &mut down };
+        let lying = if chance.once_in(2) {
+            &mut up
+        } else {
+            &mut down
+        };
         lying.lie = Some(place(&mut chance));
     }
     match kind {

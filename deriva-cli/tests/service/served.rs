@@ -152,11 +152,7 @@ impl Served {
             let builder = self.builder().attempts(100);
             let client = builder.connect().await.unwrap();
             let leaf = client.put(bytes.clone()).await.unwrap();
-            let again = Recipe::new(
-                &"bytes.concat/1".parse().unwrap(),
-                &[leaf],
-                &Params::new(),
-            );
+            let again = Recipe::new(&"bytes.concat/1".parse().unwrap(), &[leaf], &Params::new());
             let again = again.unwrap();
             client.insert(std::slice::from_ref(&again)).await.unwrap();
             let made = client.materialize(again.addr()).bytes().await.unwrap();

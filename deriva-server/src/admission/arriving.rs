@@ -90,7 +90,9 @@ impl Charged {
             return Poll::Pending;
         }
         let patience = self.stall_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         stalled.as_mut().poll(cx)
     }
 }

@@ -168,7 +168,12 @@ where
         request.extensions_mut().insert(arrived.clone());
         let (parts, body) = request.into_parts();
         let admission = &self.admission;
-        let body = Charged::new(body, admission.budget.clone(), arrived, admission.stall_timeout);
+        let body = Charged::new(
+            body,
+            admission.budget.clone(),
+            arrived,
+            admission.stall_timeout,
+        );
         let request = Request::from_parts(parts, Body::new(body));
         // The one that is ready answers; the copy becomes ready for the next call.
         let copy = self.inner.clone();
