@@ -164,13 +164,13 @@ async fn networks(weather: Weather, seeds: u64) -> Counts {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_bad_network_everything_comes_in_the_end() {
-    let counts = networks(Weather::Bad, if is_long() { 500 } else { 40 }).await;
-    assert!(counts.harmed > 40);
+    let counts = networks(Weather::Bad, if is_long() { 500 } else { 30 }).await;
+    assert!(counts.harmed > 30);
     assert_eq!(counts.failures(), 0, "{:?}", counts.failed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_network_that_lies_nothing_wrong_is_believed() {
-    let counts = networks(Weather::Lying, if is_long() { 500 } else { 40 }).await;
+    let counts = networks(Weather::Lying, if is_long() { 500 } else { 30 }).await;
     assert!(counts.done > counts.failures(), "{:?}", counts.failed);
 }

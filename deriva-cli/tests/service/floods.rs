@@ -29,7 +29,7 @@ enum Ended {
     Taken,
 }
 
-/// Sends a flood of so many pieces. Where `reads`, the answers are read at the same time.
+/// Sends a flood of N pieces. Where `reads`, the answers are read at the same time.
 async fn flood(wire: Wire, piece: impl Fn(u32) -> Vec<u8>, pieces: u32, reads: bool) -> Ended {
     let (mut from, mut to) = wire.0.into_split();
     let send = async {

@@ -14,7 +14,7 @@ const CANCELLED: &str = "deriva_materialize_total{result=\"cancelled\"}";
 const ACTIVE: &str = "deriva_materialize_active";
 const STEPS: &str = "deriva_executor_steps";
 
-/// Something that takes many steps, of so many milliseconds or so each.
+/// Something that takes many steps, of about a millisecond for each unit.
 async fn long(client: &Client, units: i64, steps: i64) -> CAddr {
     let burn = "bench.burn/1".parse().unwrap();
     let leaf = client.put(format!("{units} {steps}")).await.unwrap();

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::chance::{Chance, is_long};
+use super::chance::Chance;
 use super::served::{Served, mib};
 
+const LEN: u64 = 1 << 30;
 /// By how much the server may grow.
 const GROWTH: u64 = 64 << 20;
 
@@ -45,15 +46,14 @@ impl AsyncRead for Source {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_blob_goes_both_ways_in_little_memory() {
-    let len: u64 = if is_long() { 1 << 30 } else { 256 << 20 };
     let dir = tempfile::tempdir().unwrap();
     let served = Served::begin(dir.path(), "sled:data", &[]);
     let client = served.client().await;
     client.put("something before").await.unwrap();
     let (memory, began) = (served.memory(), Instant::now());
-    let stat = client.put_reader(Source::new(len)).await.unwrap();
+    let stat = client.put_reader(Source::new(LEN)).await.unwrap();
     let (put, grown_by_put) = (began.elapsed(), memory.grown());
-    assert_eq!(stat.len, len);
+    assert_eq!(stat.len, LEN);
 
     let (memory, began) = (served.memory(), Instant::now());
     let mut reader = client.open(stat.addr).await.unwrap();
@@ -68,10 +68,10 @@ async fn a_large_blob_goes_both_ways_in_little_memory() {
         }
         rest.drain(..whole);
     }
-    assert_eq!(came, len);
+    assert_eq!(came, LEN);
     eprintln!(
         "{} MiB: put in {put:?}, {:.1} MiB more; got in {:?}, {:.1} MiB more",
-        len >> 20,
+        LEN >> 20,
         mib(grown_by_put),
         began.elapsed(),
         mib(memory.grown()),

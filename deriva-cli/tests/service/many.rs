@@ -155,7 +155,7 @@ async fn a_thousand_readers_that_stop_cost_bounded_memory_and_others_are_served(
     served.runs();
 }
 
-/// What becomes of uploads that each send so many frames of so many bytes, and then nothing.
+/// What becomes of uploads that each send some frames, of this many bytes, and then nothing.
 async fn stopped(frame: usize, frames: usize) {
     let dir = tempfile::tempdir().unwrap();
     let more = ["--set", "limits.stall_timeout=2s"];
