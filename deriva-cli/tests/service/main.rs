@@ -2,8 +2,13 @@
 //! conditions, and what is left to chance says its seed: `DERIVA_SEED` repeats it. `DERIVA_LONG=1` takes the long way.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "what other processes do takes the time of this machine"
+)]
 
 mod bad_network;
+mod caller;
 mod chance;
 mod floods;
 mod frames;
@@ -15,3 +20,4 @@ mod messages;
 mod proxy;
 mod served;
 mod wire;
+mod writers;
