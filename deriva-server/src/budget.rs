@@ -13,7 +13,7 @@ const UNIT: usize = 1 << 10;
 /// When it is worth to try again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// Bytes that all calls together may hold: a quarter of them on their way out, the others on their way in, so that readers who
+/// Bytes that all calls together may hold: an eighth of them on their way out, the others on their way in, so that readers who
 /// stop leave room for what arrives.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
@@ -27,7 +27,7 @@ pub(crate) struct Charge(Option<OwnedSemaphorePermit>);
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        let (units, leaving) = (bytes.div_ceil(UNIT), bytes.div_ceil(UNIT) / 4);
+        let (units, leaving) = (bytes.div_ceil(UNIT), bytes.div_ceil(UNIT) / 8);
         Self {
             arriving: Arc::new(Semaphore::new(units - leaving)),
             leaving: Arc::new(Semaphore::new(leaving)),
@@ -95,19 +95,19 @@ mod tests {
 
     #[test]
     fn what_is_charged_is_given_back() {
-        let budget = Budget::new(4 << 20);
-        let mut first = budget.charge(1 << 20).unwrap();
-        assert!(first.grow(&budget, 1 << 20));
+        let budget = Budget::new(8 << 20);
+        let mut first = budget.charge(3 << 20).unwrap();
+        assert!(first.grow(&budget, 3 << 20));
         assert_eq!(budget.left(), 1 << 20);
         assert!(budget.charge(2 << 20).is_none());
         assert!(!first.grow(&budget, 2 << 20));
         drop(first);
-        assert_eq!(budget.left(), 3 << 20);
+        assert_eq!(budget.left(), 7 << 20);
     }
 
     #[test]
     fn a_piece_is_smaller_where_room_is_short_and_there_is_always_one() {
-        let budget = Budget::new(4 << 20);
+        let budget = Budget::new(8 << 20);
         let (whole, held) = budget.piece(1 << 19, 1 << 12);
         assert_eq!(whole, 1 << 19);
         let (little, also) = budget.piece(500 << 10, 1 << 12);
@@ -118,7 +118,7 @@ mod tests {
         let (least, _) = budget.piece(1 << 19, 1 << 12);
         assert_eq!(least, 1 << 12);
         // What arrives has room of its own.
-        assert_eq!(budget.left(), 3 << 20);
+        assert_eq!(budget.left(), 7 << 20);
         drop((held, also, third));
         assert_eq!(budget.piece(1 << 19, 1 << 12).0, 1 << 19);
     }

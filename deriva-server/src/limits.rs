@@ -24,7 +24,7 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Connections, 1 or more. Default: 1,024.
     pub connections: usize,
-    /// Bytes of blobs that are in memory on their way in or out, over all calls, 1 MiB or more: a quarter of them for those on their way
+    /// Bytes of blobs that are in memory on their way in or out, over all calls, 1 MiB or more: an eighth of them for those on their way
     /// out. A reader that is slow has a small piece of its blob here, and what arrives finds room or is refused. Default: 128 MiB.
     pub bytes_in_flight: usize,
     /// Bytes of all blobs that are stored: what would exceed it is refused. Default: no quota.

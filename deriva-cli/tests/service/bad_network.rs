@@ -1,40 +1,18 @@
 //! A client of a server behind a bad network: what it asks comes in the end, or fails as it should, and is never wrong.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deriva::authors::async_trait;
 use deriva::stores::{BlobStore, DagStore};
-use deriva::{Blob, BlobStat, CAddr, Clock, Params, Recipe, Result, SystemClock};
+use deriva::{Blob, BlobStat, CAddr, Params, Recipe, Result};
 use deriva_client::Client;
 use futures::TryStreamExt;
 
 use super::chance::{Chance, is_long, seed};
+use super::hasty::Hasty;
 use super::proxy::{Weather, network};
 use super::served::{Served, in_time};
-
-/// What the client is told to wait for at the most.
-const TOLD: Duration = Duration::from_secs(12);
-
-/// Waits no longer than a moment between two attempts, and as long as it is told here for what does not come.
-#[derive(Debug)]
-struct Hasty(SystemClock, Duration);
-
-#[async_trait]
-impl Clock for Hasty {
-    fn now(&self) -> Duration {
-        self.0.now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let short = if duration < TOLD {
-            Duration::from_millis(2)
-        } else {
-            self.1
-        };
-        self.0.sleep(short).await;
-    }
-}
 
 /// What the seeds did.
 #[derive(Debug, Default)]
@@ -88,10 +66,10 @@ async fn asks(
         Weather::Lying => (12, Duration::from_millis(500)),
     };
     let builder = Client::builder(&format!("deriva://{}", network.addr))
-        .clock(std::sync::Arc::new(Hasty(SystemClock::new(), waits)))
+        .clock(Arc::new(Hasty::new(waits)))
         .attempts(attempts)
-        .timeout(TOLD)
-        .idle_timeout(TOLD);
+        .timeout(Hasty::TOLD)
+        .idle_timeout(Hasty::TOLD);
     let Some(client) = counts.take(builder.connect().await) else {
         return;
     };

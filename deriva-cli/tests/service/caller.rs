@@ -13,6 +13,7 @@ pub(crate) struct Caller(SendRequest<Bytes>);
 impl Caller {
     pub(crate) async fn new(served: &Served) -> Self {
         let stream = TcpStream::connect(served.addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;

@@ -147,22 +147,22 @@ async fn calls_that_break_the_rules_end_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pings_and_settings_whose_answers_nobody_reads_cost_nothing() {
     let ping = |_| frame(PING, 0, 0, b"12345678");
-    flooded("pings", &[], &[], ping, 3_000_000, false).await;
+    flooded("pings", &[], &[], ping, 1_000_000, false).await;
     let settings = |_| frame(SETTINGS, 0, 0, &setting(4, 70_000));
-    flooded("settings", &[], &[], settings, 3_000_000, false).await;
+    flooded("settings", &[], &[], settings, 1_000_000, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_that_say_nothing_cost_nothing() {
     let open = frame(HEADERS, END_HEADERS, 1, &call("/deriva.v1.Blobs/Put", &[]));
     let empty = |_| frame(DATA, 0, 1, &[]);
-    flooded("empty data", &[], &open, empty, 500_000, true).await;
+    flooded("empty data", &[], &open, empty, 200_000, true).await;
     let priority = |place| frame(PRIORITY, 0, odd(place % 1000), &[0, 0, 0, 0, 9]);
-    flooded("priorities", &[], &[], priority, 500_000, true).await;
+    flooded("priorities", &[], &[], priority, 200_000, true).await;
     let window = |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
-    flooded("windows", &[], &[], window, 500_000, true).await;
+    flooded("windows", &[], &[], window, 200_000, true).await;
     let unknown = |_| frame(0x77, 0, 0, &[0; 100]);
-    flooded("unknown frames", &[], &[], unknown, 500_000, true).await;
+    flooded("unknown frames", &[], &[], unknown, 200_000, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,13 +192,13 @@ async fn headers_that_are_large_or_many_are_refused() {
         ]
         .concat()
     };
-    flooded("large headers", &[], &[], large, 5_000, true).await;
+    flooded("large headers", &[], &[], large, 1_500, true).await;
     let many = |place| {
         let more: Vec<u8> = (0..1000).flat_map(|_| header("x", b"y")).collect();
         let block = [call(STAT, &[]), more].concat();
         frame(HEADERS, END_HEADERS | END_STREAM, odd(place), &block)
     };
-    flooded("many headers", &[], &[], many, 5_000, true).await;
+    flooded("many headers", &[], &[], many, 1_500, true).await;
     // One header is remembered, and named again and again: a few bytes that stand for megabytes.
     let bomb = |place| {
         let mut block = call(STAT, &[]);

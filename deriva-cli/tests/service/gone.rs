@@ -62,7 +62,7 @@ async fn what_somebody_else_wants_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let mut served = Served::begin(dir.path(), "sled:data", &["--jobs", "2"]);
     let client = served.client().await;
-    let addr = long(&client, 100, 20).await;
+    let addr = long(&client, 100, 10).await;
     let other = client.materialize(addr);
     let other = tokio::spawn(async move { other.bytes().await });
     until("the first request", || served.metric(ACTIVE) == 1.0).await;

@@ -13,6 +13,7 @@ use deriva_client::Client;
 use futures::future::join_all;
 
 use super::chance::{Chance, seed};
+use super::hasty::Hasty;
 use super::served::{PATIENCE, Served, in_time};
 
 /// Clients at once.
@@ -30,8 +31,13 @@ fn rounds() -> u64 {
 
 async fn client(addr: SocketAddr) -> Client {
     let builder = Client::builder(&format!("deriva://{addr}"));
-    let builder = builder.attempts(60).first_delay(Duration::from_millis(10));
-    builder.connect().await.unwrap()
+    let clock = Arc::new(Hasty::new(PATIENCE));
+    builder
+        .attempts(10_000)
+        .clock(clock)
+        .connect()
+        .await
+        .unwrap()
 }
 
 /// Begins it at the same address again. A client that knocks while nobody listens can take the port for a moment.

@@ -13,6 +13,7 @@ mod chance;
 mod floods;
 mod frames;
 mod gone;
+mod hasty;
 mod killed;
 mod large;
 mod many;

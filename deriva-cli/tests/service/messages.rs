@@ -314,7 +314,7 @@ async fn senseless_messages_of_every_call_are_answered() {
     paths.retain(|path| !path.ends_with("/Lease"));
     let memory = served.memory();
     let mut chance = Chance::new(seed());
-    let rounds = if is_long() { 2_000 } else { 60 };
+    let rounds = if is_long() { 5_000 } else { 200 };
     let (mut inputs, mut taken) = (0, 0);
     let caller = Caller::new(&served).await;
     for _ in 0..rounds {
