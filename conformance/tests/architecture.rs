@@ -63,7 +63,10 @@ const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
     ("deriva-otel", &["deriva-backends", "deriva-runtime"]),
     ("deriva-runtime", &["deriva-backends", "deriva-testkit"]),
     ("deriva", &["deriva-testkit"]),
-    ("deriva-cli", &["deriva-testkit"]),
+    (
+        "deriva-cli",
+        &["deriva-client", "deriva-proto", "deriva-testkit"],
+    ),
     (
         "conformance",
         &["deriva", "deriva-client", "deriva-runtime", "deriva-server"],

@@ -24,8 +24,8 @@ pub struct Limits {
     pub requests_per_connection: u32,
     /// Connections, 1 or more. Default: 1,024.
     pub connections: usize,
-    /// Bytes of blobs that are in memory on their way in or out, over all calls, 1 MiB or more. A reader that is slow has a small piece of
-    /// its blob here, and what arrives finds room or is refused. Default: 128 MiB.
+    /// Bytes of blobs that are in memory on their way in or out, over all calls, 1 MiB or more: an eighth of them for those on their way
+    /// out. A reader that is slow has a small piece of its blob here, and what arrives finds room or is refused. Default: 128 MiB.
     pub bytes_in_flight: usize,
     /// Bytes of all blobs that are stored: what would exceed it is refused. Default: no quota.
     pub stored_bytes: Option<u64>,
@@ -35,6 +35,9 @@ pub struct Limits {
     pub keepalive: Duration,
     /// How long it may take to answer that. Default: 20 s.
     pub keepalive_timeout: Duration,
+    /// How long a message may stand still of which a part has come, before its call is given up; and how long blobs of a `Put` that are small
+    /// wait in memory for what comes next, before they are written. Default: 10 s.
+    pub stall_timeout: Duration,
     /// How long a connection may have no call. Default: 10 min.
     pub idle_timeout: Duration,
     /// How long calls that are under way have to end after the service was asked to stop. Default: 30 s.
@@ -57,6 +60,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
+            stall_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
             drain: Duration::from_secs(30),
         }
@@ -93,6 +97,7 @@ impl Limits {
             ("header_timeout", self.header_timeout),
             ("keepalive", self.keepalive),
             ("keepalive_timeout", self.keepalive_timeout),
+            ("stall_timeout", self.stall_timeout),
             ("idle_timeout", self.idle_timeout),
         ];
         for (name, found) in times {

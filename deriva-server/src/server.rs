@@ -32,6 +32,13 @@ const SERVICES: [&str; 5] = [
     "deriva.v1.Admin",
 ];
 
+/// Bytes of the headers of a call.
+const HEADERS: u32 = 16 << 10;
+/// Calls of one connection that were taken back before anybody saw them, and calls that broke the rules of HTTP/2: with one more the
+/// connection ends.
+const RESETS: usize = 20;
+const ERRORS: usize = 1024;
+
 /// Serves a [`Deriva`] to others. See the [crate](crate) for how.
 #[derive(Debug)]
 #[must_use = "nothing is served before it listens"]
@@ -123,7 +130,7 @@ impl Server {
         };
         let limits = self.limits;
         let budget = Budget::new(limits.bytes_in_flight);
-        let admission = Admission::new(tokens, limits.requests, budget.clone());
+        let admission = Admission::new(tokens, &limits, budget.clone());
         Ok(Bound {
             service: Arc::new(Service {
                 deriva: self.deriva,
@@ -347,6 +354,9 @@ fn grpc(
         .max_concurrent_streams(limits.requests_per_connection)
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .http2_max_header_list_size(HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_max_local_error_reset_streams(Some(ERRORS))
         .layer(AdmissionLayer(Arc::clone(admission)))
         .add_routes(routes)
 }

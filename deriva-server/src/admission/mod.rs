@@ -1,5 +1,6 @@
 //! What every call passes before it is answered: who asks, whether they may, and whether there is room.
 
+mod arriving;
 mod held;
 mod rules;
 mod tokens;
@@ -11,14 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use deriva::{Clock, Error, ErrorKind, SystemClock};
 use deriva_proto::status_with_retry;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,8 +25,11 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::budget::{Budget, Charge, overloaded};
+use crate::budget::{Budget, overloaded};
+use crate::limits::Limits;
 use crate::listen::Peer;
+pub(crate) use arriving::Arrived;
+use arriving::Charged;
 use held::Held;
 pub use rules::Role;
 use rules::Rule;
@@ -46,6 +48,7 @@ pub(crate) struct Admission {
     calls: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     budget: Budget,
+    stall_timeout: Duration,
     draining: AtomicBool,
     /// Calls that come to an end by themselves.
     working: TaskTracker,
@@ -55,12 +58,13 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(crate) fn new(tokens: Option<Tokens>, calls: usize, budget: Budget) -> Self {
+    pub(crate) fn new(tokens: Option<Tokens>, limits: &Limits, budget: Budget) -> Self {
         Self {
             tokens: RwLock::new(tokens.map(Arc::new)),
-            calls: Arc::new(Semaphore::new(calls)),
+            calls: Arc::new(Semaphore::new(limits.requests)),
             probes: Arc::new(Semaphore::new(PROBES)),
             budget,
+            stall_timeout: limits.stall_timeout,
             draining: AtomicBool::new(false),
             working: TaskTracker::new(),
             over: CancellationToken::new(),
@@ -187,12 +191,13 @@ where
         request.extensions_mut().insert(role);
         request.extensions_mut().insert(arrived.clone());
         let (parts, body) = request.into_parts();
-        let budget = self.admission.budget.clone();
-        let body = Charged {
+        let admission = &self.admission;
+        let body = Charged::new(
             body,
-            budget,
+            admission.budget.clone(),
             arrived,
-        };
+            admission.stall_timeout,
+        );
         let request = Request::from_parts(parts, Body::new(body));
         // The one that is ready answers; the copy becomes ready for the next call.
         let copy = self.inner.clone();
@@ -212,51 +217,5 @@ where
                 }))
             }))
         })
-    }
-}
-
-/// Room for what of a call has arrived and was not read yet.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Arrived(Arc<Mutex<Charge>>);
-
-impl Arrived {
-    /// All that made a message was read: what comes now belongs to the next one.
-    pub(crate) fn read(&self) {
-        *self.0.lock() = Charge::default();
-    }
-}
-
-/// A body whose bytes find room as they come, or are refused.
-struct Charged {
-    body: Body,
-    budget: Budget,
-    arrived: Arrived,
-}
-
-impl http_body::Body for Charged {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-            && !self.arrived.0.lock().grow(&self.budget, data.len())
-        {
-            let status = overloaded("no room for more bytes at this moment");
-            return Poll::Ready(Some(Err(status)));
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

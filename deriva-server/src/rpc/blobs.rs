@@ -6,7 +6,8 @@ use deriva::{BlobStat, ByteRange, CAddr, Error, ErrorKind, Result};
 use deriva_proto::v1::blobs_server::Blobs;
 use deriva_proto::{addr_of, addrs_of, bytes_of_all, maybe_addr_of, status_of, v1};
 use futures::TryStreamExt;
-use tonic::{Request, Response, Streaming};
+use tokio::time::timeout;
+use tonic::{Request, Response, Status, Streaming};
 
 use super::putting::Putting;
 use super::sending::{Part, Pieces, Sent, filled, pieces};
@@ -24,6 +25,28 @@ impl Calls {
     fn batch_of(&self, field: &'static str, addrs: &[Bytes]) -> Result<Vec<CAddr>> {
         self.check_batch("addresses", addrs.len())?;
         addrs_of(field, addrs)
+    }
+
+    /// The next frame of a `Put`. What waits in memory for it does not wait for long.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the other end of a connection lives by the time of its own machine"
+    )]
+    async fn next_frame(
+        &self,
+        frames: &mut Streaming<v1::PutRequest>,
+        putting: &mut Putting<'_>,
+    ) -> std::result::Result<Option<v1::PutRequest>, Status> {
+        if putting.holds() {
+            match timeout(self.0.limits.stall_timeout, frames.message()).await {
+                Ok(frame) => return frame,
+                Err(_) => {
+                    let written = putting.let_go().await;
+                    written.map_err(|error| status_of(&error))?;
+                }
+            }
+        }
+        frames.message().await
     }
 
     /// Those that are asked for, and what is known of each.
@@ -98,7 +121,7 @@ impl Blobs for Calls {
         let arrived = arrived.unwrap_or_default();
         let mut frames = request.into_inner();
         let mut putting = Putting::new(&self.0);
-        while let Some(frame) = frames.message().await? {
+        while let Some(frame) = self.next_frame(&mut frames, &mut putting).await? {
             arrived.read();
             let taken = putting.take(frame).await;
             taken.map_err(|error| status_of(&error))?;

@@ -21,11 +21,12 @@ use crate::budget::{Budget, Charge};
 /// Differences that are told unless more are asked for.
 const DIFFERENCES: u64 = 1000;
 
-/// Events of a request that wait for its caller to read, and the bytes that are set aside for one.
+/// Events of a request that wait for its caller to read, at the most and, whether there is room or not, at the least.
 const WAITING: usize = 1 << 18;
-const EVENT_BYTES: usize = 256;
-/// Events that room is taken for at a time.
+const ALWAYS: usize = 256;
+/// Events that room is taken for at a time, and the bytes that are set aside for them.
 const ROOM: usize = 64;
+const ROOM_BYTES: usize = ROOM * 256;
 
 /// Tells a caller what happens. What they have not read yet waits, as far as there is room for it: then they miss some, and are told
 /// how many. The work waits for nobody.
@@ -40,9 +41,8 @@ struct Telling {
 #[derive(Default)]
 struct Waiting {
     events: usize,
-    /// Events that there is room for, and that room.
-    room: usize,
-    charge: Charge,
+    /// The room that was found, for [`ROOM`] of them each.
+    rooms: Vec<Charge>,
     missed: u64,
 }
 
@@ -93,13 +93,12 @@ impl Telling {
 impl Waiting {
     fn make_room(&mut self, places: usize, budget: &Budget) -> bool {
         let wanted = self.events + places;
-        if wanted <= self.room {
+        if wanted <= ALWAYS + self.rooms.len() * ROOM {
             return true;
         }
-        let is_room = wanted <= WAITING && self.charge.grow(budget, ROOM * EVENT_BYTES);
-        if is_room {
-            self.room += ROOM;
-        }
+        let room = (wanted <= WAITING).then(|| budget.leaving(ROOM_BYTES));
+        let is_room = room.as_ref().is_some_and(Option::is_some);
+        self.rooms.extend(room.flatten());
         is_room
     }
 }

@@ -34,6 +34,23 @@ struct Coming {
     writer: Option<Box<dyn BlobWriter>>,
 }
 
+impl Coming {
+    /// What writes it from now on, with all that came before.
+    async fn writing(&mut self, service: &Service) -> Result<&mut Box<dyn BlobWriter>> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let mut writer = service.deriva.writer(self.expect).await?;
+                for held in self.held.drain(..) {
+                    writer.write(held).await?;
+                }
+                writer
+            }
+        };
+        Ok(self.writer.insert(writer))
+    }
+}
+
 fn out_of_order(what: &'static str) -> Error {
     Error::new(ErrorKind::Invalid, what)
         .during("put")
@@ -105,20 +122,29 @@ impl<'a> Putting<'a> {
         }
         // It is written as it comes: it is large, or room is short. What nobody stated may be more than there may be.
         within_quota(self.service, now.bytes).await?;
-        let writer = match &mut now.writer {
-            Some(writer) => writer,
-            None => {
-                let mut writer = self.service.deriva.writer(now.expect).await?;
-                for held in now.held.drain(..) {
-                    writer.write(held).await?;
-                }
-                if self.small.is_empty() {
-                    self.charge = Charge::default();
-                }
-                now.writer.insert(writer)
-            }
-        };
+        let writer = now.writing(self.service).await?;
+        if self.small.is_empty() {
+            self.charge = Charge::default();
+        }
         writer.write(chunk).await
+    }
+
+    /// Whether bytes wait in memory.
+    pub(super) fn holds(&self) -> bool {
+        !self.charge.is_none()
+    }
+
+    /// Writes what waits in memory: nothing comes after it for a while.
+    ///
+    /// # Errors
+    /// As [`Putting::take`].
+    pub(super) async fn let_go(&mut self) -> Result<()> {
+        if let Some(now) = &mut self.now {
+            now.writing(self.service).await?;
+        }
+        self.put_small().await?;
+        self.charge = Charge::default();
+        Ok(())
     }
 
     /// What waits takes a part of the room that there is for all.

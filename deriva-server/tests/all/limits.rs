@@ -121,6 +121,66 @@ async fn what_arrives_finds_room_or_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_stands_still_does_not_keep_its_room() {
+    let running = limited(|limits| {
+        limits.bytes_in_flight = 1 << 20;
+        limits.stall_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let mut held = Vec::new();
+    for n in 0..7 {
+        let (frames, sent) = tokio::sync::mpsc::channel(2);
+        let begin = v1::PutRequest {
+            end: false,
+            ..put(vec![n; 100 << 10])
+        };
+        frames.send(begin).await.unwrap();
+        let mut blobs = running.blobs().await;
+        let sent = tokio_stream::wrappers::ReceiverStream::new(sent);
+        held.push((frames, tokio::spawn(async move { blobs.put(sent).await })));
+    }
+    // Questions find room in any case, and a blob does once what waits was written.
+    let mut blobs = running.blobs().await;
+    until(|| {
+        let mut blobs = blobs.clone();
+        async move {
+            let asked = v1::StatRequest::default();
+            assert!(blobs.stat(asked).await.is_ok());
+            blobs
+                .put(stream::iter([put(vec![9; 600 << 10])]))
+                .await
+                .is_ok()
+        }
+    })
+    .await;
+    // Who stood still goes on, unless it came when the other blob had the room.
+    let mut went_on = 0;
+    for (n, (frames, call)) in (0..).zip(held) {
+        let end = v1::PutRequest {
+            begin: None,
+            ..put(vec![n; 10])
+        };
+        let _ = frames.send(end).await;
+        drop(frames);
+        let whole = Blob::new(vec![n; (100 << 10) + 10]);
+        match call.await.unwrap() {
+            Ok(done) => assert_eq!(done.into_inner().blobs[0].addr, bytes_of(whole.addr())),
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted);
+                continue;
+            }
+        }
+        let asked = v1::StatRequest {
+            addrs: vec![bytes_of(whole.addr())],
+        };
+        let stats = blobs.stat(asked).await.unwrap().into_inner().stats;
+        assert_eq!(stats[0].len, Some(whole.len()));
+        went_on += 1;
+    }
+    assert!(went_on > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_blob_larger_than_all_the_room_is_put_and_read() {
     let running = limited(|limits| limits.bytes_in_flight = 1 << 20).await;
     let bytes: Vec<u8> = (0..8_u32 << 20).map(|i| (i % 253) as u8).collect();

@@ -143,6 +143,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "how long it may take to answer that",
     ),
     setting(
+        "limits.stall_timeout",
+        Kind::Time,
+        "how long a message may stand still of which a part has come",
+    ),
+    setting(
         "limits.idle_timeout",
         Kind::Time,
         "how long a connection may have no call",
@@ -215,6 +220,7 @@ fn field<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut dyn Field> {
         "header_timeout" => &mut limits.header_timeout,
         "keepalive" => &mut limits.keepalive,
         "keepalive_timeout" => &mut limits.keepalive_timeout,
+        "stall_timeout" => &mut limits.stall_timeout,
         "idle_timeout" => &mut limits.idle_timeout,
         "drain" => &mut limits.drain,
         _ => return None,
