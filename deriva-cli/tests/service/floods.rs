@@ -215,7 +215,7 @@ async fn headers_that_are_large_or_many_are_refused() {
         &[],
         &[],
         bomb,
-        5_000,
+        1_500,
         true,
     )
     .await;
