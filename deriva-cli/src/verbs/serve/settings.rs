@@ -70,7 +70,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "http",
         Kind::Address,
-        "where HTTP is answered: metrics and probes",
+        "where HTTP is answered: metrics, probes, pages",
+    ),
+    setting(
+        "page",
+        Kind::Switch,
+        "answer pages to look at what is stored; default: where HTTP listens at a loopback address",
     ),
     setting(
         "tokens",
