@@ -315,9 +315,14 @@ impl Bound {
                 };
                 let addr = listener.local_addr().map_err(Error::io)?;
                 // Without TLS.
-                let (plain, limits) = (TlsInForce::default(), Arc::clone(&limits));
-                let accepted = connections(listener, plain, limits, cut.clone());
-                let serving = http::serve(Connections { accepted, addr }, site, access);
+                let plain = TlsInForce::default();
+                let accepted = connections(listener, plain, Arc::clone(&limits), cut.clone());
+                let serving = http::serve(
+                    Connections { accepted, addr },
+                    site,
+                    access,
+                    Arc::clone(&limits),
+                );
                 Some(AbortOnDropHandle::new(tokio::spawn(serving)))
             }
             None => None,

@@ -24,6 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::admission::Admission;
 use crate::budget::Budget;
+use crate::limits::Limits;
 use crate::listen::{Conn, Peer};
 pub(crate) use page::Access;
 use page::Pages;
@@ -87,8 +88,13 @@ async fn counted(
 }
 
 /// Answers until it is dropped; with pages, to those who have access.
-pub(crate) async fn serve(connections: Connections, site: Site, access: Option<Access>) {
-    let pages = access.map(|access| Pages::new(site.clone(), access));
+pub(crate) async fn serve(
+    connections: Connections,
+    site: Site,
+    access: Option<Access>,
+    limits: Arc<Limits>,
+) {
+    let pages = access.map(|access| Pages::new(site.clone(), access, limits));
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/activity", get(activity))

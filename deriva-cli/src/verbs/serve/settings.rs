@@ -132,6 +132,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Bytes,
         "bytes of all blobs that are stored; default: no quota",
     ),
+    setting("limits.pages", Kind::Count, "pages made at once"),
+    setting(
+        "limits.page_timeout",
+        Kind::Time,
+        "how long a page may take",
+    ),
     setting(
         "limits.header_timeout",
         Kind::Time,
@@ -217,6 +223,8 @@ fn field<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut dyn Field> {
         "connections" => &mut limits.connections,
         "bytes_in_flight" => &mut limits.bytes_in_flight,
         "stored_bytes" => &mut limits.stored_bytes,
+        "pages" => &mut limits.pages,
+        "page_timeout" => &mut limits.page_timeout,
         "header_timeout" => &mut limits.header_timeout,
         "keepalive" => &mut limits.keepalive,
         "keepalive_timeout" => &mut limits.keepalive_timeout,

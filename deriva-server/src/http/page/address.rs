@@ -104,14 +104,14 @@ async fn inputs(deriva: &Deriva, recipe: &Recipe) -> Result<Markup> {
             div.wide role="region" aria-label="Inputs" tabindex="0" {
                 table {
                     thead { tr {
-                        th scope="col" .number { "Input" }
+                        th scope="col" { "Input" }
                         th scope="col" { "Address" }
                         th scope="col" { "Standing" }
                     } }
                     tbody {
                         @for (place, (addr, state)) in shown.iter().zip(states).enumerate() {
                             tr {
-                                th scope="row" .number { (place) }
+                                th scope="row" { (place) }
                                 td { (short(addr)) }
                                 td { (badge(state)) }
                             }

@@ -72,7 +72,7 @@ impl IntoResponse for Failed {
                     }
                 }
             } @else if let Some(advice) = error.advice() {
-                p { "What to do: " (advice) "." }
+                p { "What to do: " (advice) }
             }
         };
         let given = error.context("given").unwrap_or_default();

@@ -3,7 +3,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -18,11 +17,9 @@ use deriva::{Error, ErrorKind};
 use http_body::{Frame, SizeHint};
 
 use super::failed::Failed;
-use super::{AT_ONCE, Answer, Pages};
+use super::{Answer, Pages};
 use crate::budget::Charge;
 
-/// How long a page may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a page at the most: more than any has.
 const LARGEST: usize = 16 << 20;
 /// Bytes of a page that are handed on at a time.
@@ -47,12 +44,13 @@ async fn admitted(pages: &Pages, request: Request, next: Next) -> Answer {
         Failed::with(StatusCode::SERVICE_UNAVAILABLE, error)
     };
     let Ok(_room) = pages.room.try_acquire() else {
-        return Err(full(format!("{AT_ONCE} pages are being made at once")));
+        let most = pages.limits.pages;
+        return Err(full(format!("{most} pages are being made at once")));
     };
-    let Ok(response) = tokio::time::timeout(PATIENCE, next.run(request)).await else {
-        let seconds = PATIENCE.as_secs();
+    let Ok(response) = tokio::time::timeout(pages.limits.page_timeout, next.run(request)).await
+    else {
         let error = Error::new(ErrorKind::Timeout, "the page was not ready in time");
-        let error = error.with("seconds", seconds);
+        let error = error.with("seconds", pages.limits.page_timeout.as_secs_f64());
         return Err(error
             .hint("ask for less, as a smaller depth; the command has no such limit")
             .into());

@@ -37,9 +37,8 @@ use failed::Failed;
 use rates::Rates;
 
 use super::Site;
+use crate::limits::Limits;
 
-/// Requests for pages at once.
-pub(super) const AT_ONCE: usize = 16;
 /// Rows of a list on one page.
 const ROWS: usize = 50;
 
@@ -54,7 +53,8 @@ pub(super) struct Pages(Arc<Known>);
 pub(super) struct Known {
     site: Site,
     access: Access,
-    room: Arc<Semaphore>,
+    limits: Arc<Limits>,
+    room: Semaphore,
     rates: Rates,
 }
 
@@ -67,11 +67,12 @@ impl Deref for Pages {
 }
 
 impl Pages {
-    pub(super) fn new(site: Site, access: Access) -> Self {
+    pub(super) fn new(site: Site, access: Access, limits: Arc<Limits>) -> Self {
         Self(Arc::new(Known {
             site,
             access,
-            room: Arc::new(Semaphore::new(AT_ONCE)),
+            room: Semaphore::new(limits.pages),
+            limits,
             rates: Rates::default(),
         }))
     }

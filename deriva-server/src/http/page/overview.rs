@@ -112,7 +112,7 @@ fn requests(report: Option<&ActivityReport>, snapshot: &Snapshot) -> Markup {
                 None => p { (grouped(snapshot.requests)) ". Nothing tells this server how far they are." },
                 Some(report) if report.requests.is_empty() => p { "None." },
                 Some(report) => {
-                    div.wide role="region" aria-labelledby="requests" tabindex="0" {
+                    div.wide role="region" aria-label="Table of requests" tabindex="0" {
                         table {
                             thead { tr {
                                 th scope="col" { "Request" }
@@ -144,7 +144,7 @@ fn row(request: &ActiveRequest, now_millis: u64) -> Markup {
         tr {
             th scope="row" { (request.number) }
             td {
-                @for addr in &request.addresses { a href={ "/address/" (addr) } { code { (addr) } } " " }
+                @for addr in &request.addresses { a href={ "/address/" (addr) } { code.short { (addr) } } " " }
                 @if others > 0 { "and " (grouped(others)) " more" }
             }
             td { (request.phase) }
@@ -171,7 +171,7 @@ fn counted(rates: &[Rate]) -> Markup {
     html! {
         section aria-labelledby="rates" {
             h2 #rates { "Rates" }
-            div.wide role="region" aria-labelledby="rates" tabindex="0" {
+            div.wide role="region" aria-label="Table of rates" tabindex="0" {
                 table {
                     thead { tr {
                         th scope="col" { "What" }

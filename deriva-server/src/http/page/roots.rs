@@ -8,7 +8,7 @@ use maud::html;
 
 use super::layout::Page;
 use super::query::Query;
-use super::words::{badge, isolated, link, more};
+use super::words::{badge, isolated, link, more, short};
 use super::{Answer, Pages, ROWS};
 
 /// What names begin with that deriva keeps for itself.
@@ -41,7 +41,7 @@ pub(super) async fn page(State(pages): State<Pages>, query: Query) -> Answer {
                         @for ((name, addr), state) in roots.iter().zip(states) {
                             tr {
                                 th scope="row" { bdi { (isolated(name)) } }
-                                td { a href={ "/address/" (addr) } { code { (addr.short()) } } }
+                                td { (short(addr)) }
                                 td { (badge(state)) }
                             }
                         }

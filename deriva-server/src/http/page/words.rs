@@ -16,7 +16,7 @@ pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
 
 /// A link to the page of an address, which shows its first digits.
 pub(super) fn short(addr: &CAddr) -> Markup {
-    html! { a href={ "/address/" (addr) } { code { (addr.short()) } } }
+    html! { a href={ "/address/" (addr) } { code.short { (addr.short()) } } }
 }
 
 /// A link to the page of a function.
