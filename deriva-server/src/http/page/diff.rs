@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::layout::Page;
 use super::query::Query;
-use super::words::{function, grouped, literal, short, shortened};
+use super::words::{fitting, function, grouped, literal, short, shortened};
 use super::{Answer, Pages};
 
 /// Differences that are listed.
@@ -54,7 +54,7 @@ fn form(before: &str, after: &str) -> Markup {
         html! {
             div {
                 label for=(id) { (label) }
-                input id=(id) name=(id) value=(shortened(value, 80)) required autocomplete="off" autocapitalize="none"
+                input id=(id) name=(id) value=(fitting(value)) required autocomplete="off" autocapitalize="none"
                     spellcheck="false" maxlength="80";
             }
         }

@@ -9,7 +9,7 @@ use deriva::{CAddr, Error, ErrorKind};
 use maud::html;
 
 use super::layout::Page;
-use super::words::shortened;
+use super::words::{fitting, shortened};
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl IntoResponse for Failed {
         };
         let given = error.context("given").unwrap_or_default();
         let page = Page::new(self.status.canonical_reason().unwrap_or("Failure"), body);
-        let page = page.searched(shortened(given, 64));
+        let page = page.searched(fitting(given));
         let mut response = (self.status, page).into_response();
         if let Some(again) = self.again {
             let seconds = HeaderValue::from(again.as_secs().max(1));

@@ -75,6 +75,11 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     }
 }
 
+/// As much of a text as fits into a field of a form.
+pub(super) fn fitting(text: &str) -> String {
+    isolated(text).chars().take(80).collect()
+}
+
 /// Without the characters that turn the direction of what stands around them: they are shown by their numbers.
 pub(super) fn isolated(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

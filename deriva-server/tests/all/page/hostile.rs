@@ -32,15 +32,13 @@ fn is_tame(answer: &Answer, path: &str) {
             );
         }
     }
-    // An attribute that would run something needs a space before it and no quotes around it.
+    // Without the values of attributes, in which no quote stands: what is left of a tag runs nothing.
     let outside: String = text.split('"').step_by(2).collect();
-    assert!(!outside.contains(" style="), "{path}");
-    let in_tags = text
-        .split('<')
-        .skip(1)
-        .filter_map(|rest| rest.split('>').next());
-    for tag in in_tags {
-        assert!(!tag.contains("onerror"), "{path}: {tag}");
+    let tags = outside.split('<').skip(1);
+    for tag in tags.filter_map(|rest| rest.split('>').next()) {
+        for wrong in [" style", " on", "javascript"] {
+            assert!(!tag.contains(wrong), "{path}: {tag}");
+        }
     }
 }
 

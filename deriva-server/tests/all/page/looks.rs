@@ -64,18 +64,22 @@ async fn every_page_shows_what_is_stored_and_computes_nothing() {
         .has("4 nodes and 4 edges")
         .has(&format!("<a href=\"/address/{other}\"><g>"));
     let diff = page(http, &format!("/diff?a={recipe}&b={above}")).await;
-    diff.has("What differs")
-        .has(" was added: ")
-        .has("param <code>answer</code>");
+    diff.has("What differs").has("param <code>answer</code>");
     page(http, &format!("/diff?a={leaf}&b={leaf}"))
         .await
         .has("the addresses are equal");
     // None of that computed anything, or asked somebody else to.
     assert_eq!(world.runs.load(Relaxed), 0);
     let metrics = got(http, "/metrics").await;
-    metrics
-        .lacks("deriva_compute_duration_seconds_count{")
-        .lacks("deriva_materialize_total{");
+    let counted = [
+        "deriva_compute_duration_seconds_count",
+        "deriva_materialize_total",
+    ];
+    let counts = |line: &&str| counted.iter().any(|name| line.starts_with(name));
+    for line in metrics.text().lines().filter(counts) {
+        assert!(line.ends_with(" 0"), "{line}");
+    }
+    metrics.has("deriva_materialize_total{");
     assert_eq!(deriva.status().await.unwrap().outputs, Some(0));
 
     deriva.get(above).await.unwrap();
@@ -286,7 +290,8 @@ async fn the_ledger_tells_what_was_seen_and_goes_on_where_it_ended() {
     }
     let all = world.deriva.materialize_many(lies.clone());
     let all = all.determinism(deriva::Determinism::Dual).keep_going();
-    assert!(all.await.is_err());
+    // What failed stands in the result of a request that goes on.
+    all.await.ok();
     assert_eq!(world.deriva.ledger().await.unwrap().len(), lies.len());
     world.deriva.release(lies[0]).await.unwrap();
     let first = page(world.http, "/ledger").await;
