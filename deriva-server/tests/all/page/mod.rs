@@ -88,13 +88,10 @@ async fn got(addr: SocketAddr, path: &str) -> Answer {
 }
 
 /// The page of a path, which is there.
-#[track_caller]
-fn page(addr: SocketAddr, path: &str) -> impl Future<Output = Answer> {
-    async move {
-        let answer = got(addr, path).await;
-        assert_eq!(answer.code, 200, "{path}: {}", answer.text());
-        answer
-    }
+async fn page(addr: SocketAddr, path: &str) -> Answer {
+    let answer = got(addr, path).await;
+    assert_eq!(answer.code, 200, "{path}: {}", answer.text());
+    answer
 }
 
 /// A store with a little of everything, and a function that counts how often it runs.
