@@ -145,9 +145,9 @@ fn params(recipe: &Recipe) -> Markup {
                     tbody {
                         @for (name, value) in params.iter().take(PARTS) {
                             tr {
-                                th scope="row" { bdi { (shortened(name, 256)) } }
+                                th scope="row" .long { bdi { (shortened(name, 256)) } }
                                 td { (value.type_name()) }
-                                td.value { code { (literal(value)) } }
+                                td.long { code { (literal(value)) } }
                             }
                         }
                     }

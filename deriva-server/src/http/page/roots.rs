@@ -40,7 +40,7 @@ pub(super) async fn page(State(pages): State<Pages>, query: Query) -> Answer {
                     tbody {
                         @for ((name, addr), state) in roots.iter().zip(states) {
                             tr {
-                                th scope="row" { bdi { (isolated(name)) } }
+                                th scope="row" .long { bdi { (isolated(name)) } }
                                 td { (short(addr)) }
                                 td { (badge(state)) }
                             }
