@@ -13,6 +13,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("deriva-api", &[]),
     ("deriva-backends", &["deriva-api"]),
+    ("deriva-draw", &["deriva-api"]),
     ("deriva-functions", &["deriva-api"]),
     ("deriva-layers", &["deriva-api"]),
     ("deriva-runtime", &["deriva-api"]),
@@ -37,8 +38,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "deriva-runtime",
         ],
     ),
-    ("deriva-server", &["deriva", "deriva-proto"]),
-    ("deriva-cli", &["deriva", "deriva-server"]),
+    ("deriva-server", &["deriva", "deriva-draw", "deriva-proto"]),
+    ("deriva-cli", &["deriva", "deriva-draw", "deriva-server"]),
     ("deriva-bench", &["deriva", "deriva-testkit"]),
     (
         "conformance",

@@ -6,7 +6,6 @@
 mod args;
 mod exit;
 mod files;
-mod graph;
 mod handle;
 mod interrupt;
 mod log;

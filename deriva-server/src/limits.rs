@@ -29,6 +29,10 @@ pub struct Limits {
     pub bytes_in_flight: usize,
     /// Bytes of all blobs that are stored: what would exceed it is refused. Default: no quota.
     pub stored_bytes: Option<u64>,
+    /// Requests for [pages](crate::Server::page) at once, 1 or more. Default: 16.
+    pub pages: usize,
+    /// How long a page may take. Default: 10 s.
+    pub page_timeout: Duration,
     /// How long a connection may take to begin: the handshake of TLS and the first request. Default: 10 s.
     pub header_timeout: Duration,
     /// How long a connection may say nothing before it is asked whether it is still there. Default: 30 s.
@@ -57,6 +61,8 @@ impl Default for Limits {
             connections: 1024,
             bytes_in_flight: 128 << 20,
             stored_bytes: None,
+            pages: 16,
+            page_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
@@ -85,6 +91,7 @@ impl Limits {
             ),
             ("connections", self.connections, 1, 1 << 20),
             ("bytes_in_flight", self.bytes_in_flight, 1 << 20, 1 << 40),
+            ("pages", self.pages, 1, 1 << 20),
         ];
         for (name, found, least, most) in ranges {
             if !(least..=most).contains(&found) {
@@ -99,6 +106,7 @@ impl Limits {
             ("keepalive_timeout", self.keepalive_timeout),
             ("stall_timeout", self.stall_timeout),
             ("idle_timeout", self.idle_timeout),
+            ("page_timeout", self.page_timeout),
         ];
         for (name, found) in times {
             if found.is_zero() {

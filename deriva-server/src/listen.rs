@@ -115,6 +115,10 @@ impl Conn {
         }
     }
 
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer.clone()
+    }
+
     /// Until when it may go on as it is; the end where that is over.
     fn patience(&self) -> Option<Instant> {
         let calls = &self.peer.calls;

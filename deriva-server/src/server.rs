@@ -17,7 +17,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::admission::{Admission, AdmissionLayer, Tokens};
 use crate::budget::Budget;
-use crate::http::{self, Site};
+use crate::http::{self, Access, Connections, Site};
 use crate::limits::Limits;
 use crate::listen::{TlsInForce, connections};
 use crate::rpc::Service;
@@ -48,6 +48,7 @@ pub struct Server {
     tokens: Option<PathBuf>,
     tls: Option<Tls>,
     http: Option<SocketAddr>,
+    page: Option<bool>,
     activity: Option<Arc<Activity>>,
     exposed: bool,
 }
@@ -61,6 +62,7 @@ impl Server {
             tokens: None,
             tls: None,
             http: None,
+            page: None,
             activity: None,
             exposed: false,
         }
@@ -84,9 +86,18 @@ impl Server {
         self
     }
 
-    /// Listens there for HTTP, too: `/metrics`, `/healthz`, `/readyz`, `/version`, `/status`. Default: nowhere.
+    /// Listens there for HTTP, too: `/metrics`, `/healthz`, `/readyz`, `/version`, `/status`, and [pages](Server::page). Default:
+    /// nowhere.
     pub fn http(mut self, addr: SocketAddr) -> Self {
         self.http = Some(addr);
+        self
+    }
+
+    /// Whether pages to look at what is stored are answered where HTTP is, at `/`: read-only, and with a token (as the password of HTTP's
+    /// basic authentication) where [tokens](Server::tokens) are needed. Default: where HTTP listens at a loopback address, to who calls the
+    /// server `localhost` or by its number; and not where callers need a certificate and no token, as HTTP asks nobody for one.
+    pub fn page(mut self, page: bool) -> Self {
+        self.page = Some(page);
         self
     }
 
@@ -128,6 +139,7 @@ impl Server {
             Some(addr) => Some(listen(addr).await?),
             None => None,
         };
+        let access = self.access();
         let limits = self.limits;
         let budget = Budget::new(limits.bytes_in_flight);
         let admission = Admission::new(tokens, &limits, budget.clone());
@@ -145,8 +157,22 @@ impl Server {
             },
             listener,
             http,
+            access,
             activity: self.activity,
         })
+    }
+
+    /// Who may look at pages, if anybody may.
+    fn access(&self) -> Option<Access> {
+        match self.page {
+            Some(page) => page.then_some(Access::AnyName),
+            None => {
+                let certified = self.tls.as_ref().is_some_and(Tls::asks_for_certificates);
+                let is_own = self.http.is_some_and(|http| http.ip().is_loopback())
+                    && (self.tokens.is_some() || !certified);
+                is_own.then_some(Access::OwnNames)
+            }
+        }
     }
 }
 
@@ -186,6 +212,7 @@ pub struct Bound {
     files: Files,
     listener: TcpListener,
     http: Option<TcpListener>,
+    access: Option<Access>,
     activity: Option<Arc<Activity>>,
 }
 
@@ -259,6 +286,7 @@ impl Bound {
             tls,
             listener,
             http,
+            access,
             activity,
             ..
         } = self;
@@ -280,18 +308,32 @@ impl Bound {
         };
         routes.add_service(reflected().build_v1().map_err(broken)?);
         routes.add_service(reflected().build_v1alpha().map_err(broken)?);
-        let site = http.map(|listener| {
-            let site = Site {
-                deriva: service.deriva.clone(),
-                admission: Arc::clone(&admission),
-                activity,
-            };
-            AbortOnDropHandle::new(tokio::spawn(http::serve(listener, site)))
-        });
         let (end, ended) = oneshot::channel::<()>();
         // Also where this future is dropped.
         let cut = CancellationToken::new();
         let cutting = cut.clone().drop_guard();
+        let site = match http {
+            Some(listener) => {
+                let site = Site {
+                    deriva: service.deriva.clone(),
+                    admission: Arc::clone(&admission),
+                    budget: service.budget.clone(),
+                    activity,
+                };
+                let addr = listener.local_addr().map_err(Error::io)?;
+                // Without TLS.
+                let plain = TlsInForce::default();
+                let accepted = connections(listener, plain, Arc::clone(&limits), cut.clone());
+                let serving = http::serve(
+                    Connections { accepted, addr },
+                    site,
+                    access,
+                    Arc::clone(&limits),
+                );
+                Some(AbortOnDropHandle::new(tokio::spawn(serving)))
+            }
+            None => None,
+        };
         let grpc = grpc(&limits, &admission, routes.routes()).serve_with_incoming_shutdown(
             connections(listener, tls, Arc::clone(&limits), cut),
             async {

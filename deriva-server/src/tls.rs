@@ -35,6 +35,11 @@ impl Tls {
         self
     }
 
+    /// Whether it is known who is at the other end.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.client_ca.is_some()
+    }
+
     /// What the files say now.
     ///
     /// # Errors

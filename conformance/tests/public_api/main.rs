@@ -62,6 +62,11 @@ fn deriva_client() {
 }
 
 #[test]
+fn deriva_draw() {
+    holds("deriva-draw");
+}
+
+#[test]
 fn deriva_functions() {
     holds("deriva-functions");
 }

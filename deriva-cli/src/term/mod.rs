@@ -3,9 +3,8 @@
 mod out;
 mod style;
 mod table;
-mod units;
 
+pub(crate) use deriva_draw::{counted, size, time};
 pub(crate) use out::{Answer, Out, bar, note};
 pub(crate) use style::{Style, plain};
 pub(crate) use table::{lines, table};
-pub(crate) use units::{counted, size, time};

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use deriva::admin::{GraphNode, NodeState};
 use deriva::{AddrPrefix, CAddr, Error, ErrorKind, Result};
+use deriva_draw::{Drawing, dot, svg};
 use serde::Serialize;
 
 use crate::args::parsed;
 use crate::exit::Outcome;
 use crate::files::write_text;
-use crate::graph::{Drawing, Node, State, dot, svg};
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style};
 
@@ -90,40 +89,7 @@ fn drawing(graph: deriva::admin::Graph) -> Result<Drawing> {
                 .hint("draw a part of it: give the address of an input"),
         );
     }
-    let edges = graph.edges.iter().map(|edge| (edge.from, edge.to));
-    Ok(Drawing {
-        edges: edges.collect(),
-        nodes: graph.nodes.into_iter().map(node).collect(),
-    })
-}
-
-fn node(node: GraphNode) -> Node {
-    let (label, group) = match &node.function {
-        None => (node.addr.short(), "blobs".to_owned()),
-        Some(function) => (
-            format!("{function} {}", node.addr.short()),
-            function.to_string(),
-        ),
-    };
-    let state = match node.state {
-        NodeState::Leaf => State::Leaf,
-        NodeState::Present => State::Present,
-        NodeState::Lost => State::Lost,
-        NodeState::Absent => State::Absent,
-        NodeState::Missing => State::Missing,
-        NodeState::Condemned => State::Condemned,
-        // The drawing shows what is stored, whoever could compute it.
-        _ if node.output.is_some() => State::Lost,
-        _ => State::Absent,
-    };
-    Node {
-        label,
-        group,
-        state,
-        cost: node.output.map(|output| output.cost),
-        count: 1,
-        within: 0,
-    }
+    Ok(graph.into())
 }
 
 #[cfg(test)]
@@ -135,6 +101,7 @@ mod tests {
     use deriva::stores::memory::MemoryStore;
     use deriva::stores::{BlobStore, DagStore, Record};
     use deriva::{Blob, Deriva, DerivaBuilder, Output, Params, Recipe};
+    use deriva_draw::State;
 
     use super::*;
 

@@ -117,6 +117,15 @@ impl Admission {
         }
     }
 
+    /// Whether who has this token, or none, may read what is stored.
+    pub(crate) fn may_read(&self, secret: Option<&str>) -> bool {
+        let Some(tokens) = self.tokens.read().clone() else {
+            return true;
+        };
+        let role = secret.and_then(|secret| tokens.role_of(secret, self.clock.date()));
+        role.is_some_and(|role| role >= Role::Read)
+    }
+
     /// The role of who makes a call, and the room that it takes while it is under way.
     fn admit(&self, request: &Request<Body>) -> Result<(Role, OwnedSemaphorePermit), Status> {
         let rule = rules::of(request.uri().path());

@@ -1,20 +1,33 @@
-//! What is answered by HTTP: numbers, and whether the service is well.
+//! What is answered by HTTP: numbers, whether the service is well, and pages to look at.
+
+mod page;
 
 use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::{IncomingStream, Listener};
+use axum::{Extension, Router};
 use deriva::metrics::Activity;
 use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result};
+use futures::StreamExt;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::admission::Admission;
+use crate::budget::Budget;
+use crate::limits::Limits;
+use crate::listen::{Conn, Peer};
+pub(crate) use page::Access;
+use page::Pages;
 
 /// Prometheus's text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,12 +39,62 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) struct Site {
     pub(crate) deriva: Deriva,
     pub(crate) admission: Arc<Admission>,
+    /// Of bytes on their way, over all calls.
+    pub(crate) budget: Budget,
     /// Where somebody gave the instance what tells of it.
     pub(crate) activity: Option<Arc<Activity>>,
 }
 
-/// Answers until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, site: Site) {
+/// Connections of HTTP, as they are accepted.
+pub(crate) struct Connections {
+    pub(crate) accepted: ReceiverStream<io::Result<Conn>>,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Listener for Connections {
+    type Io = Conn;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Conn, SocketAddr) {
+        loop {
+            match self.accepted.next().await {
+                Some(Ok(conn)) => return (conn, self.addr),
+                Some(Err(_)) => {}
+                // No more will come.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.addr)
+    }
+}
+
+impl Connected<IncomingStream<'_, Connections>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
+        stream.io().peer()
+    }
+}
+
+/// A connection that waits for an answer is not idle.
+async fn counted(
+    Extension(ConnectInfo(peer)): Extension<ConnectInfo<Peer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let _busy = peer.begin();
+    next.run(request).await
+}
+
+/// Answers until it is dropped; with pages, to those who have access.
+pub(crate) async fn serve(
+    connections: Connections,
+    site: Site,
+    access: Option<Access>,
+    limits: Arc<Limits>,
+) {
+    let pages = access.map(|access| Pages::new(site.clone(), access, limits));
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/activity", get(activity))
@@ -40,9 +103,27 @@ pub(crate) async fn serve(listener: TcpListener, site: Site) {
         .route("/version", get(version))
         .route("/status", get(status))
         .with_state(site);
-    // It ends where the system closes the socket.
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::warn!(target: "deriva", %error, "HTTP is not served any more");
+    let router = match &pages {
+        Some(pages) => router.merge(pages.router()),
+        None => router,
+    };
+    let router = router.layer(from_fn(counted));
+    let serving = axum::serve(
+        connections,
+        router.into_make_service_with_connect_info::<Peer>(),
+    );
+    let watching = async {
+        match &pages {
+            Some(pages) => pages.watch().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // It ends where the system closes the socket.
+        served = serving => if let Err(error) = served {
+            tracing::warn!(target: "deriva", %error, "HTTP is not served any more");
+        },
+        () = watching => {}
     }
 }
 

@@ -9,5 +9,6 @@ mod events;
 mod frames;
 mod http;
 mod limits;
+mod page;
 mod tls;
 mod well;

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::common::{Running, deriva, serve};
+use super::http::get;
 
 /// Somebody who signs certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -119,6 +120,27 @@ async fn clients_show_a_certificate_where_they_must() {
     assert!(works(endpoint(&running, with(&clients))).await);
     assert!(!works(endpoint(&running, with(&stranger))).await);
     assert!(!works(endpoint(&running, trusting(&authority))).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_clients_show_a_certificate_and_no_token_there_are_no_pages_unless_somebody_says_so()
+{
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let files = Files::new();
+    let tls = files.tls(&authority.sign());
+    let certified = tls
+        .clone()
+        .client_ca(files.write("clients.pem", &clients.pem()));
+    let server = || async { Server::new(deriva().await).http(super::common::loopback()) };
+    for (server, code) in [
+        (server().await.tls(certified.clone()), 404),
+        (server().await.tls(certified).page(true), 200),
+        // It is there, but not by that name.
+        (server().await.tls(tls), 421),
+    ] {
+        let running = serve(server).await;
+        assert_eq!(get(running.http.unwrap(), "/").await.0, code);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

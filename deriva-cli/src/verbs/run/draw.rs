@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use deriva::Result;
+use deriva_draw::{Drawing, Node, State, svg};
 
 use super::expand::Expansion;
 use super::tally::{Fate, Tallied};
 use crate::files::write_text;
-use crate::graph::{Drawing, Node, State, svg};
 use crate::pipeline::Pipeline;
 
 /// With more nodes than this, those of a step are drawn as one.
@@ -39,14 +39,10 @@ pub(crate) fn draw(
             Some(name) if name != group => format!("{group}: {name}"),
             _ => group.clone(),
         };
-        drawing.nodes.push(Node {
-            label,
-            group: group.clone(),
-            state,
-            cost: costs.get(&node).copied(),
-            count: 1,
-            within: 0,
-        });
+        let node_drawn = Node::new(label, group, state);
+        drawing
+            .nodes
+            .push(node_drawn.cost(costs.get(&node).copied()));
         drawing
             .edges
             .extend(expansion.inputs(node).iter().map(|input| (*input, node)));

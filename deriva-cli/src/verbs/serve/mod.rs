@@ -28,7 +28,7 @@ pub(crate) struct Serve {
     /// Where gRPC is answered [default: 127.0.0.1:6733]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where HTTP is answered, metrics and probes [default: 127.0.0.1:6734]
+    /// Where HTTP is answered, metrics, probes and pages [default: 127.0.0.1:6734]
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
     /// Recipes computed at a time; default: one for each core
@@ -96,6 +96,9 @@ impl Serve {
         };
         if let Some((Value::Address(http), _)) = config.get("http") {
             server = server.http(*http);
+        }
+        if let Some((Value::Switch(page), _)) = config.get("page") {
+            server = server.page(*page);
         }
         if let Some(tokens) = path("tokens") {
             server = server.tokens(tokens);

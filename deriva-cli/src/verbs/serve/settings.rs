@@ -70,7 +70,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "http",
         Kind::Address,
-        "where HTTP is answered: metrics and probes",
+        "where HTTP is answered: metrics, probes, pages",
+    ),
+    setting(
+        "page",
+        Kind::Switch,
+        "answer pages to look at what is stored; default: where HTTP listens at a loopback address",
     ),
     setting(
         "tokens",
@@ -126,6 +131,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "limits.stored_bytes",
         Kind::Bytes,
         "bytes of all blobs that are stored; default: no quota",
+    ),
+    setting("limits.pages", Kind::Count, "pages made at once"),
+    setting(
+        "limits.page_timeout",
+        Kind::Time,
+        "how long a page may take",
     ),
     setting(
         "limits.header_timeout",
@@ -217,6 +228,8 @@ fn field<'a>(limits: &'a mut Limits, name: &str) -> Option<&'a mut dyn Field> {
         "connections" => &mut limits.connections,
         "bytes_in_flight" => &mut limits.bytes_in_flight,
         "stored_bytes" => &mut limits.stored_bytes,
+        "pages" => &mut limits.pages,
+        "page_timeout" => &mut limits.page_timeout,
         "header_timeout" => &mut limits.header_timeout,
         "keepalive" => &mut limits.keepalive,
         "keepalive_timeout" => &mut limits.keepalive_timeout,

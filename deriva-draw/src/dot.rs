@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::Drawing;
+use crate::Drawing;
 
 /// The drawing in DOT; with more than `limit` nodes, its summary.
-pub(crate) fn dot(drawing: Drawing, limit: usize) -> String {
+#[must_use]
+pub fn dot(drawing: Drawing, limit: usize) -> String {
     let layered = drawing.layered(limit);
     let mut out = String::from(
         "digraph deriva {\n  rankdir=LR;\n  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\"];\n",
@@ -43,8 +44,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::grid;
     use super::*;
+    use crate::drawing::tests::grid;
 
     #[test]
     fn quotes_are_escaped_and_every_edge_is_there() {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 /// A number of bytes for people.
-pub(crate) fn size(bytes: u64) -> String {
+#[must_use]
+pub fn size(bytes: u64) -> String {
     ByteSize::b(bytes).to_string()
 }
 
 /// A duration for people, in the unit that fits.
-pub(crate) fn time(duration: Duration) -> String {
+#[must_use]
+pub fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {
         s if s >= 100.0 => format!("{s:.0} s"),
@@ -21,7 +23,8 @@ pub(crate) fn time(duration: Duration) -> String {
 }
 
 /// A count with a word in singular or plural.
-pub(crate) fn counted(n: u64, word: &str) -> String {
+#[must_use]
+pub fn counted(n: u64, word: &str) -> String {
     match n {
         1 => format!("1 {word}"),
         n => format!("{n} {word}s"),

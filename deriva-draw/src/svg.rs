@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Drawing, Layered, Node, State, layers};
+use crate::drawing::{Drawing, Layered, Node, State};
+use crate::layers;
 
 const BOX_HEIGHT: f64 = 40.0;
 /// Boxes are as wide as the longest label needs, within these.
@@ -19,7 +20,14 @@ const MARGIN: f64 = 24.0;
 const HEAD: f64 = 74.0;
 
 /// The drawing as SVG; with more than `limit` nodes, its summary.
-pub(crate) fn svg(drawing: Drawing, limit: usize, title: &str) -> String {
+#[must_use]
+pub fn svg(drawing: Drawing, limit: usize, title: &str) -> String {
+    svg_zoomed(drawing, limit, title, 1.0)
+}
+
+/// As [`svg`], in another size: with a `zoom` of 2, twice as wide and twice as high. All else is the same.
+#[must_use]
+pub fn svg_zoomed(drawing: Drawing, limit: usize, title: &str, zoom: f64) -> String {
     let layered = drawing.layered(limit);
     let texts = layered.nodes.iter().map(|node| {
         let detail = width_of(&node.detail()) * DETAIL / LABEL;
@@ -56,7 +64,7 @@ pub(crate) fn svg(drawing: Drawing, limit: usize, title: &str) -> String {
         }
     }
     let mut out = String::new();
-    head(&mut out, width, height, title, &layered);
+    head(&mut out, (width, height), zoom, title, &layered);
     for (from, to, count) in &layered.edges {
         let ends = (place[*from as usize], place[*to as usize]);
         edge(&mut out, ends, wide, *count);
@@ -70,10 +78,11 @@ pub(crate) fn svg(drawing: Drawing, limit: usize, title: &str) -> String {
 
 // Writing to a String cannot fail, so the results of `write!` below carry nothing.
 
-fn head(out: &mut String, width: f64, height: f64, title: &str, layered: &Layered) {
+fn head(out: &mut String, (width, height): (f64, f64), zoom: f64, title: &str, layered: &Layered) {
+    let (wide, high) = (width * zoom, height * zoom);
     let _ = writeln!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, Helvetica, Arial, sans-serif\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide}\" height=\"{high}\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, Helvetica, Arial, sans-serif\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <text x=\"{MARGIN}\" y=\"28\" font-size=\"16\" font-weight=\"600\">{}</text>",
         escape(title),
@@ -128,7 +137,10 @@ fn draw(out: &mut String, node: &Node, (x, y): (f64, f64), wide: f64) {
     } else {
         ""
     };
-    let _ = writeln!(
+    if let Some(link) = &node.link {
+        let _ = write!(out, "<a href=\"{}\">", escape(link));
+    }
+    let _ = write!(
         out,
         "<g><title>{}\n{}{}{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"7\" fill=\"{fill}\" stroke=\"{border}\"{dash}/>\
          <text x=\"{}\" y=\"{}\" font-size=\"{LABEL}\" text-anchor=\"middle\">{}</text>\
@@ -146,6 +158,10 @@ fn draw(out: &mut String, node: &Node, (x, y): (f64, f64), wide: f64) {
         y + 32.0,
         escape(&detail),
     );
+    out.push_str(match node.link {
+        Some(_) => "</a>\n",
+        None => "\n",
+    });
 }
 
 /// About as wide as a text is in the size of labels, rather too much than too little: no font is at hand.
@@ -207,8 +223,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::grid;
     use super::*;
+    use crate::drawing::tests::grid;
 
     #[test]
     fn boxes_and_edges_are_drawn_and_text_is_escaped() {
@@ -256,6 +272,35 @@ mod tests {
         let room = BOX_WIDTH.1 - 2.0 * PADDING;
         assert!(width_of(&shorten(&long, room)) <= room);
         assert!(width_of(&shorten(&"W".repeat(99), room)) <= room);
+    }
+
+    #[test]
+    fn a_zoom_changes_the_size_and_nothing_else() {
+        let (text, large) = (
+            svg(grid(3, 3), 100, "t"),
+            svg_zoomed(grid(3, 3), 100, "t", 2.0),
+        );
+        for name in ["width", "height"] {
+            assert_eq!(number(&large, name), 2.0 * number(&text, name));
+        }
+        let rest = |text: &str| text[text.find(" viewBox").unwrap()..].to_owned();
+        assert_eq!(rest(&large), rest(&text));
+    }
+
+    #[test]
+    fn a_node_leads_where_it_is_said_and_a_group_leads_nowhere() {
+        let mut drawing = grid(2, 3);
+        for node in &mut drawing.nodes {
+            node.link = Some("/a?b=1&c=\"2\"".to_owned());
+        }
+        let text = svg(drawing.clone(), 100, "t");
+        assert_eq!(
+            text.matches("<a href=\"/a?b=1&amp;c=&quot;2&quot;\"><g>")
+                .count(),
+            6
+        );
+        assert_eq!(text.matches("</g></a>").count(), 6);
+        assert!(!svg(drawing, 2, "t").contains("<a "));
     }
 
     #[test]

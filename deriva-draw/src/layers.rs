@@ -1,7 +1,7 @@
 //! Layers by longest path, and the order within them by barycentres.
 
 /// The layer of each node: 0 for one that reads nothing, otherwise one more than its highest input.
-pub(super) fn longest_path(nodes: usize, edges: &[(u32, u32)]) -> Vec<u32> {
+pub(crate) fn longest_path(nodes: usize, edges: &[(u32, u32)]) -> Vec<u32> {
     let (starts, targets) = adjacency(nodes, edges);
     let mut open = vec![0u32; nodes];
     for (_, to) in edges {
@@ -27,7 +27,7 @@ pub(super) fn longest_path(nodes: usize, edges: &[(u32, u32)]) -> Vec<u32> {
 
 /// The nodes of each layer, ordered so that few edges cross: a few sweeps in which each node moves to
 /// the mean place of its neighbours in the layer that was ordered before.
-pub(super) fn ordered(layer: &[u32], edges: &[(u32, u32, u64)]) -> Vec<Vec<u32>> {
+pub(crate) fn ordered(layer: &[u32], edges: &[(u32, u32, u64)]) -> Vec<Vec<u32>> {
     const SWEEPS: usize = 6;
     let count = layer.iter().max().map_or(0, |last| *last as usize + 1);
     let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];

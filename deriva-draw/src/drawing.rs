@@ -1,21 +1,13 @@
-//! Drawings of graphs: what is drawn, and how it becomes DOT or SVG. Knows no store.
-//!
-//! A drawing is a list of nodes and of edges from an input to what reads it. Large ones are
-//! summarised: nodes of one layer, group and state become one that says how many it stands for.
-
-mod dot;
-mod layers;
-mod summary;
-mod svg;
+//! What is drawn.
 
 use std::time::Duration;
 
-pub(crate) use dot::dot;
-pub(crate) use svg::svg;
+use crate::{layers, summary, time};
 
 /// What is known of a node, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum State {
+#[non_exhaustive]
+pub enum State {
     /// A blob that was put.
     Leaf,
     /// Its output was there.
@@ -35,7 +27,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Leaf,
         Self::Present,
         Self::Computed,
@@ -47,7 +39,7 @@ impl State {
     ];
 
     /// In a legend.
-    fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Leaf => "source blob",
             Self::Present => "output present",
@@ -61,7 +53,7 @@ impl State {
     }
 
     /// Fill and border.
-    fn colours(self) -> (&'static str, &'static str) {
+    pub(crate) fn colours(self) -> (&'static str, &'static str) {
         match self {
             Self::Leaf => ("#eceff4", "#7b88a1"),
             Self::Present => ("#d8f0d3", "#4f9a41"),
@@ -77,44 +69,47 @@ impl State {
 
 /// A node of a drawing.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
+#[non_exhaustive]
+pub struct Node {
     /// In its box.
-    pub(crate) label: String,
+    pub label: String,
     /// Nodes of one group may be drawn as one: a function or a step.
-    pub(crate) group: String,
+    pub group: String,
     /// Its colour.
-    pub(crate) state: State,
+    pub state: State,
     /// What computing it cost; a group's is the sum.
-    pub(crate) cost: Option<Duration>,
+    pub cost: Option<Duration>,
     /// How many nodes it stands for.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Edges among these.
-    pub(crate) within: u64,
+    pub within: u64,
+    /// Where its box leads, in SVG: the target of a link. A node that stands for several leads nowhere.
+    pub link: Option<String>,
 }
 
 /// Nodes and edges. Edges go from an input to its reader and form no cycle.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Drawing {
+pub struct Drawing {
     /// All nodes; edges name them by their place here.
-    pub(crate) nodes: Vec<Node>,
+    pub nodes: Vec<Node>,
     /// From an input to what reads it.
-    pub(crate) edges: Vec<(u32, u32)>,
+    pub edges: Vec<(u32, u32)>,
 }
 
 /// A drawing in which every node has a layer, and edges go from a lower to a higher one, or in a summary stay in one.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Layered {
-    nodes: Vec<Node>,
+pub(crate) struct Layered {
+    pub(crate) nodes: Vec<Node>,
     /// The layer of each node.
-    layer: Vec<u32>,
+    pub(crate) layer: Vec<u32>,
     /// With the number of edges that each stands for.
-    edges: Vec<(u32, u32, u64)>,
+    pub(crate) edges: Vec<(u32, u32, u64)>,
     /// How many nodes were drawn together, where the drawing is a summary.
-    summary_of: Option<usize>,
+    pub(crate) summary_of: Option<usize>,
 }
 
 impl Drawing {
-    fn layered(self, limit: usize) -> Layered {
+    pub(crate) fn layered(self, limit: usize) -> Layered {
         let layer = layers::longest_path(self.nodes.len(), &self.edges);
         if self.nodes.len() > limit {
             return summary::summarise(self, &layer, limit);
@@ -133,10 +128,30 @@ impl Drawing {
 }
 
 impl Node {
+    /// One node that leads nowhere, and of whose cost nothing is known.
+    #[must_use]
+    pub fn new(label: impl Into<String>, group: impl Into<String>, state: State) -> Self {
+        Self {
+            label: label.into(),
+            group: group.into(),
+            state,
+            cost: None,
+            count: 1,
+            within: 0,
+            link: None,
+        }
+    }
+
+    /// What computing it cost. Default: that is not known.
+    #[must_use]
+    pub fn cost(self, cost: Option<Duration>) -> Self {
+        Self { cost, ..self }
+    }
+
     /// The line below the label: how many, and the cost.
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         let count = (self.count > 1).then(|| format!("{} nodes", self.count));
-        let cost = self.cost.map(crate::term::time);
+        let cost = self.cost.map(time);
         let within = (self.within > 0).then(|| match self.within {
             1 => "1 edge within".to_owned(),
             n => format!("{n} edges within"),
@@ -147,22 +162,18 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// `groups` layers of `width` nodes, each over all of the layer below.
-    pub(super) fn grid(layers: u32, width: u32) -> Drawing {
-        let node = |layer| Node {
-            label: format!("n{layer}"),
-            group: format!("g{}", layer % 3),
-            state: if layer == 0 {
-                State::Leaf
-            } else {
-                State::Computed
-            },
-            cost: Some(Duration::from_millis(1)),
-            count: 1,
-            within: 0,
+    pub(crate) fn grid(layers: u32, width: u32) -> Drawing {
+        let node = |layer| {
+            let state = match layer {
+                0 => State::Leaf,
+                _ => State::Computed,
+            };
+            let node = Node::new(format!("n{layer}"), format!("g{}", layer % 3), state);
+            node.cost(Some(Duration::from_millis(1)))
         };
         let mut drawing = Drawing::default();
         for layer in 0..layers {

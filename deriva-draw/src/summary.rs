@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Drawing, Layered, Node, State};
+use crate::drawing::{Drawing, Layered, Node, State};
 
 /// Draws the nodes of one layer, group and state as one. Where even these are more than `limit`,
 /// neighbouring layers are taken together. More groups than `limit` are not told apart. Edges among nodes that became
 /// one are counted there.
-pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layered {
+pub(crate) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layered {
     let depth = layer.iter().max().map_or(1, |last| *last as usize + 1);
     let mut bands = depth;
     let mut apart = true;
@@ -44,12 +44,8 @@ pub(super) fn summarise(drawing: Drawing, layer: &[u32], limit: usize) -> Layere
         for (layer, group, state) in groups.keys() {
             layered.layer.push(*layer);
             layered.nodes.push(Node {
-                label: (*group).to_owned(),
-                group: (*group).to_owned(),
-                state: *state,
-                cost: None,
                 count: 0,
-                within: 0,
+                ..Node::new(*group, *group, *state)
             });
         }
         for (i, node) in drawing.nodes.iter().enumerate() {
