@@ -1,6 +1,7 @@
 //! What pages may take.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use deriva::prelude::*;
 use deriva::stores::Capabilities;
 use deriva_server::{Limits, Server};
 use intercept::{Intercept, Operation};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::super::common::{PATIENCE, loopback, serve};
+use super::super::common::{PATIENCE, loopback, serve, until};
 use super::{World, got, page};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,4 +214,28 @@ async fn a_page_is_refused_where_too_many_bytes_are_on_their_way() {
     assert_eq!((refused.code, refused.header("retry-after")), (503, "1"));
     refused.has("bytes are on their way");
     assert_eq!(got(http, "/").await.code, 200);
+}
+
+/// Whether a new connection is answered; with the connection, which stays.
+async fn answered(addr: SocketAddr) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(addr).await.ok()?;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.ok()?;
+    (&begin == b"HTTP/1.1 200").then_some(stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_http_are_as_many_as_there_may_be_and_no_more() {
+    let deriva = Deriva::builder().store("memory:").build().await.unwrap();
+    let mut limits = Limits::default();
+    limits.connections = 2;
+    let running = serve(Server::new(deriva).limits(limits).http(loopback())).await;
+    let http = running.http.unwrap();
+    let held = (answered(http).await, answered(http).await);
+    assert!(held.0.is_some() && held.1.is_some());
+    assert!(answered(http).await.is_none());
+    drop(held);
+    until(async || answered(http).await.is_some()).await;
 }
