@@ -13,6 +13,7 @@ mod materialize;
 mod measure;
 mod overhead;
 mod report;
+mod rpc;
 mod schedule;
 mod stores;
 
@@ -59,7 +60,7 @@ impl Scale {
 
 type Bench = fn(Scale, &mut Report) -> Result<()>;
 
-const BENCHES: [(&str, &str, Bench); 6] = [
+const BENCHES: [(&str, &str, Bench); 7] = [
     (
         "materialize",
         "graphs computed cold, in memory against the bare loop and on each store against its engine alone",
@@ -89,6 +90,11 @@ const BENCHES: [(&str, &str, Bench); 6] = [
         "overhead",
         "what metrics cost: a request and reads with them and without, and a scrape of a busy instance",
         overhead::run,
+    ),
+    (
+        "rpc",
+        "a client of a server on loopback against a bare service of the same messages: blobs by size, small gets, recipes",
+        rpc::run,
     ),
 ];
 

@@ -40,7 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("deriva-server", &["deriva", "deriva-draw", "deriva-proto"]),
     ("deriva-cli", &["deriva", "deriva-draw", "deriva-server"]),
-    ("deriva-bench", &["deriva", "deriva-testkit"]),
+    (
+        "deriva-bench",
+        &["deriva", "deriva-proto", "deriva-server", "deriva-testkit"],
+    ),
     (
         "conformance",
         &[

@@ -74,9 +74,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether each is within its range, as [`Server::bind`](crate::Server::bind) asks.
+    ///
     /// # Errors
-    /// `Invalid` for what is out of its range.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// `Invalid` for what is not.
+    pub fn check(&self) -> Result<()> {
         let ranges = [
             ("message_bytes", self.message_bytes, 1 << 16, 1 << 30),
             ("batch", self.batch, 1, 1 << 24),

@@ -2,7 +2,7 @@
 
 use crate::common::{Bench, err};
 
-const PIPELINE: &str = r#"
+pub(crate) const PIPELINE: &str = r#"
 name = "demo"
 root = "in"
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::common::{Bench, err};
+use crate::run::PIPELINE;
 use crate::serve::Serving;
 use crate::verification::lied;
 
@@ -80,26 +81,6 @@ fn said(bench: &Bench, server: Option<&str>, args: &[&str]) -> Said {
         err: words(&err(&output)),
     }
 }
-
-const PIPELINE: &str = r#"
-name = "demo"
-root = "in"
-[sources.files]
-include = ["**/*.txt"]
-[steps.counts]
-function = "text.word_count/1"
-params = { kind = "words" }
-each = "files"
-[steps.merged]
-function = "text.merge_counts/1"
-inputs = ["counts"]
-[steps.upper]
-function = "text.upper"
-each = "files"
-[outputs]
-"counts.txt" = "merged"
-"upper/" = "upper"
-"#;
 
 /// The same files, and a store in which one recipe has a wrong output.
 fn bench() -> Bench {

@@ -1,6 +1,7 @@
 //! One budget of bytes for all that a [`crate::Deriva`] holds: values in flight, results that wait to be
 //! written, and the memory cache, which yields to the others.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -121,18 +122,29 @@ impl Drop for Account {
 }
 
 /// The budget where none is set: a quarter of what the machine has, or of what the process's control
-/// group may use.
+/// group, or one above it, may use.
 pub(crate) fn default_limit() -> u64 {
     let machine = field("/proc/meminfo", "MemTotal:").map(|kib| kib << 10);
-    let group = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let group = group.iter().find_map(|file| {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let groups = group_limits(&own).into_iter().filter_map(|file| {
         let text = std::fs::read_to_string(file).ok()?;
         text.trim().parse::<u64>().ok()
     });
-    machine.into_iter().chain(group).min().unwrap_or(1 << 30) / 4
+    machine.into_iter().chain(groups).min().unwrap_or(1 << 30) / 4
+}
+
+/// The files with the limits of control groups, from what the kernel says of the process's own: of that one and all above it (version
+/// 2), and of version 1 as a container sees it.
+fn group_limits(own: &str) -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    // What lies outside of a container is not seen in it.
+    let path = path.filter(|path| !path.contains(".."));
+    let group = root.join(path.unwrap_or_default());
+    let groups = group.ancestors().take_while(|at| at.starts_with(root));
+    let mut files: Vec<PathBuf> = groups.map(|at| at.join("memory.max")).collect();
+    files.push(root.join("memory/memory.limit_in_bytes"));
+    files
 }
 
 fn field(file: &str, name: &str) -> Option<u64> {
@@ -148,6 +160,31 @@ mod tests {
     use deriva_api::Blob;
 
     use super::*;
+
+    #[test]
+    fn the_limits_of_all_control_groups_are_looked_at() {
+        let files = |own: &str| {
+            let files = group_limits(own).into_iter();
+            let files = files.map(|file| file.display().to_string());
+            files.collect::<Vec<_>>()
+        };
+        let root = [
+            "/sys/fs/cgroup/memory.max",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        ];
+        for own in ["0::/\n", "", "12:memory:/x\n", "0::/../../outside\n"] {
+            assert_eq!(files(own), root, "{own}");
+        }
+        let unit = files("0::/system.slice/deriva.service\n");
+        assert_eq!(
+            unit[..2],
+            [
+                "/sys/fs/cgroup/system.slice/deriva.service/memory.max",
+                "/sys/fs/cgroup/system.slice/memory.max"
+            ]
+        );
+        assert_eq!(unit[2..], root);
+    }
 
     #[test]
     fn an_excess_is_what_the_cache_could_not_yield() {

@@ -9,7 +9,7 @@ use deriva_server::Limits;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{SETTINGS, Setting, Value, limit};
+use super::settings::{Kind, SETTINGS, Setting, Value, limit};
 use crate::exit::{Outcome, usage};
 use crate::pipeline::{Mistake, Mistakes, suggest};
 
@@ -85,8 +85,9 @@ impl Config {
             let Some(text) = read(&name).filter(|text| !text.is_empty()) else {
                 continue;
             };
-            let value = setting.kind.read(&text, Path::new(""));
-            let value = value.map_err(|what| usage(what).with("variable", &name))?;
+            let value = setting.read(&text, Path::new(""));
+            let value =
+                value.map_err(|what| usage(what).with("variable", &name).with("found", &text))?;
             self.0.insert(setting.key, (value, Origin::Variable(name)));
         }
         Ok(())
@@ -105,9 +106,10 @@ impl Config {
                 None => error,
             });
         };
-        let value = setting.kind.read(text, Path::new(""));
-        let value =
-            value.map_err(|what| usage(what).with("argument", name).with("setting", key))?;
+        let value = setting.read(text, Path::new("")).map_err(|what| {
+            let error = usage(what).with("argument", name);
+            error.with("setting", key).with("found", text)
+        })?;
         self.0.insert(setting.key, (value, Origin::Argument(name)));
         Ok(())
     }
@@ -164,13 +166,13 @@ impl Reading<'_> {
     }
 
     fn set(&mut self, setting: &'static Setting, value: &Spanned<DeValue<'_>>) {
-        let text = match value.get_ref() {
-            DeValue::String(text) => Ok(text.to_string()),
-            DeValue::Integer(number) => Ok(number.to_string()),
-            DeValue::Boolean(on) => Ok(on.to_string()),
-            _ => Err(format!("{} was expected", setting.kind.expected())),
+        let text = match (value.get_ref(), setting.kind) {
+            (DeValue::String(text), _) => Ok(text.to_string()),
+            (DeValue::Integer(number), Kind::Count | Kind::Bytes) => Ok(number.to_string()),
+            (DeValue::Boolean(on), Kind::Switch) => Ok(on.to_string()),
+            (_, kind) => Err(kind.wanted()),
         };
-        let read = text.and_then(|text| setting.kind.read(&text, self.folder));
+        let read = text.and_then(|text| setting.read(&text, self.folder));
         match read {
             Ok(value_read) => {
                 let line = 1 + self.text[..value.span().start].matches('\n').count();
@@ -242,7 +244,8 @@ mod tests {
 
     #[test]
     fn all_mistakes_of_a_file_are_told_with_their_places() {
-        let text = "lisen = \"127.0.0.1:1\"\nhttp = 5\n[limits]\nbatch = \"many\"\nx = 1\n[tls]\ncert = []\n";
+        let text = "lisen = \"127.0.0.1:1\"\nhttp = 5\nstore = 5\n[limits]\nbatch = \"many\"\nx = 1\nrequests = 0\n\
+                    keepalive = \"0s\"\n[tls]\ncert = []\n";
         let Err(Failure::Mistakes(mistakes)) = of_file(text) else {
             panic!("a file with mistakes was taken");
         };
@@ -250,10 +253,13 @@ mod tests {
         for expected in [
             "serve.toml:1:1: there is no setting `lisen`",
             "did you mean `listen`?",
-            "serve.toml:2:8: `http`",
-            "serve.toml:4:9: `limits.batch`: a whole number was expected",
-            "serve.toml:5:1: there is no setting `limits.x`",
-            "serve.toml:7:8: `tls.cert`",
+            "serve.toml:2:8: `http`: an address and a port was expected, as 127.0.0.1:6733",
+            "serve.toml:3:9: `store`: text was expected",
+            "serve.toml:5:9: `limits.batch`: a whole number was expected",
+            "serve.toml:6:1: there is no setting `limits.x`",
+            "serve.toml:7:12: `limits.requests`: a number from 1 to 1048576 was expected",
+            "serve.toml:8:13: `limits.keepalive`: a time longer than zero was expected",
+            "serve.toml:10:8: `tls.cert`",
         ] {
             assert!(body.contains(expected), "{expected} in {body}");
         }
@@ -267,6 +273,7 @@ mod tests {
         let wrong = |name: &str| (name == "DERIVA_SERVE_HTTP").then(|| "here".to_owned());
         let error = config.environment(wrong).unwrap_err();
         assert_eq!(error.context("variable"), Some("DERIVA_SERVE_HTTP"));
+        assert_eq!(error.context("found"), Some("here"));
         let error = config.argument("--set", "limits.bach", "1").unwrap_err();
         assert_eq!(error.advice(), Some("did you mean `limits.batch`?"));
         assert!(config.argument("--listen", "listen", "nowhere").is_err());

@@ -187,6 +187,18 @@ impl Setting {
         }
     }
 
+    /// The value that a text means, with paths below `folder`.
+    ///
+    /// # Errors
+    /// What was expected instead.
+    pub(crate) fn read(&self, text: &str, folder: &Path) -> Result<Value, String> {
+        let value = self.kind.read(text, folder)?;
+        let mut limits = Limits::default();
+        limit(&mut limits, self.key, &value);
+        let is_within = limits.check().map_err(|error| error.message().to_owned());
+        is_within.map(|()| value)
+    }
+
     /// What it is where nobody sets it.
     pub(crate) fn default(&self) -> Option<Value> {
         if let Some(name) = self.key.strip_prefix(LIMITS) {
@@ -317,6 +329,14 @@ impl Kind {
         }
     }
 
+    /// The same as a sentence.
+    pub(crate) fn wanted(self) -> String {
+        match self.expected().split_once(", as ") {
+            Some((what, example)) => format!("{what} was expected, as {example}"),
+            None => format!("{} was expected", self.expected()),
+        }
+    }
+
     /// Its unit, for lists.
     pub(crate) fn unit(self) -> &'static str {
         match self {
@@ -331,8 +351,8 @@ impl Kind {
     }
 
     /// Reads what somebody wrote; files are beside `folder`.
-    pub(crate) fn read(self, text: &str, folder: &Path) -> Result<Value, String> {
-        let expected = || format!("{} was expected", self.expected());
+    fn read(self, text: &str, folder: &Path) -> Result<Value, String> {
+        let expected = || self.wanted();
         match self {
             Self::Text if text.is_empty() => Err(expected()),
             Self::Text => Ok(Value::Text(text.to_owned())),

@@ -60,7 +60,7 @@ async fn admitted(pages: &Pages, request: Request, next: Next) -> Answer {
     let bytes = to_bytes(body, LARGEST).await.map_err(|source| {
         Error::new(ErrorKind::Internal, "the page is too large").caused_by(source)
     })?;
-    let Some(charge) = site.budget.charge(bytes.len()) else {
+    let Some(charge) = site.budget.leaving(bytes.len()) else {
         return Err(full(
             "as many bytes are on their way as there may be".to_owned(),
         ));
