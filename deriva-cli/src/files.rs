@@ -127,7 +127,8 @@ async fn store(handle: &Handle, batch: &[Result<Loaded>]) -> Result<Vec<(usize, 
 async fn stream_in(handle: &Handle, path: &Path, hashed: BlobStat) -> Result<Option<Error>> {
     let clock = SystemClock::new();
     let mut pause = PAUSE;
-    for attempt in 1.. {
+    let mut attempt = 1;
+    loop {
         let file = match tokio::fs::File::open(path).await {
             Ok(file) => file,
             Err(error) => return Ok(Some(at(error, path))),
@@ -136,12 +137,11 @@ async fn stream_in(handle: &Handle, path: &Path, hashed: BlobStat) -> Result<Opt
             Ok(stored) => return Ok((stored != hashed).then(|| changed(path))),
             Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
                 clock.sleep(pause).await;
-                pause *= 2;
+                (attempt, pause) = (attempt + 1, pause * 2);
             }
             Err(error) => return Err(error.with("path", path.display())),
         }
     }
-    Ok(None)
 }
 
 fn changed(path: &Path) -> Error {

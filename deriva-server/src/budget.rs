@@ -35,7 +35,7 @@ impl Budget {
     }
 
     /// Room for as many bytes that arrive, if there is.
-    pub(crate) fn charge(&self, bytes: usize) -> Option<Charge> {
+    fn charge(&self, bytes: usize) -> Option<Charge> {
         charged(&self.arriving, bytes)
     }
 

@@ -79,6 +79,14 @@ impl Serving {
     }
 }
 
+/// A test that fails leaves no server behind.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn it_says_when_it_is_ready_answers_and_ends_at_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {

@@ -10,6 +10,7 @@ use deriva_proto::v1::materialize_server::Materialize;
 use deriva_proto::{addr_of, addrs_of, parts, status_of, v1};
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response};
@@ -21,17 +22,21 @@ use crate::budget::{Budget, Charge};
 /// Differences that are told unless more are asked for.
 const DIFFERENCES: u64 = 1000;
 
-/// Events of a request that wait for its caller to read, at the most and, whether there is room or not, at the least.
-const WAITING: usize = 1 << 18;
-const ALWAYS: usize = 256;
-/// Events that room is taken for at a time, and the bytes that are set aside for them.
-const ROOM: usize = 64;
-const ROOM_BYTES: usize = ROOM * 256;
+/// Bytes of events of a request that wait for its caller to read, at the most and, whether there is room or not, at the least.
+const WAITING: usize = 64 << 20;
+const ALWAYS: usize = 64 << 10;
+/// Bytes that room is taken for at a time.
+const ROOM: usize = 16 << 10;
+/// Bytes of an event in memory, beside what it says.
+const EVENT: usize = 192;
+
+/// An event that waits, and the bytes that it counts for.
+type Waits = (v1::RunEvent, usize);
 
 /// Tells a caller what happens. What they have not read yet waits, as far as there is room for it: then they miss some, and are told
 /// how many. The work waits for nobody.
 struct Telling {
-    queue: mpsc::UnboundedSender<v1::RunEvent>,
+    queue: mpsc::UnboundedSender<Waits>,
     wanted: v1::Wanted,
     budget: Budget,
     waiting: Mutex<Waiting>,
@@ -40,17 +45,14 @@ struct Telling {
 /// What waits.
 #[derive(Default)]
 struct Waiting {
-    events: usize,
-    /// The room that was found, for [`ROOM`] of them each.
+    bytes: usize,
+    /// The room that was found, of [`ROOM`] bytes each.
     rooms: Vec<Charge>,
     missed: u64,
 }
 
 impl Telling {
-    fn new(
-        wanted: v1::Wanted,
-        budget: Budget,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<v1::RunEvent>) {
+    fn new(wanted: v1::Wanted, budget: Budget) -> (Arc<Self>, mpsc::UnboundedReceiver<Waits>) {
         let (queue, events) = mpsc::unbounded_channel();
         let waiting = Mutex::default();
         let telling = Self {
@@ -64,25 +66,29 @@ impl Telling {
 
     fn tell(&self, event: v1::RunEvent) {
         let mut waiting = self.waiting.lock();
-        // Who missed some is told so where they are missing, which takes a place as well.
-        let places = 1 + usize::from(waiting.missed > 0);
-        if !waiting.make_room(places, &self.budget) {
+        // Who missed some is told so where they are missing.
+        let missed = (waiting.missed > 0).then(|| missed_events(waiting.missed));
+        let counted = |event: v1::RunEvent| {
+            let bytes = EVENT + event.encoded_len();
+            (event, bytes)
+        };
+        let (missed, event) = (missed.map(counted), counted(event));
+        let bytes = event.1 + missed.as_ref().map_or(0, |(_, bytes)| *bytes);
+        if !waiting.make_room(bytes, &self.budget) {
             waiting.missed += 1;
             return;
         }
-        waiting.events += places;
-        // Nobody reads any more once the request is done.
-        if waiting.missed > 0 {
-            let _ = self
-                .queue
-                .send(missed_events(std::mem::take(&mut waiting.missed)));
+        waiting.bytes += bytes;
+        waiting.missed = 0;
+        for event in missed.into_iter().chain([event]) {
+            // Nobody reads any more once the request is done.
+            let _ = self.queue.send(event);
         }
-        let _ = self.queue.send(event);
     }
 
-    /// An event was taken from the queue.
-    fn taken(&self) {
-        self.waiting.lock().events -= 1;
+    /// An event was taken from the queue that counted for this number of bytes.
+    fn taken(&self, bytes: usize) {
+        self.waiting.lock().bytes -= bytes;
     }
 
     fn missed(&self) -> u64 {
@@ -91,15 +97,18 @@ impl Telling {
 }
 
 impl Waiting {
-    fn make_room(&mut self, places: usize, budget: &Budget) -> bool {
-        let wanted = self.events + places;
-        if wanted <= ALWAYS + self.rooms.len() * ROOM {
-            return true;
+    fn make_room(&mut self, bytes: usize, budget: &Budget) -> bool {
+        let wanted = self.bytes + bytes;
+        if wanted > WAITING {
+            return false;
         }
-        let room = (wanted <= WAITING).then(|| budget.leaving(ROOM_BYTES));
-        let is_room = room.as_ref().is_some_and(Option::is_some);
-        self.rooms.extend(room.flatten());
-        is_room
+        while wanted > ALWAYS + self.rooms.len() * ROOM {
+            let Some(room) = budget.leaving(ROOM) else {
+                return false;
+            };
+            self.rooms.push(room);
+        }
+        true
     }
 }
 
@@ -164,7 +173,7 @@ impl Calls {
 /// Sends events as they come, until nobody reads any more.
 async fn forward(
     telling: &Telling,
-    events: &mut mpsc::UnboundedReceiver<v1::RunEvent>,
+    events: &mut mpsc::UnboundedReceiver<Waits>,
     outbox: &Outbox<v1::RunResponse>,
 ) -> Error {
     loop {
@@ -174,10 +183,12 @@ async fn forward(
             Err(gone) => return gone,
         };
         match events.recv().await {
-            Some(event) => room.send(Ok(said(event))),
+            Some((event, bytes)) => {
+                room.send(Ok(said(event)));
+                telling.taken(bytes);
+            }
             None => return gone(),
         }
-        telling.taken();
     }
 }
 
@@ -202,7 +213,7 @@ async fn run(
         gone = forward(&telling, &mut events, &outbox) => Err(gone),
     };
     events.close();
-    while let Some(event) = events.recv().await {
+    while let Some((event, _)) = events.recv().await {
         outbox.send(said(event)).await?;
     }
     let done = done?;
