@@ -34,17 +34,24 @@ impl Blob {
     /// # Errors
     /// [`ErrorKind::Corrupt`] when the bytes hash to another address.
     pub fn verify(addr: CAddr, bytes: impl Into<Bytes>) -> Result<Self> {
-        let blob = Self::new(bytes);
-        if blob.addr == addr {
-            return Ok(blob);
+        Self::new(bytes).expected(addr)
+    }
+
+    /// This blob, where it has the address `addr`, which what was read from a disk or a peer should have.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when it has another one.
+    pub fn expected(self, addr: CAddr) -> Result<Self> {
+        if self.addr == addr {
+            return Ok(self);
         }
         Err(Error::new(
             ErrorKind::Corrupt,
             "stored bytes do not hash to their address",
         )
         .with("addr", addr)
-        .with("found", blob.addr)
-        .with("length", blob.len()))
+        .with("found", self.addr)
+        .with("length", self.len()))
     }
 
     /// The address: the BLAKE3 hash of the bytes.
@@ -156,6 +163,53 @@ impl BlobHasher {
     }
 }
 
+/// A blob that is put together from pieces, and hashed while it grows: each piece is still in the cache of the processor, and most of
+/// the work is done when the last one comes.
+#[derive(Clone, Debug, Default)]
+pub struct BlobBuilder {
+    hasher: BlobHasher,
+    bytes: Vec<u8>,
+}
+
+impl BlobBuilder {
+    /// A blob without bytes so far, and room for that many.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            hasher: BlobHasher::new(),
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
+    /// Takes the next piece.
+    pub fn extend(&mut self, piece: &[u8]) {
+        self.hasher.update(piece);
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// Length in bytes so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.hasher.len()
+    }
+
+    /// Whether there are no bytes so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hasher.is_empty()
+    }
+
+    /// The blob.
+    #[must_use]
+    pub fn finish(self) -> Blob {
+        Blob {
+            addr: self.hasher.finish().addr,
+            // What room is left over is given back.
+            bytes: self.bytes.into_boxed_slice().into(),
+        }
+    }
+}
+
 impl fmt::Debug for BlobHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BlobHasher({} B)", self.len())
@@ -182,8 +236,14 @@ mod tests {
             let mut hasher = BlobHasher::new();
             bytes.chunks(size).for_each(|chunk| hasher.update(chunk));
             assert_eq!(hasher.finish(), Blob::new(bytes.clone()).stat());
+            let mut builder = BlobBuilder::with_capacity(size);
+            bytes.chunks(size).for_each(|chunk| builder.extend(chunk));
+            assert_eq!(builder.len(), 5000);
+            assert_eq!(builder.finish(), Blob::new(bytes.clone()));
         }
         assert_eq!(BlobHasher::new().finish(), Blob::new("").stat());
+        assert!(BlobBuilder::default().is_empty());
+        assert_eq!(BlobBuilder::default().finish(), Blob::new(""));
     }
 
     #[test]

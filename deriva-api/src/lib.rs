@@ -82,7 +82,7 @@ pub use addr::{AddrPrefix, BuildAddrHasher, CAddr};
 pub use addr_table::AddrTable;
 pub use arity::Arity;
 pub use audited::{AuditEvent, Audited, Skipped};
-pub use blob::{Blob, BlobHasher, BlobStat};
+pub use blob::{Blob, BlobBuilder, BlobHasher, BlobStat};
 pub use blob_check::{BlobCheck, Evidence, verify_by_reading};
 pub use blob_store::{BlobStore, BlobUsage, BlobWriter};
 pub use blob_store_ext::BlobStoreExt;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deriva_api::{Clock, Error, ErrorKind, Result, StoreUri, SystemClock};
+use deriva_api::{Clock, Error, ErrorKind, Result, StoreUri};
 
 use crate::client::Client;
 use crate::token::Token;
@@ -29,7 +29,8 @@ pub struct ClientBuilder {
     pub(crate) idle_timeout: Duration,
     pub(crate) attempts: usize,
     pub(crate) first_delay: Duration,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// That of the runtime, unless one was given.
+    pub(crate) clock: Option<Arc<dyn Clock>>,
     mistake: Option<Error>,
 }
 
@@ -50,7 +51,7 @@ impl ClientBuilder {
             idle_timeout: Duration::from_secs(60),
             attempts: 5,
             first_delay: Duration::from_millis(100),
-            clock: Arc::new(SystemClock::new()),
+            clock: None,
             mistake: None,
         }
     }
@@ -156,9 +157,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Where time comes from. Default: the system's monotonic clock. How long a connection may take is measured by that in any case.
+    /// Where time comes from. Default: the system's monotonic clock, and the timers of the runtime. How long a connection may take is measured by that in any case.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 

@@ -13,6 +13,7 @@ mod handle;
 mod link;
 mod listing;
 mod materialize;
+mod time;
 mod tls;
 mod token;
 mod upkeep;

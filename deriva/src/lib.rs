@@ -191,8 +191,8 @@ pub mod authors {
         check_expected, pages, still_needed, unknown_recipe, until_damage,
     };
     pub use deriva_api::{
-        AddrTable, BlobHasher, BoxStream, BuildAddrHasher, async_trait, canonical, nearest,
-        verify_by_reading,
+        AddrTable, BlobBuilder, BlobHasher, BoxStream, BuildAddrHasher, async_trait, canonical,
+        nearest, verify_by_reading,
     };
 }
 

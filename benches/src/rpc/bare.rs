@@ -9,7 +9,7 @@ use deriva_proto::v1::blobs_server::{Blobs, BlobsServer};
 use deriva_proto::{bytes_of, v1};
 use futures::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -31,10 +31,13 @@ pub(super) async fn serve(listener: TcpListener) {
         zeros: vec![0; OUT].into(),
     };
     let service = BlobsServer::new(service).max_decoding_message_size(16 << 20);
-    let server = tonic::transport::Server::builder().add_service(service);
-    let _ = server
-        .serve_with_incoming(TcpListenerStream::new(listener))
-        .await;
+    let server = tonic::transport::Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .add_service(service);
+    // Without it each answer waits for the other side's delayed ACK: 44 ms.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let _ = server.serve_with_incoming(incoming).await;
 }
 
 /// Where nothing is asked of it.

@@ -1,15 +1,18 @@
 //! Blobs in memory: rows in insertion order, found through a table of row numbers.
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use deriva_api::authors::check_expected;
 use deriva_api::{
-    AddrTable, Blob, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream, ByteRange,
-    CAddr, Capabilities, DurabilityClass, Evidence, Result, StoreCounters,
+    AddrTable, Blob, BlobBuilder, BlobCheck, BlobStat, BlobStore, BlobUsage, BlobWriter, BoxStream,
+    ByteRange, CAddr, Capabilities, DurabilityClass, Evidence, Result, StoreCounters,
 };
 
 use super::MemoryStore;
 use super::snapshot::snapshot;
+
+/// Bytes for which room is made before they are there, because somebody says that they will come.
+const BELIEVED: u64 = 4 << 20;
 
 #[derive(Default)]
 pub(super) struct Blobs {
@@ -74,10 +77,11 @@ impl BlobStore for MemoryStore {
     }
 
     async fn writer(&self, expect: Option<BlobStat>) -> Result<Box<dyn BlobWriter>> {
+        let room = expect.map_or(0, |stat| stat.len.min(BELIEVED));
         Ok(Box::new(Writer {
             store: self.clone(),
             expect,
-            bytes: BytesMut::new(),
+            blob: BlobBuilder::with_capacity(room as usize),
         }))
     }
 
@@ -151,19 +155,19 @@ impl BlobStore for MemoryStore {
 struct Writer {
     store: MemoryStore,
     expect: Option<BlobStat>,
-    bytes: BytesMut,
+    blob: BlobBuilder,
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl BlobWriter for Writer {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        self.bytes.extend_from_slice(&chunk);
+        self.blob.extend(&chunk);
         Ok(())
     }
 
     async fn finish(self: Box<Self>) -> Result<BlobStat> {
-        let blob = Blob::new(self.bytes.freeze());
+        let blob = self.blob.finish();
         check_expected(self.expect, blob.stat())?;
         self.store.blobs.write().insert(&blob);
         Ok(blob.stat())

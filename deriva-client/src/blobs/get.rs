@@ -1,7 +1,7 @@
 //! Bytes from the server.
 
 use bytes::BytesMut;
-use deriva_api::{Blob, BlobStat, ByteRange, Bytes, CAddr, Error, ErrorKind, Result};
+use deriva_api::{Blob, BlobBuilder, BlobStat, ByteRange, Bytes, CAddr, Error, ErrorKind, Result};
 use deriva_proto::{bytes_of, v1};
 use tonic::Streaming;
 
@@ -17,41 +17,48 @@ impl Client {
     /// A whole blob, verified.
     pub(crate) async fn whole(&self, operation: &'static str, addr: CAddr) -> Result<Option<Blob>> {
         let mut place = Place::new(addr, ByteRange::ALL);
-        let Some(bytes) = collected(self.link(), operation, &mut place).await? else {
-            return Ok(None);
+        let blob = match place.beginning(self.link(), operation).await? {
+            Beginning::Absent => return Ok(None),
+            // Most blobs come in one piece, which is not copied.
+            Beginning::All(bytes) => Blob::new(bytes),
+            Beginning::Piece(first) => {
+                // Not a part of this future, which most calls move without it.
+                let mut blob = Box::new(BlobBuilder::with_capacity(first.len() + place.room()));
+                blob.extend(&first);
+                while let Some(piece) = place.next(self.link(), operation).await? {
+                    blob.extend(&piece);
+                }
+                blob.finish()
+            }
         };
-        let blob = Blob::verify(addr, bytes);
         let wrong = |error: Error| error.during(operation).with("server", &self.link().server);
-        blob.map(Some).map_err(wrong)
+        blob.expected(addr).map(Some).map_err(wrong)
     }
 
     /// A part of a blob.
     pub(crate) async fn part(&self, addr: CAddr, range: ByteRange) -> Result<Option<Bytes>> {
         let mut place = Place::new(addr, range);
-        collected(self.link(), "get_range", &mut place).await
+        match place.beginning(self.link(), "get_range").await? {
+            Beginning::Absent => Ok(None),
+            Beginning::All(bytes) => Ok(Some(bytes)),
+            Beginning::Piece(first) => {
+                let mut bytes = BytesMut::with_capacity(first.len() + place.room());
+                bytes.extend_from_slice(&first);
+                while let Some(piece) = place.next(self.link(), "get_range").await? {
+                    bytes.extend_from_slice(&piece);
+                }
+                Ok(Some(bytes.freeze()))
+            }
+        }
     }
 }
 
-async fn collected(
-    link: &Link,
-    operation: &'static str,
-    place: &mut Place,
-) -> Result<Option<Bytes>> {
-    let Some(first) = place.next(link, operation).await? else {
-        return Ok(place.stat().map(|_| Bytes::new()));
-    };
-    if place.left() == 0 {
-        // Most blobs come in one piece, which is not copied. The end has to be seen all the same.
-        let end = place.next(link, operation).await?;
-        return Ok(end.is_none().then_some(first));
-    }
-    let room = place.left().min(BELIEVED) as usize;
-    let mut bytes = BytesMut::with_capacity(first.len() + room);
-    bytes.extend_from_slice(&first);
-    while let Some(chunk) = place.next(link, operation).await? {
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(Some(bytes.freeze()))
+/// What comes first of a blob, or of a range of it.
+enum Beginning {
+    Absent,
+    All(Bytes),
+    /// There is more.
+    Piece(Bytes),
 }
 
 /// How far the bytes of a blob, or of a range of it, have come. Where the connection breaks they go on after the last one.
@@ -80,6 +87,24 @@ impl Place {
             absent: false,
             ended: false,
         }
+    }
+
+    async fn beginning(&mut self, link: &Link, operation: &'static str) -> Result<Beginning> {
+        let Some(first) = self.next(link, operation).await? else {
+            let nothing = |_| Beginning::All(Bytes::new());
+            return Ok(self.stat().map_or(Beginning::Absent, nothing));
+        };
+        if self.left() > 0 {
+            return Ok(Beginning::Piece(first));
+        }
+        // The end has to be seen all the same; that a piece comes instead is an error.
+        self.next(link, operation).await?;
+        Ok(Beginning::All(first))
+    }
+
+    /// How many bytes to make room for.
+    fn room(&self) -> usize {
+        self.left().min(BELIEVED) as usize
     }
 
     /// Nothing more is to be read.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use deriva::authors::BlobBuilder;
 use deriva::stores::BlobWriter;
 use deriva::{Blob, BlobStat, Bytes, Error, ErrorKind, Result};
 use deriva_proto::v1;
@@ -30,8 +31,46 @@ pub(super) struct Putting<'a> {
 struct Coming {
     expect: Option<BlobStat>,
     bytes: u64,
-    held: Vec<Bytes>,
+    held: Held,
     writer: Option<Box<dyn BlobWriter>>,
+}
+
+/// What waits of it in memory.
+#[derive(Default)]
+enum Held {
+    #[default]
+    Nothing,
+    /// Most blobs come in one frame, which is not copied.
+    Frame(Bytes),
+    Frames(Box<BlobBuilder>),
+}
+
+impl Held {
+    fn add(&mut self, chunk: Bytes) {
+        *self = match std::mem::take(self) {
+            Self::Nothing => Self::Frame(chunk),
+            Self::Frame(first) => {
+                let mut blob = Box::new(BlobBuilder::with_capacity(first.len() + chunk.len()));
+                blob.extend(&first);
+                blob.extend(&chunk);
+                Self::Frames(blob)
+            }
+            Self::Frames(mut blob) => {
+                blob.extend(&chunk);
+                Self::Frames(blob)
+            }
+        };
+    }
+
+    fn blob(self) -> Blob {
+        match self {
+            Self::Nothing => Blob::new(Bytes::new()),
+            // A small part of a large message would keep all of it.
+            Self::Frame(bytes) if bytes.len() < 4096 => Blob::new(bytes.to_vec()),
+            Self::Frame(bytes) => Blob::new(bytes),
+            Self::Frames(blob) => blob.finish(),
+        }
+    }
 }
 
 impl Coming {
@@ -41,8 +80,10 @@ impl Coming {
             Some(writer) => writer,
             None => {
                 let mut writer = service.deriva.writer(self.expect).await?;
-                for held in self.held.drain(..) {
-                    writer.write(held).await?;
+                match std::mem::take(&mut self.held) {
+                    Held::Nothing => {}
+                    Held::Frame(bytes) => writer.write(bytes).await?,
+                    Held::Frames(blob) => writer.write(blob.finish().into_bytes()).await?,
                 }
                 writer
             }
@@ -99,7 +140,7 @@ impl<'a> Putting<'a> {
         self.now = Some(Coming {
             expect,
             bytes: 0,
-            held: Vec::new(),
+            held: Held::Nothing,
             writer: None,
         });
         Ok(())
@@ -117,7 +158,7 @@ impl<'a> Putting<'a> {
         }
         let is_small = now.writer.is_none() && now.bytes <= small_at_most;
         if is_small && self.charge.grow(&self.service.budget, chunk.len()) {
-            now.held.push(chunk);
+            now.held.add(chunk);
             return Ok(());
         }
         // It is written as it comes: it is large, or room is short. What nobody stated may be more than there may be.
@@ -160,11 +201,8 @@ impl<'a> Putting<'a> {
             self.ended.push(writer.finish().await?);
             return Ok(());
         }
-        let blob = Blob::new(joined(now.held, now.bytes));
-        let stat = BlobStat {
-            addr: blob.addr(),
-            len: now.bytes,
-        };
+        let blob = now.held.blob();
+        let stat = blob.stat();
         if let Some(expect) = now.expect
             && expect != stat
         {
@@ -222,22 +260,6 @@ async fn within_quota(service: &Service, bytes: u64) -> Result<()> {
         .with("more", bytes)
         .with("quota", quota)
         .hint("have what is not needed collected, or the quota raised"))
-}
-
-/// One piece of memory: most blobs come in one frame.
-fn joined(mut held: Vec<Bytes>, bytes: u64) -> Bytes {
-    match held.len() {
-        0 => Bytes::new(),
-        // A small part of a large message would keep all of it.
-        1 if bytes >= 4096 => held.remove(0),
-        _ => {
-            let mut all = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
-            for piece in held {
-                all.extend_from_slice(&piece);
-            }
-            all.into()
-        }
-    }
 }
 
 fn longer(expect: BlobStat, found: u64) -> Error {
