@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deriva::metrics::Activity;
-use deriva::{Deriva, Error, ErrorKind, Result};
+use deriva::metrics::{Activity, Metrics};
+use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result};
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 
@@ -120,7 +120,8 @@ impl Server {
         let access = self.access();
         let limits = self.limits;
         let budget = Budget::new(limits.bytes_in_flight);
-        let admission = Admission::new(tokens, &limits, budget.clone());
+        let served = self.deriva.metrics().map(Metrics::served);
+        let admission = Admission::new(tokens, &limits, budget.clone(), served);
         Ok(Bound {
             service: Arc::new(Service {
                 deriva: self.deriva,
