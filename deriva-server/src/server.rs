@@ -7,6 +7,7 @@ use std::sync::Arc;
 use deriva::metrics::{Activity, Metrics};
 use deriva::{Deriva, DerivaExt, Error, ErrorKind, Result};
 use parking_lot::RwLock;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use crate::admission::{Admission, Tokens};
@@ -20,8 +21,8 @@ use crate::tls::Tls;
 /// Serves a [`Deriva`] to others. See the [crate](crate) for how.
 #[derive(Debug)]
 #[must_use = "nothing is served before it listens"]
-pub struct Server {
-    deriva: Deriva,
+pub struct Server<D = Deriva> {
+    deriva: D,
     limits: Limits,
     tokens: Option<PathBuf>,
     tls: Option<Tls>,
@@ -29,11 +30,51 @@ pub struct Server {
     page: Option<bool>,
     activity: Option<Arc<Activity>>,
     exposed: bool,
+    http_exposed: bool,
 }
 
 impl Server {
     /// Serves this one, with [limits](Limits) that are sound, without tokens and TLS.
     pub fn new(deriva: Deriva) -> Self {
+        Self::with(deriva)
+    }
+}
+
+impl Server<()> {
+    /// One for a store that is not open yet: what it is set up with can be [checked](Server::check) before it is opened.
+    pub fn unopened() -> Self {
+        Self::with(())
+    }
+
+    /// Serves this one, as it was set up.
+    pub fn over(self, deriva: Deriva) -> Server {
+        let Self {
+            deriva: (),
+            limits,
+            tokens,
+            tls,
+            http,
+            page,
+            activity,
+            exposed,
+            http_exposed,
+        } = self;
+        Server {
+            deriva,
+            limits,
+            tokens,
+            tls,
+            http,
+            page,
+            activity,
+            exposed,
+            http_exposed,
+        }
+    }
+}
+
+impl<D> Server<D> {
+    fn with(deriva: D) -> Self {
         Self {
             deriva,
             limits: Limits::default(),
@@ -43,6 +84,7 @@ impl Server {
             page: None,
             activity: None,
             exposed: false,
+            http_exposed: false,
         }
     }
 
@@ -86,32 +128,57 @@ impl Server {
         self
     }
 
-    /// Listens where others than this machine can reach it without TLS and tokens, too. Whoever can reach it may then do everything. Default:
-    /// that is refused.
+    /// Listens for gRPC where others than this machine can reach it without TLS and tokens, too. Whoever can reach it may then do everything.
+    /// Default: that is refused. Of HTTP it says nothing.
     pub fn exposed_without_protection(mut self) -> Self {
         self.exposed = true;
         self
     }
 
+    /// Listens for HTTP where others than this machine can reach it: metrics, status and what is under way have neither TLS nor tokens there.
+    /// Default: that is refused.
+    pub fn http_exposed_without_protection(mut self) -> Self {
+        self.http_exposed = true;
+        self
+    }
+
+    /// Whether it could listen at this address, as it is set up: everything that [`bind`](Server::bind) refuses but what the system says of
+    /// the address. Files of tokens and certificates are read.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub fn check(&self, addr: SocketAddr) -> Result<()> {
+        self.checked(addr).map(drop)
+    }
+
+    /// What the files of tokens and certificates say, where all is well.
+    fn checked(&self, addr: SocketAddr) -> Result<(Option<Tokens>, Option<Arc<ServerConfig>>)> {
+        self.limits.check()?;
+        let is_open = |addr: &SocketAddr| !addr.ip().is_loopback();
+        let is_protected = self.tls.is_some() && self.tokens.is_some();
+        if is_open(&addr) && !self.exposed && !is_protected {
+            let hint =
+                "give certificates and tokens, or listen at a loopback address such as 127.0.0.1";
+            return Err(open_to_all("gRPC", addr, hint));
+        }
+        if let Some(http) = self.http.filter(is_open).filter(|_| !self.http_exposed) {
+            let hint = "listen for HTTP at a loopback address such as 127.0.0.1, behind a proxy that protects it";
+            return Err(open_to_all("HTTP", http, hint));
+        }
+        let tokens = self.tokens.as_deref().map(Tokens::read).transpose()?;
+        let tls = self.tls.as_ref().map(Tls::load).transpose()?;
+        Ok((tokens, tls))
+    }
+}
+
+impl Server {
     /// Begins to listen. A port of 0 is one that is free.
     ///
     /// # Errors
     /// `Invalid` for limits out of their range, files of tokens or certificates that are wrong, and an address that others can reach,
     /// without protection; `Unavailable` where the address cannot be had.
     pub async fn bind(self, addr: SocketAddr) -> Result<Bound> {
-        self.limits.check()?;
-        let is_open = |addr: &SocketAddr| !addr.ip().is_loopback() && !self.exposed;
-        if is_open(&addr) && (self.tls.is_none() || self.tokens.is_none()) {
-            let hint =
-                "give certificates and tokens, or listen at a loopback address such as 127.0.0.1";
-            return Err(open_to_all(addr, hint));
-        }
-        if let Some(http) = self.http.filter(is_open) {
-            let hint = "listen for HTTP at a loopback address such as 127.0.0.1, behind a proxy that protects it";
-            return Err(open_to_all(http, hint));
-        }
-        let tokens = self.tokens.as_deref().map(Tokens::read).transpose()?;
-        let tls = self.tls.as_ref().map(Tls::load).transpose()?;
+        let (tokens, tls) = self.checked(addr)?;
         let listener = listen(addr).await?;
         let http = match self.http {
             Some(addr) => Some(listen(addr).await?),
@@ -164,11 +231,12 @@ async fn listen(addr: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-fn open_to_all(addr: SocketAddr, hint: &str) -> Error {
+fn open_to_all(protocol: &'static str, addr: SocketAddr, hint: &str) -> Error {
     let what =
         "others than this machine could reach the server at this address, without protection";
     Error::new(ErrorKind::Invalid, what)
         .with("addr", addr)
+        .with("protocol", protocol)
         .hint(format!(
             "{hint}; who has thought about it says so explicitly"
         ))
