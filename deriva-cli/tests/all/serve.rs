@@ -26,7 +26,7 @@ impl Serving {
         Self::begun(bench, "sled:served", more)
     }
 
-    fn begun(bench: &Bench, store: &str, more: &[&str]) -> Self {
+    pub(crate) fn begun(bench: &Bench, store: &str, more: &[&str]) -> Self {
         let mut child = bench
             .command(&["--store", store, "serve"])
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
