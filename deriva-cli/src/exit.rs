@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Error { error: Error, path: Vec<String> },
     /// The pipeline file is wrong.
     Mistakes(Mistakes),
+    /// The call is wrong in several places, which are told one after the other.
+    Several(Vec<Failure>),
     /// The work was done but for some parts, which were reported already.
     Partly(ErrorKind),
 }
@@ -58,7 +60,7 @@ impl Failure {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::Error { error, .. } => error.kind(),
-            Self::Mistakes(_) => ErrorKind::Invalid,
+            Self::Mistakes(_) | Self::Several(_) => ErrorKind::Invalid,
             Self::Partly(kind) => *kind,
         }
     }
@@ -74,7 +76,7 @@ impl Failure {
             }
             Self::Partly(ErrorKind::Invalid) => 1,
             Self::Error { error, .. } => code(error.kind()),
-            Self::Mistakes(_) => 2,
+            Self::Mistakes(_) | Self::Several(_) => 2,
             Self::Partly(kind) => code(*kind).max(1),
         }
     }
@@ -87,7 +89,20 @@ impl Failure {
                 let (error, title) = (Style::stderr().error("error:"), mistakes.title());
                 note(format!("{error} {title}\n\n{}", mistakes.body().trim_end()));
             }
+            Self::Several(failures) => failures.iter().for_each(Self::report),
             Self::Partly(_) => {}
+        }
+    }
+
+    /// What is wrong with a call, all of it.
+    ///
+    /// # Errors
+    /// The only failure as it is, and several as one.
+    pub(crate) fn all(mut failures: Vec<Self>) -> Outcome {
+        match failures.len() {
+            0 => Ok(()),
+            1 => Err(failures.remove(0)),
+            _ => Err(Self::Several(failures)),
         }
     }
 }

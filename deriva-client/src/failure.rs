@@ -106,6 +106,11 @@ fn untrusted(status: &Status, link: &Link) -> Option<Error> {
     None
 }
 
+/// Whether a call was refused because who made it has no role that may make it.
+pub(crate) fn is_forbidden(error: &Error) -> bool {
+    error.context("code") == Some("PermissionDenied")
+}
+
 /// The attempts of one call.
 #[derive(Debug)]
 pub(crate) struct Attempts<'a> {

@@ -13,7 +13,8 @@
 //! assert!(svg(drawing, 400, "counts").starts_with("<svg"));
 //! ```
 //!
-//! The words for sizes and times that stand in drawings are those of the whole command: [`size`], [`time`], [`counted`].
+//! The words for sizes and times that stand in drawings are those of the whole command and of the pages of a server: [`size`],
+//! [`time`], [`counted`]. Here is also what both call a [node](standing), an [entry of the ledger](entry_state) and a [`date`].
 
 mod dot;
 mod drawing;
@@ -22,8 +23,10 @@ mod of_graph;
 mod summary;
 mod svg;
 mod units;
+mod words;
 
 pub use dot::dot;
 pub use drawing::{Drawing, Node, State};
 pub use svg::{svg, svg_zoomed};
 pub use units::{counted, size, time};
+pub use words::{date, entry_state, standing};

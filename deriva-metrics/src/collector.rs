@@ -45,6 +45,7 @@ impl Collector for Reader {
         for store in &self.state.stores.lock().all {
             store.note(&mut sheet);
         }
+        self.state.served.lock().note(&mut sheet);
         if let Some(usage) = &*self.state.usage.lock() {
             usage.note(&mut sheet);
         }

@@ -10,6 +10,7 @@
 //! | `counts.rs` | what was told, added up |
 //! | `stores.rs` | the layer around stores, and what it counts |
 //! | `told.rs` | what stores tell of themselves |
+//! | `served.rs` | calls that a service answers to others, as the service tells them |
 //! | `sheet.rs` | how samples become what Prometheus reads |
 //! | `collector.rs` | what is read when somebody looks |
 //! | `activity.rs` | [`Activity`]: requests under way and what went wrong lately, with addresses; it hears of each recipe |
@@ -22,6 +23,7 @@ mod collector;
 mod counts;
 mod families;
 mod metrics;
+mod served;
 mod sheet;
 mod stores;
 mod told;
@@ -30,3 +32,4 @@ pub use activity::{ActiveRequest, Activity, ActivityReport, Incident};
 pub use families::{Buckets, Family, Kind, SECTIONS, Section, families};
 pub use metrics::Metrics;
 pub use prometheus::{self, Registry};
+pub use served::{Served, ServedCall};

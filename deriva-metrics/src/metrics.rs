@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use deriva_api::{
     Audited, BlobLayer, Clock, Collected, DagLayer, Error, ErrorKind, Invalidated, Observer,
-    OpenedStore, Planned, Result, Scrubbed, Summary, Violation, Work,
+    OpenedStore, Planned, Result, Scrubbed, Summary, SystemClock, Violation, Work,
 };
 use deriva_runtime::{Deriva, Instance, Instrument, Snapshot, Status};
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::collector::Reader;
 use crate::counts::Counts;
+use crate::served::{Served, ServedCounts};
 use crate::sheet::Sheet;
 use crate::stores::{MetricsLayer, StoreCounts};
 use crate::told::Claimed;
@@ -57,6 +58,7 @@ pub struct Metrics {
 pub(crate) struct State {
     pub(crate) counts: Mutex<Counts>,
     pub(crate) stores: Mutex<Stores>,
+    pub(crate) served: Mutex<ServedCounts>,
     /// What the stores last told of what they hold.
     pub(crate) usage: Mutex<Option<Usage>>,
     /// The instance that was begun.
@@ -199,6 +201,14 @@ impl Metrics {
         Ok(())
     }
 
+    /// What counts the calls that a service answers over this instance. It takes the time from the clock of the instance.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        let clock = self.state.clock();
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        Served::new(Arc::clone(&self.state), clock)
+    }
+
     /// All that is in the registry, for who sends it elsewhere: after a [refresh](Metrics::refresh), where the instance is still open and
     /// its stores answer.
     pub async fn gather(&self) -> Vec<MetricFamily> {
@@ -295,6 +305,7 @@ impl Instrument for Metrics {
     fn abandoned(&self) {
         *self.state.stores.lock() = Stores::default();
         self.state.counts.lock().forget();
+        *self.state.served.lock() = ServedCounts::default();
         *self.state.usage.lock() = None;
         *self.state.last.lock() = Snapshot::default();
         *self.state.begun.lock() = None;

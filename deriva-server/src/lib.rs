@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod bound;
 mod budget;
 mod http;
 mod limits;
@@ -10,6 +11,7 @@ mod server;
 mod tls;
 
 pub use admission::Role;
+pub use bound::{Bound, Drained, Reload};
 pub use limits::Limits;
-pub use server::{Bound, Drained, Reload, Server};
+pub use server::Server;
 pub use tls::Tls;

@@ -137,7 +137,7 @@ pub mod spans {
 pub mod metrics {
     pub use deriva_metrics::{
         ActiveRequest, Activity, ActivityReport, Buckets, Family, Incident, Kind, Metrics,
-        Registry, SECTIONS, Section, families, prometheus,
+        Registry, SECTIONS, Section, Served, ServedCall, families, prometheus,
     };
 }
 

@@ -1,10 +1,9 @@
 //! `deriva ledger`: what is known of recipes whose runs gave different outputs.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use clap::{Args, Subcommand};
 use deriva::determinism::{LedgerEntry, Violation};
 use deriva::{AddrPrefix, CAddr, Error, ErrorKind, Result};
+use deriva_draw::{date, entry_state};
 use serde::Serialize;
 
 use crate::args::parsed;
@@ -173,20 +172,10 @@ impl Answer for Listed {
                 of(|seen| times(seen.times)),
                 of(|seen| seen.found_by.to_string()),
                 of(|seen| date(seen.at_millis)),
-                state(entry).to_owned(),
+                entry_state(entry).to_owned(),
             ]);
         }
         lines(&rows)
-    }
-}
-
-fn state(entry: &LedgerEntry) -> &'static str {
-    let accepted = entry.violation.as_ref().and_then(|seen| seen.accepted);
-    match (entry.released, &entry.damage, accepted) {
-        (true, ..) => "released",
-        (false, Some(_), _) => "refused; the entry is damaged",
-        (false, None, Some(_)) => "served as most runs gave it",
-        (false, None, None) => "refused",
     }
 }
 
@@ -194,24 +183,11 @@ fn times(n: u64) -> String {
     counted(n, "time")
 }
 
-/// A point in time as RFC 3339 writes it, in UTC.
-fn date(at_millis: u64) -> String {
-    // The year 10000, which the form does not reach.
-    const END: u64 = 253_402_300_800_000;
-    match at_millis {
-        at if at < END => {
-            let date = UNIX_EPOCH + Duration::from_millis(at);
-            humantime::format_rfc3339_millis(date).to_string()
-        }
-        at => format!("{at} ms after 1970"),
-    }
-}
-
 /// All that is known.
 fn in_full(entry: &LedgerEntry, style: Style) -> String {
     let mut rows = vec![
         ("recipe", entry.recipe.to_string()),
-        ("state", state(entry).to_owned()),
+        ("state", entry_state(entry).to_owned()),
     ];
     if let Some(damage) = &entry.damage {
         rows.push(("damage", plain(damage)));
@@ -270,13 +246,6 @@ fn yes_or_no(is: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_date_is_told_whatever_an_entry_says() {
-        assert_eq!(date(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(date(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
-        assert_eq!(date(u64::MAX), "18446744073709551615 ms after 1970");
-    }
 
     #[test]
     fn an_entry_that_cannot_be_read_is_shown_as_one_that_refuses() {

@@ -3,6 +3,7 @@
 use clap::Args;
 use deriva::admin::NodeState;
 use deriva::{AddrPrefix, CAddr};
+use deriva_draw::standing;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
@@ -47,37 +48,28 @@ struct Told {
 }
 
 impl Told {
-    /// What a request would do and why: for programs, and for people.
-    fn standing(&self) -> (&'static str, &'static str) {
+    /// What a request would do and why, for programs.
+    fn standing(&self) -> &'static str {
         match self.why.state {
-            NodeState::Leaf => ("blob", "a stored blob: nothing is computed"),
-            NodeState::Present => ("present", "its output is there: nothing is computed"),
-            NodeState::Absent if self.why.forgotten => (
-                "output-forgotten",
-                "would be computed again: its output was forgotten (a recipe over it has one)",
-            ),
-            NodeState::Absent => (
-                "never-computed",
-                "would be computed: it never was, as far as the store tells",
-            ),
-            NodeState::Lost => (
-                "blob-lost",
-                "would be computed again: its output is recorded, but the bytes are gone",
-            ),
-            NodeState::InFlight => ("in-flight", "another request computes it"),
-            NodeState::UnknownFunction => (
-                "unknown-function",
-                "a request would fail: its function is not known here",
-            ),
-            NodeState::Condemned => (
-                "condemned",
-                "a request would fail: its runs gave different outputs, or its function is in quarantine (`deriva ledger ls`)",
-            ),
-            NodeState::Missing => (
-                "missing",
-                "a request would fail: it is neither a blob nor a recipe here",
-            ),
-            _ => ("unknown", "unknown"),
+            NodeState::Leaf => "blob",
+            NodeState::Present => "present",
+            NodeState::Absent if self.why.forgotten => "output-forgotten",
+            NodeState::Absent => "never-computed",
+            NodeState::Lost => "blob-lost",
+            NodeState::InFlight => "in-flight",
+            NodeState::UnknownFunction => "unknown-function",
+            NodeState::Condemned => "condemned",
+            NodeState::Missing => "missing",
+            _ => "unknown",
+        }
+    }
+
+    /// The same for people, and the verb that tells more.
+    fn words(&self) -> String {
+        let words = standing(self.why.state, self.why.forgotten);
+        match self.why.state {
+            NodeState::Condemned => format!("{words} (`deriva ledger ls`)"),
+            _ => words.to_owned(),
         }
     }
 }
@@ -86,7 +78,7 @@ impl Serialize for Told {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         json!({
             "addr": self.why.addr,
-            "standing": self.standing().0,
+            "standing": self.standing(),
             "would_compute": self.why.state.is_computed(),
             "than": self.previous,
             "diff": self.why.diff,
@@ -97,10 +89,10 @@ impl Serialize for Told {
 
 impl Answer for Told {
     fn text(&self, style: Style) -> String {
-        let (_, words) = self.standing();
+        let words = self.words();
         match &self.why.diff {
             Some(diff) => format!("{words}\n{}", diff::text(diff, style)),
-            None => words.to_owned(),
+            None => words,
         }
     }
 }

@@ -26,6 +26,7 @@ mod run;
 mod serve;
 #[cfg(unix)]
 mod server;
+mod server_roles;
 mod stores;
 mod top;
 mod upkeep;

@@ -26,7 +26,7 @@ impl Serving {
         Self::begun(bench, "sled:served", more)
     }
 
-    fn begun(bench: &Bench, store: &str, more: &[&str]) -> Self {
+    pub(crate) fn begun(bench: &Bench, store: &str, more: &[&str]) -> Self {
         let mut child = bench
             .command(&["--store", store, "serve"])
             .args(["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
@@ -164,6 +164,21 @@ fn wrong_settings_are_usage_and_say_what_to_do() {
         (&["--config", "wrong.toml"][..], "wrong.toml has 2 mistakes"),
         (&["--config", "absent.toml"], "absent.toml"),
         (&["--listen", "nowhere"], "an address and a port"),
+        (&["--config", "."], "this is a folder"),
+        (&["--listen", "127.0.0:80"], "an address and a port"),
+        (&["--http", "nowhere"], "off, or an address and a port"),
+        (
+            &["--http", "0.0.0.0:0"],
+            "--http-exposed-without-protection",
+        ),
+        (
+            &["--http", "0.0.0.0:0", "--exposed-without-protection"],
+            "--http-exposed-without-protection",
+        ),
+        (
+            &["--listen", "0.0.0.0:0", "--http-exposed-without-protection"],
+            "adds --exposed-without-protection",
+        ),
         (&["--set", "limits.bach=1"], "did you mean `limits.batch`?"),
         (&["--set", "limits.batch"], "KEY=VALUE"),
         (&["--set", "limits.batch=0"], "a number from 1"),
@@ -179,10 +194,12 @@ fn wrong_settings_are_usage_and_say_what_to_do() {
             "a verification mode is off, dual",
         ),
     ] {
-        let mut all = vec!["--store", "memory:", "serve", "--http", "127.0.0.1:0"];
+        let mut all = vec!["--store", "sled:fresh", "serve"];
         all.extend(args);
-        if !args.contains(&"--listen") {
-            all.extend(["--listen", "127.0.0.1:0"]);
+        for argument in ["--listen", "--http"] {
+            if !args.contains(&argument) {
+                all.extend([argument, "127.0.0.1:0"]);
+            }
         }
         let ended = bench.run(&all);
         let said = err(&ended);
@@ -191,7 +208,83 @@ fn wrong_settings_are_usage_and_say_what_to_do() {
             "{args:?}: {said}"
         );
         assert!(said.contains(expected), "{args:?}: {said}");
+        assert!(!bench.path("fresh").exists(), "{args:?} began a store");
     }
+}
+
+#[test]
+fn mistakes_of_all_places_are_told_at_once_and_variables_that_set_nothing_are_some() {
+    let bench = Bench::new();
+    bench.file("wrong.toml", "lisen = 1\n");
+    let args = ["--store", "sled:fresh", "serve", "--config", "wrong.toml"];
+    let mut command = bench.command(&args);
+    command.args(["--set", "limits.batch=0", "--tls-key", "key.pem"]);
+    command.env("DERIVA_SERVE_LIMITS_REQUEST", "1");
+    command.env("DERIVA_SERVE_LISTENS", "127.0.0.1:0");
+    command.env("DERIVA_SERVE_HTTP", "here");
+    let ended = command.output().unwrap();
+    let said = err(&ended);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    for expected in [
+        "wrong.toml has a mistake",
+        "variable: DERIVA_SERVE_LIMITS_REQUEST\n",
+        "did you mean `DERIVA_SERVE_LIMITS_REQUESTS`?",
+        "did you mean `DERIVA_SERVE_LISTEN`?",
+        "variable: DERIVA_SERVE_HTTP\n",
+        "a number from 1",
+        "--tls-cert",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    assert!(!bench.path("fresh").exists());
+    let mut command = bench.command(&["--store", "sled:fresh", "serve", "--print-config"]);
+    let ended = command.env("DERIVA_SERVE_LISTENS", "x").output().unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{}", err(&ended));
+}
+
+#[test]
+fn it_listens_at_a_name_of_this_host_and_answers_no_http_where_that_is_off() {
+    let bench = Bench::new();
+    let args = ["--store", "sled:served", "serve", "--listen", "localhost:0"];
+    let mut child = bench
+        .command(&args)
+        .args(["--http", "off"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+    let code = child.wait().unwrap().code();
+    let url = line.trim().strip_prefix("ready: ").unwrap_or_default();
+    let is_own = ["deriva://127.0.0.1:", "deriva://[::1]:"];
+    assert!(is_own.iter().any(|own| url.starts_with(own)), "{line}");
+    assert!(!line.contains("http"), "{line}");
+    assert_eq!(code, Some(0));
+    let printed = bench.ok(&["serve", "--print-config", "--http", "off"]);
+    assert!(
+        printed.contains("from: --http\nhttp = \"off\"\n"),
+        "{printed}"
+    );
+    bench.file("off.toml", "http = \"off\"\nlisten = \"localhost:1\"\n");
+    let printed = bench.ok(&["serve", "--print-config", "--config", "off.toml"]);
+    assert!(
+        printed.contains("off.toml:1\nhttp = \"off\"\n"),
+        "{printed}"
+    );
+    let args = [
+        "serve",
+        "--listen",
+        "no-such-host.invalid:0",
+        "--http",
+        "off",
+    ];
+    let ended = bench.run(&[&["--store", "sled:fresh"], &args[..]].concat());
+    assert_eq!(ended.status.code(), Some(6), "{}", err(&ended));
+    assert!(err(&ended).contains("no-such-host.invalid:0"));
+    assert!(!bench.path("fresh").exists());
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod bad_network;
 mod caller;
 mod chance;
+mod cut_put;
 mod floods;
 mod frames;
 mod gone;
@@ -20,5 +21,6 @@ mod many;
 mod messages;
 mod proxy;
 mod served;
+mod stopping;
 mod wire;
 mod writers;

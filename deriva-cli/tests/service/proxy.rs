@@ -76,6 +76,44 @@ pub(crate) async fn network(to: SocketAddr, weather: Weather, seed: u64) -> Prox
     Proxy { addr, harmed, task }
 }
 
+/// A network that cuts the first connection after bytes of this number to the server, and passes on all else as it comes.
+pub(crate) async fn cut_once(to: SocketAddr, after: u64) -> Proxy {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let harmed = Arc::new(AtomicU64::new(0));
+    let harming = Arc::clone(&harmed);
+    let task = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        let mut left = after;
+        while let Ok((near, _)) = listener.accept().await {
+            connections.spawn(passed(near, to, left, Arc::clone(&harming)));
+            left = u64::MAX;
+        }
+    });
+    Proxy { addr, harmed, task }
+}
+
+async fn passed(near: TcpStream, to: SocketAddr, left: u64, harmed: Arc<AtomicU64>) {
+    let far = TcpStream::connect(to).await.unwrap();
+    let way = |left| Way {
+        chance: Chance::new(0),
+        most: 1 << 16,
+        delay: Duration::ZERO,
+        left,
+        lie: None,
+    };
+    let (near_in, near_out) = near.into_split();
+    let (far_in, far_out) = far.into_split();
+    tokio::select! {
+        () = pass(near_in, far_out, None, way(left)) => {
+            if left < u64::MAX {
+                harmed.fetch_add(1, SeqCst);
+            }
+        }
+        () = pass(far_in, near_out, None, way(u64::MAX)) => {}
+    }
+}
+
 async fn connection(
     near: TcpStream,
     to: SocketAddr,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use deriva::{Params, Recipe};
 use deriva_client::{Client, ClientBuilder};
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::transport::{Channel, Endpoint};
 
 use super::chance::Chance;
@@ -82,6 +83,22 @@ impl Served {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The exit code, once it has ended; -1 where a signal ended it.
+    pub(crate) fn code(&mut self) -> Option<i32> {
+        let ended = self.child.try_wait().unwrap();
+        ended.map(|status| status.code().unwrap_or(-1))
+    }
+
+    /// Whether it has said that, since it was ready.
+    pub(crate) fn has_said(&self, what: &str) -> bool {
+        self.said.lock().unwrap().contains(what)
     }
 
     pub(crate) fn uri(&self) -> String {

@@ -6,18 +6,24 @@ mod put;
 pub(crate) mod reader;
 mod roots;
 mod status;
+mod stored;
 
 use deriva_api::{BlobStore, Bytes, CAddr, DagStore, Recipe, Result};
 
 use crate::client::Client;
 
 impl Client {
-    /// The bytes of an address: read there, or computed with all that they need. They are verified as they arrive.
+    /// The bytes of an address: read there, or computed with all that they need. They are verified as they arrive. Who may only read there
+    /// gets what is stored.
     ///
     /// # Errors
-    /// As [`Client::materialize`], and `Corrupt` where what arrives is not what it should be.
+    /// As [`Client::materialize`], `Corrupt` where what arrives is not what it should be, and `Invalid` where something has to be computed
+    /// for who may not ask for that.
     pub async fn get(&self, addr: CAddr) -> Result<Bytes> {
-        self.materialize(addr).bytes().await
+        match self.materialize(addr).bytes().await {
+            Err(failed) => self.get_stored(addr, failed).await,
+            got => got,
+        }
     }
 
     /// Stores recipes, all or none of them; answers with their addresses, in order. Nothing is computed. They go in one message: more than

@@ -12,11 +12,27 @@ use crate::materialize::lease::Lease;
 
 impl Client {
     /// Makes the bytes of an address available there, and opens them for reading piece by piece. They are kept from collection until the
-    /// reader is dropped.
+    /// reader is dropped. Who may only read there reads what is stored, and keeps nothing from collection.
     ///
     /// # Errors
-    /// As [`Client::materialize`].
+    /// As [`Client::get`].
     pub async fn open(&self, addr: CAddr) -> Result<BlobReader> {
+        match self.open_made(addr).await {
+            Err(failed) => self.open_stored(addr, failed).await,
+            opened => opened,
+        }
+    }
+
+    /// Opens what is there, where the call that failed was refused for want of a role.
+    async fn open_stored(&self, addr: CAddr, failed: Error) -> Result<BlobReader> {
+        let blob = self.stored_under(addr, failed).await?;
+        let mut place = Place::new(blob, ByteRange::ALL);
+        let first = place.next(self.link(), "open").await?;
+        let stat = place.stat().ok_or_else(|| removed(blob).during("open"))?;
+        Ok(BlobReader::new(self, stat, first, place))
+    }
+
+    async fn open_made(&self, addr: CAddr) -> Result<BlobReader> {
         let lease = self.lease(&[addr]).await?;
         let mut done = self.run(&Request::new([addr]), false).await?;
         let held = done.held.pop().flatten();

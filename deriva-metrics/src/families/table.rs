@@ -458,6 +458,27 @@ pub const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        title: "The service",
+        families: &[
+            counter(
+                "deriva_server_calls_total",
+                &["service", "method", "code"],
+                "Calls of a server that ended, refused ones among them, by the code of gRPC that they ended with; cancelled also where the caller went before the end.",
+            ),
+            histogram(
+                "deriva_server_call_duration_seconds",
+                Seconds,
+                &["service", "method"],
+                "Time of one call, from its headers to its last byte; of one that the caller holds open, until that ends.",
+            ),
+            gauge(
+                "deriva_server_calls_active",
+                &["service", "method"],
+                "Calls under way.",
+            ),
+        ],
+    },
+    Section {
         title: "The process",
         families: &[
             gauge(

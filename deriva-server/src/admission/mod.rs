@@ -1,6 +1,7 @@
 //! What every call passes before it is answered: who asks, whether they may, and whether there is room.
 
 mod arriving;
+mod counted;
 mod held;
 mod rules;
 mod tokens;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use deriva::metrics::Served;
 use deriva::{Clock, Error, ErrorKind, SystemClock};
 use deriva_proto::status_with_retry;
 use http::header::AUTHORIZATION;
@@ -30,6 +32,7 @@ use crate::limits::Limits;
 use crate::listen::Peer;
 pub(crate) use arriving::Arrived;
 use arriving::Charged;
+use counted::Counted;
 use held::Held;
 pub use rules::Role;
 use rules::Rule;
@@ -50,6 +53,8 @@ pub(crate) struct Admission {
     budget: Budget,
     stall_timeout: Duration,
     draining: AtomicBool,
+    /// Counts calls, where the instance has metrics.
+    served: Option<Served>,
     /// Calls that come to an end by themselves.
     working: TaskTracker,
     /// Ends the others.
@@ -58,7 +63,12 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(crate) fn new(tokens: Option<Tokens>, limits: &Limits, budget: Budget) -> Self {
+    pub(crate) fn new(
+        tokens: Option<Tokens>,
+        limits: &Limits,
+        budget: Budget,
+        served: Option<Served>,
+    ) -> Self {
         Self {
             tokens: RwLock::new(tokens.map(Arc::new)),
             calls: Arc::new(Semaphore::new(limits.requests)),
@@ -66,6 +76,7 @@ impl Admission {
             budget,
             stall_timeout: limits.stall_timeout,
             draining: AtomicBool::new(false),
+            served,
             working: TaskTracker::new(),
             over: CancellationToken::new(),
             clock: SystemClock::new(),
@@ -124,6 +135,15 @@ impl Admission {
         };
         let role = secret.and_then(|secret| tokens.role_of(secret, self.clock.date()));
         role.is_some_and(|role| role >= Role::Read)
+    }
+
+    /// Counts a call of a path from now on.
+    fn counted(&self, path: &str) -> Counted {
+        let begin = |served: &Served| {
+            let (service, method) = rules::name_of(path);
+            served.begin(service, method)
+        };
+        Counted(self.served.as_ref().map(begin))
     }
 
     /// The role of who makes a call, and the room that it takes while it is under way.
@@ -187,9 +207,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Answering {
+        let mut counted = self.admission.counted(request.uri().path());
         let (role, permit) = match self.admission.admit(&request) {
             Ok(admitted) => admitted,
-            Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
+            Err(status) => {
+                counted.ends(status.code());
+                return Box::pin(std::future::ready(Ok(status.into_http())));
+            }
         };
         let busy = request.extensions().get::<Peer>().map(Peer::begin);
         let (working, over) = match rules::is_held(request.uri().path()) {
@@ -213,6 +237,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, copy);
         Box::pin(async move {
             let response = inner.call(request).await?;
+            counted.told(response.headers());
             // The call goes on until its last byte was sent, or nobody wants them.
             let held = (permit, busy, working);
             Ok(response.map(|body| {
@@ -222,6 +247,9 @@ where
                 };
                 Body::new(body.map_frame(move |frame| {
                     let _ = &held;
+                    if let Some(trailers) = frame.trailers_ref() {
+                        counted.told(trailers);
+                    }
                     frame
                 }))
             }))

@@ -146,11 +146,31 @@ pub(crate) fn is_held(path: &str) -> bool {
     HELD.contains(&path)
 }
 
+/// The calls of the service of health, which everybody may make.
+const HEALTH: (&str, &[&str]) = ("grpc.health.v1.Health", &["Check", "List", "Watch"]);
+/// What is none of the calls.
+const OTHER: (&str, &str) = ("other", "other");
+
+/// Service and method of a path, where it is that of a call that there is.
+pub(crate) fn name_of(path: &str) -> (&'static str, &'static str) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let Some((service, method)) = path.split_once('/') else {
+        return OTHER;
+    };
+    let ruled = RULES.iter().flat_map(|(service, methods)| {
+        let methods = methods.iter().map(|(method, _)| *method);
+        methods.map(|method| (*service, method))
+    });
+    let open = HEALTH.1.iter().map(|method| (HEALTH.0, *method));
+    let found = ruled.chain(open).find(|name| *name == (service, method));
+    found.unwrap_or(OTHER)
+}
+
 /// The rule of a path, as `/deriva.v1.Blobs/Get`.
 pub(crate) fn of(path: &str) -> Rule {
     let path = path.strip_prefix('/').unwrap_or(path);
     let (service, method) = path.split_once('/').unwrap_or((path, ""));
-    if service == "grpc.health.v1.Health" {
+    if service == HEALTH.0 {
         return Rule::Open;
     }
     let methods = RULES.iter().find(|(name, _)| *name == service);
@@ -195,6 +215,16 @@ mod tests {
             .collect();
         assert!(calls.len() > 30);
         assert_eq!(calls, ruled);
+    }
+
+    #[test]
+    fn a_call_has_a_name_and_what_is_none_has_one_together() {
+        let get = ("deriva.v1.Blobs", "Get");
+        assert_eq!(name_of("/deriva.v1.Blobs/Get"), get);
+        assert_eq!(name_of("/grpc.health.v1.Health/Check").1, "Check");
+        for path in ["", "/", "/deriva.v1.Blobs/get", "/deriva.v1.Blobs", "/x/y"] {
+            assert_eq!(name_of(path), OTHER, "{path}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod graph;
 mod materialize;
 mod putting;
 mod sending;
+mod telling;
 
 use std::sync::Arc;
 

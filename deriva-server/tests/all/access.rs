@@ -221,3 +221,23 @@ async fn without_tokens_everybody_may_do_everything_but_only_here() {
     let server = Server::new(deriva().await).exposed_without_protection();
     assert!(server.bind("0.0.0.0:0".parse().unwrap()).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_is_said_of_one_protocol_is_not_said_of_the_other() {
+    let (own, everywhere) = (super::common::loopback(), "0.0.0.0:0".parse().unwrap());
+    let protocol = |server: &Server<()>, addr| {
+        let refused = server.check(addr).err();
+        refused.map(|error| error.context("protocol").unwrap().to_owned())
+    };
+    let server = || Server::unopened().http(everywhere);
+    assert_eq!(protocol(&server(), own).as_deref(), Some("HTTP"));
+    let exposed = server().exposed_without_protection();
+    assert_eq!(protocol(&exposed, own).as_deref(), Some("HTTP"));
+    let exposed = server().http_exposed_without_protection();
+    assert_eq!(protocol(&exposed, own), None);
+    assert_eq!(protocol(&exposed, everywhere).as_deref(), Some("gRPC"));
+    let exposed = exposed.exposed_without_protection();
+    assert_eq!(protocol(&exposed, everywhere), None);
+    let bound = exposed.over(deriva().await).bind(everywhere).await;
+    assert!(bound.unwrap().http_addr().unwrap().is_some());
+}

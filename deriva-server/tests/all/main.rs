@@ -4,6 +4,7 @@
 
 mod access;
 mod common;
+mod counted;
 mod drain;
 mod events;
 mod frames;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use deriva::metrics::Activity;
+use deriva::metrics::{Activity, Metrics, Served};
 use deriva::prelude::*;
 
 /// What Prometheus reads.
@@ -15,6 +15,20 @@ pub(crate) async fn exposition(deriva: &Deriva) -> Result<String> {
         Some(metrics) => metrics.exposition(deriva).await,
         None => Err(Error::new(ErrorKind::Unsupported, "built without metrics")),
     }
+}
+
+/// Counts what is asked here, as a server does.
+async fn counted<T>(
+    served: Option<&Served>,
+    method: &'static str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut call = served.map(|served| served.begin("observed", method));
+    let done = work.await;
+    if let Some(call) = &mut call {
+        call.ends(if done.is_ok() { "ok" } else { "internal" });
+    }
+    done
 }
 
 fn answer(kind: &'static str, text: Result<String>) -> Response {
@@ -26,15 +40,24 @@ fn answer(kind: &'static str, text: Result<String>) -> Response {
 
 /// `/metrics` for Prometheus and, with what has addresses in it, `/activity` for `deriva top`.
 pub(crate) fn routes(deriva: Deriva, activity: Arc<Activity>) -> Router {
-    let counted = deriva.clone();
+    let served = deriva.metrics().map(Metrics::served);
+    let (watched, counting) = (deriva.clone(), served.clone());
     let metrics = async move || {
         let kind = "text/plain; version=0.0.4; charset=utf-8";
-        answer(kind, exposition(&counted).await)
+        answer(
+            kind,
+            counted(counting.as_ref(), "metrics", exposition(&watched)).await,
+        )
     };
     let active = async move || {
-        let told = serde_json::to_string(&activity.report(&deriva));
-        let unwritable = |source| Error::new(ErrorKind::Internal, "no JSON").caused_by(source);
-        answer("application/json", told.map_err(unwritable))
+        let report = async {
+            let told = serde_json::to_string(&activity.report(&deriva));
+            told.map_err(|source| Error::new(ErrorKind::Internal, "no JSON").caused_by(source))
+        };
+        answer(
+            "application/json",
+            counted(served.as_ref(), "activity", report).await,
+        )
     };
     let router = Router::new().route("/metrics", get(metrics));
     router.route("/activity", get(active))

@@ -126,10 +126,33 @@ async fn every_family_has_its_exact_value_after_what_is_done_here() {
     audits::stopped_half_way(&mut seen).await;
     upkeep(&mut seen).await;
     tiers(&mut seen).await;
+    served(&mut seen).await;
     told::told(&mut seen).await;
     let all: BTreeSet<_> = families().map(|family| family.name).collect();
     let untouched: Vec<_> = all.difference(&seen.0).collect();
     assert!(untouched.is_empty(), "nothing above touches {untouched:?}");
+}
+
+/// Calls of a service, which it tells.
+async fn served(seen: &mut Seen) {
+    let deriva = builder().build().await.unwrap();
+    let served = deriva.metrics().unwrap().served();
+    served.begin("a", "Get").ends("ok");
+    served.begin("a", "Get").ends("ok");
+    drop(served.begin("a", "Get"));
+    let _lasts = served.begin("a", "Watch");
+    let shown = Shown::of(&deriva).await;
+    shown.are(
+        seen,
+        &[
+            ("deriva_server_calls_total a Get ok", 2.0),
+            ("deriva_server_calls_total a Get cancelled", 1.0),
+            ("deriva_server_call_duration_seconds a Get", 3.0),
+            ("deriva_server_calls_active a Get", 0.0),
+            ("deriva_server_calls_active a Watch", 1.0),
+            ("deriva_server_call_duration_seconds a Watch", 0.0),
+        ],
+    );
 }
 
 /// Hits, misses, failures, and work that is found elsewhere.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
+use deriva::authors::nearest;
 use deriva::{Error, Result};
 use deriva_server::Limits;
 use toml::Spanned;
@@ -12,6 +13,11 @@ use toml::de::{DeTable, DeValue};
 use super::settings::{Kind, SETTINGS, Setting, Value, limit};
 use crate::exit::{Outcome, usage};
 use crate::pipeline::{Mistake, Mistakes, suggest};
+
+/// The variable that names the file.
+pub(crate) const CONFIG: &str = "DERIVA_SERVE_CONFIG";
+/// How variables of settings begin; two begin otherwise, as other verbs have them, too.
+const OURS: &str = "DERIVA_SERVE_";
 
 /// Where a setting was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +55,14 @@ impl Config {
 
     /// What a file says goes over what is there. All of its mistakes are told at once.
     pub(crate) fn file(&mut self, path: &Path) -> Outcome {
+        if path.is_dir() {
+            let what = "a file of settings (TOML) was expected, and this is a folder";
+            let file = path.join("deriva.toml");
+            return Err(usage(what)
+                .with("folder", path.display())
+                .hint(format!("name a file in it, as {}", file.display()))
+                .into());
+        }
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| Error::io(source).with("file", path.display()))?;
         let mut mistakes = Vec::new();
@@ -75,22 +89,40 @@ impl Config {
         }
     }
 
-    /// What the environment says goes over what is there.
-    ///
-    /// # Errors
-    /// `Invalid` for a variable that is not what its setting has to be.
-    pub(crate) fn environment(&mut self, read: impl Fn(&str) -> Option<String>) -> Result<()> {
+    /// What the environment says goes over what is there. A variable that is set to nothing says nothing. What is wrong is answered, all
+    /// of it: variables that are not what their setting has to be, and those that begin as ours do and are none.
+    pub(crate) fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Vec<Error> {
+        let variables: BTreeMap<String, String> = variables
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .collect();
+        let mut wrong = Vec::new();
+        let mut known: Vec<String> = vec![CONFIG.to_owned()];
         for setting in SETTINGS {
             let name = setting.variable();
-            let Some(text) = read(&name).filter(|text| !text.is_empty()) else {
-                continue;
-            };
-            let value = setting.read(&text, Path::new(""));
-            let value =
-                value.map_err(|what| usage(what).with("variable", &name).with("found", &text))?;
-            self.0.insert(setting.key, (value, Origin::Variable(name)));
+            if let Some(text) = variables.get(&name) {
+                match setting.read(text, Path::new("")) {
+                    Ok(value) => {
+                        let origin = Origin::Variable(name.clone());
+                        self.0.insert(setting.key, (value, origin));
+                    }
+                    Err(what) => {
+                        wrong.push(usage(what).with("variable", &name).with("found", text))
+                    }
+                }
+            }
+            known.push(name);
         }
-        Ok(())
+        for name in variables.keys() {
+            if name.starts_with(OURS) && !known.contains(name) {
+                let error = usage("there is no setting of this variable").with("variable", name);
+                wrong.push(error.hint(meant(name, &known)));
+            }
+        }
+        wrong
     }
 
     /// What was said on the command line goes over what is there.
@@ -126,6 +158,22 @@ impl Config {
             limit(&mut limits, key, value);
         }
         limits
+    }
+}
+
+/// Which variable may be meant by one that there is not. What all of them begin with makes none like another.
+fn meant(name: &str, known: &[String]) -> String {
+    let own = |name: &str| {
+        let name = name.strip_prefix(OURS).or(name.strip_prefix("DERIVA_"));
+        name.unwrap_or_default().to_owned()
+    };
+    let names: Vec<String> = known.iter().map(|name| own(name)).collect();
+    let near = nearest(&own(name), names.iter().map(String::as_str));
+    let near = near.and_then(|near| known.iter().find(|name| own(name) == near));
+    match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`deriva serve --print-config` lists the settings; DERIVA_SERVE_LIMITS_BATCH is the variable of limits.batch"
+            .to_owned(),
     }
 }
 
@@ -204,6 +252,11 @@ mod tests {
         Ok(config)
     }
 
+    fn environment(config: &mut Config, variables: &[(&str, &str)]) -> Vec<Error> {
+        let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        config.environment(variables.iter().map(owned))
+    }
+
     fn written(config: &Config, key: &str) -> String {
         config
             .get(key)
@@ -215,12 +268,14 @@ mod tests {
     fn the_command_line_goes_over_the_environment_and_that_over_the_file() {
         let text = "listen = \"127.0.0.1:1\"\n[limits]\nbatch = 7\nrequests = 8\nconnections = 9\n";
         let mut config = of_file(text).unwrap();
-        let variable = |name: &str| match name {
-            "DERIVA_SERVE_LIMITS_REQUESTS" => Some("10".to_owned()),
-            "DERIVA_SERVE_LIMITS_CONNECTIONS" => Some("11".to_owned()),
-            _ => None,
-        };
-        config.environment(variable).unwrap();
+        let variables = [
+            ("DERIVA_SERVE_LIMITS_REQUESTS", "10"),
+            ("DERIVA_SERVE_LIMITS_CONNECTIONS", "11"),
+            ("DERIVA_SERVE_CONFIG", "serve.toml"),
+            ("DERIVA_SERVE_LIMITS_BATCH", ""),
+            ("DERIVA_OF_OTHERS", "x"),
+        ];
+        assert!(environment(&mut config, &variables).is_empty());
         config
             .argument("--set", "limits.connections", "12")
             .unwrap();
@@ -253,7 +308,7 @@ mod tests {
         for expected in [
             "serve.toml:1:1: there is no setting `lisen`",
             "did you mean `listen`?",
-            "serve.toml:2:8: `http`: an address and a port was expected, as 127.0.0.1:6733",
+            "serve.toml:2:8: `http`: off, or an address and a port was expected, as 127.0.0.1:6734",
             "serve.toml:3:9: `store`: text was expected",
             "serve.toml:5:9: `limits.batch`: a whole number was expected",
             "serve.toml:6:1: there is no setting `limits.x`",
@@ -270,10 +325,21 @@ mod tests {
     #[test]
     fn a_wrong_variable_and_a_wrong_argument_are_named() {
         let mut config = Config::defaults();
-        let wrong = |name: &str| (name == "DERIVA_SERVE_HTTP").then(|| "here".to_owned());
-        let error = config.environment(wrong).unwrap_err();
-        assert_eq!(error.context("variable"), Some("DERIVA_SERVE_HTTP"));
-        assert_eq!(error.context("found"), Some("here"));
+        let variables = [
+            ("DERIVA_SERVE_HTTP", "here"),
+            ("DERIVA_SERVE_LIMITS_REQUEST", "1"),
+            ("DERIVA_SERVE_STORE", "memory:"),
+        ];
+        let wrong = environment(&mut config, &variables);
+        let named: Vec<_> = wrong
+            .iter()
+            .map(|error| error.context("variable"))
+            .collect();
+        assert_eq!(named, variables.map(|(name, _)| Some(name)));
+        assert_eq!(wrong[0].context("found"), Some("here"));
+        let near = "did you mean `DERIVA_SERVE_LIMITS_REQUESTS`?";
+        assert_eq!(wrong[1].advice(), Some(near));
+        assert_eq!(wrong[2].advice(), Some("did you mean `DERIVA_STORE`?"));
         let error = config.argument("--set", "limits.bach", "1").unwrap_err();
         assert_eq!(error.advice(), Some("did you mean `limits.batch`?"));
         assert!(config.argument("--listen", "listen", "nowhere").is_err());

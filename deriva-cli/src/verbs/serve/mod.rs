@@ -2,18 +2,20 @@
 
 mod config;
 mod settings;
+mod setup;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use deriva::metrics::Activity;
 use deriva::{Error, SystemClock};
-use deriva_server::{Server, Tls};
 use serde::Serialize;
 
-use config::{Config, Origin};
+use config::{CONFIG, Config, Origin};
 use settings::{SETTINGS, Value};
+use setup::Setup;
 
 use crate::exit::{Failure, Outcome, usage};
 use crate::interrupt::{HangUps, again, interrupted};
@@ -25,10 +27,10 @@ use crate::term::{Answer, Out, Style, note};
 /// Ends at SIGINT or SIGTERM, after the calls that are under way; SIGHUP reads tokens and certificates again.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Where gRPC is answered [default: 127.0.0.1:6733]
+    /// Where gRPC is answered: an address or a name of this host, with a port [default: 127.0.0.1:6733]
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Where HTTP is answered, metrics, probes and pages [default: 127.0.0.1:6734]
+    /// Where HTTP is answered, metrics, probes and pages; or off [default: 127.0.0.1:6734]
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
     /// Recipes computed at a time; default: one for each core
@@ -49,9 +51,12 @@ pub(crate) struct Serve {
     /// Clients must show a certificate that one of these signed, as PEM
     #[arg(long, value_name = "FILE")]
     tls_client_ca: Option<String>,
-    /// Listen where others can reach it without TLS and tokens, too: they may do everything
+    /// Listen for gRPC where others can reach it without TLS and tokens, too: they may do everything
     #[arg(long)]
     exposed_without_protection: bool,
+    /// Answer HTTP where others can reach it, without TLS and tokens: they see metrics, status and what is under way
+    #[arg(long)]
+    http_exposed_without_protection: bool,
     /// Any setting, as limits.requests=100; --print-config lists them
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -59,7 +64,7 @@ pub(crate) struct Serve {
     #[arg(
         long,
         value_name = "FILE",
-        env = "DERIVA_SERVE_CONFIG",
+        env = CONFIG,
         hide_env_values = true
     )]
     config: Option<PathBuf>,
@@ -85,47 +90,10 @@ impl Serve {
         if self.print_config {
             return print(&config, out);
         }
+        let Setup { server, listen } = Setup::of(&config).await?;
         let activity = Arc::new(Activity::new(Arc::new(SystemClock::new())));
         let deriva = self.open(store, &config, &activity).await?;
-        let mut server = Server::new(deriva)
-            .limits(config.limits())
-            .activity(activity);
-        let path = |key: &str| match config.get(key) {
-            Some((Value::Path(path), _)) => Some(path.clone()),
-            _ => None,
-        };
-        if let Some((Value::Address(http), _)) = config.get("http") {
-            server = server.http(*http);
-        }
-        if let Some((Value::Switch(page), _)) = config.get("page") {
-            server = server.page(*page);
-        }
-        if let Some(tokens) = path("tokens") {
-            server = server.tokens(tokens);
-        }
-        server = match (path("tls.cert"), path("tls.key"), path("tls.client_ca")) {
-            (None, None, None) => server,
-            (Some(cert), Some(key), client_ca) => {
-                let tls = Tls::new(cert, key);
-                server.tls(match client_ca {
-                    Some(file) => tls.client_ca(file),
-                    None => tls,
-                })
-            }
-            _ => {
-                let what = "TLS needs a certificate and its key";
-                return Err(usage(what)
-                    .hint("give both --tls-cert and --tls-key")
-                    .into());
-            }
-        };
-        if let Some((Value::Switch(true), _)) = config.get("exposed_without_protection") {
-            server = server.exposed_without_protection();
-        }
-        let Some((Value::Address(listen), _)) = config.get("listen") else {
-            return Err(usage("there is nothing to listen at").into());
-        };
-        let bound = server.bind(*listen).await.map_err(advised)?;
+        let bound = server.activity(activity).over(deriva).bind(listen).await?;
         let http = bound.http_addr()?.map(|http| format!(", http://{http}"));
         let http = http.unwrap_or_default();
         // Who reads that it is ready may send signals.
@@ -159,13 +127,19 @@ impl Serve {
         Ok(())
     }
 
+    /// What holds.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
     fn config(&self, store: &StoreArgs) -> Outcome<Config> {
         let mut config = Config::defaults();
+        let mut wrong: Vec<Failure> = Vec::new();
         if let Some(file) = &self.config {
-            config.file(file)?;
+            wrong.extend(config.file(file).err());
         }
-        config.environment(|name| std::env::var(name).ok())?;
-        let exposed = self.exposed_without_protection.then(|| "true".to_owned());
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+        wrong.extend(config.environment(variables).into_iter().map(Failure::from));
         let memory = store.memory().map(|bytes| format!("{bytes}B"));
         let given = [
             ("--store", "store", store.given().map(str::to_owned)),
@@ -185,7 +159,12 @@ impl Serve {
             (
                 "--exposed-without-protection",
                 "exposed_without_protection",
-                exposed,
+                on(self.exposed_without_protection),
+            ),
+            (
+                "--http-exposed-without-protection",
+                "http_exposed_without_protection",
+                on(self.http_exposed_without_protection),
             ),
         ];
         for (name, key, text) in given {
@@ -196,18 +175,22 @@ impl Serve {
                         && value.written().trim_matches('"') == text
                 });
                 if !same {
-                    config.argument(name, key, &text)?;
+                    wrong.extend(config.argument(name, key, &text).err().map(Failure::from));
                 }
             }
         }
         for set in &self.set {
-            let Some((key, text)) = set.split_once('=') else {
-                let error = usage("KEY=VALUE was expected").with("argument", "--set");
-                return Err(error.with("found", set).into());
+            let done = match set.split_once('=') {
+                Some((key, text)) => config.argument("--set", key.trim(), text.trim()),
+                None => {
+                    let error = usage("KEY=VALUE was expected").with("argument", "--set");
+                    Err(error.with("found", set))
+                }
             };
-            config.argument("--set", key.trim(), text.trim())?;
+            wrong.extend(done.err().map(Failure::from));
         }
-        Ok(config)
+        wrong.extend(setup::tls(&config).err().map(Failure::from));
+        Failure::all(wrong).map(|()| config)
     }
 
     async fn open(
@@ -236,17 +219,9 @@ impl Serve {
     }
 }
 
-/// What can be done, with the arguments of this verb.
-fn advised(error: Error) -> Failure {
-    let is_exposed = error.context("addr").is_some() && error.kind() == deriva::ErrorKind::Invalid;
-    let error = match is_exposed {
-        true => error.hint_instead(
-            "give --tls-cert, --tls-key and --tokens, or listen at a loopback address such as 127.0.0.1; \
-             who has thought about it adds --exposed-without-protection",
-        ),
-        false => error,
-    };
-    error.into()
+/// The text of a switch that is given.
+fn on(is_given: bool) -> Option<String> {
+    is_given.then(|| "true".to_owned())
 }
 
 /// Waits for a signal; at a second one the process ends at once.

@@ -22,7 +22,10 @@ pub(crate) struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
+    /// Where to listen.
     Address,
+    /// The same, or not at all.
+    AddressOrOff,
     Path,
     Bytes,
     Count,
@@ -35,7 +38,9 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Text(String),
-    Address(SocketAddr),
+    /// An address or a name of a host, with a port.
+    Address(String),
+    Off,
     Path(PathBuf),
     Bytes(u64),
     Count(u64),
@@ -69,8 +74,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen", Kind::Address, "where gRPC is answered"),
     setting(
         "http",
-        Kind::Address,
-        "where HTTP is answered: metrics, probes, pages",
+        Kind::AddressOrOff,
+        "where HTTP is answered: metrics, probes, pages; off: nowhere",
     ),
     setting(
         "page",
@@ -96,7 +101,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "exposed_without_protection",
         Kind::Switch,
-        "listen where others can reach it without TLS and tokens",
+        "listen for gRPC where others can reach it without TLS and tokens",
+    ),
+    setting(
+        "http_exposed_without_protection",
+        Kind::Switch,
+        "answer HTTP where others can reach it, without TLS and tokens",
     ),
     setting("limits.message_bytes", Kind::Bytes, "bytes of a message"),
     setting(
@@ -206,9 +216,11 @@ impl Setting {
         }
         match self.key {
             "store" => Some(Value::Text(crate::store::DEFAULT.to_owned())),
-            "listen" => Some(Value::Address(SocketAddr::from(([127, 0, 0, 1], 6733)))),
-            "http" => Some(Value::Address(SocketAddr::from(([127, 0, 0, 1], 6734)))),
-            "exposed_without_protection" => Some(Value::Switch(false)),
+            "listen" => Some(Value::Address("127.0.0.1:6733".to_owned())),
+            "http" => Some(Value::Address("127.0.0.1:6734".to_owned())),
+            "exposed_without_protection" | "http_exposed_without_protection" => {
+                Some(Value::Switch(false))
+            }
             _ => None,
         }
     }
@@ -320,6 +332,7 @@ impl Kind {
         match self {
             Self::Text => "text",
             Self::Address => "an address and a port, as 127.0.0.1:6733",
+            Self::AddressOrOff => "off, or an address and a port, as 127.0.0.1:6734",
             Self::Path => "the path of a file",
             Self::Bytes => "bytes, as 16MiB",
             Self::Count => "a whole number",
@@ -331,7 +344,7 @@ impl Kind {
 
     /// The same as a sentence.
     pub(crate) fn wanted(self) -> String {
-        match self.expected().split_once(", as ") {
+        match self.expected().rsplit_once(", as ") {
             Some((what, example)) => format!("{what} was expected, as {example}"),
             None => format!("{} was expected", self.expected()),
         }
@@ -345,6 +358,7 @@ impl Kind {
             Self::Count => "number",
             Self::Switch => "switch",
             Self::Address => "address",
+            Self::AddressOrOff => "address, or off",
             Self::Path => "file",
             Self::Text | Self::Mode => "text",
         }
@@ -356,7 +370,11 @@ impl Kind {
         match self {
             Self::Text if text.is_empty() => Err(expected()),
             Self::Text => Ok(Value::Text(text.to_owned())),
-            Self::Address => text.parse().map(Value::Address).map_err(|_| expected()),
+            Self::AddressOrOff if text == OFF => Ok(Value::Off),
+            Self::Address | Self::AddressOrOff => match is_address(text) {
+                true => Ok(Value::Address(text.to_owned())),
+                false => Err(expected()),
+            },
             Self::Path if text.is_empty() => Err(expected()),
             Self::Path => Ok(Value::Path(folder.join(text))),
             Self::Bytes => {
@@ -379,12 +397,31 @@ impl Kind {
     }
 }
 
+/// Nowhere.
+const OFF: &str = "off";
+
+/// Whether this is an address with a port, or what may be the name of a host with one.
+fn is_address(text: &str) -> bool {
+    if text.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_of_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    // What ends in a number is a number with a mistake, of which a resolver may make any other.
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    let is_number = last.is_none_or(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    host.chars().all(is_of_host) && !host.is_empty() && !is_number && port.parse::<u16>().is_ok()
+}
+
 impl Value {
     /// As it is written in a file.
     pub(crate) fn written(&self) -> String {
         match self {
             Self::Text(text) => quoted(text),
-            Self::Address(addr) => quoted(&addr.to_string()),
+            Self::Address(addr) => quoted(addr),
+            Self::Off => quoted(OFF),
             Self::Path(path) => quoted(&path.display().to_string()),
             Self::Bytes(bytes) => quoted(&sized(*bytes)),
             Self::Count(count) => count.to_string(),
@@ -441,6 +478,45 @@ mod tests {
         assert_eq!(sized(1025), "1025B");
         assert_eq!(sized(0), "0B");
         assert_eq!(sized(3 << 30), "3GiB");
+    }
+
+    #[test]
+    fn an_address_is_a_number_or_a_name_with_a_port() {
+        let read = |kind: Kind, text: &str| kind.read(text, Path::new(""));
+        for right in [
+            "127.0.0.1:6733",
+            "[::1]:0",
+            "localhost:6733",
+            "a-host.example.org:80",
+        ] {
+            let value = Ok(Value::Address(right.to_owned()));
+            assert_eq!(read(Kind::Address, right), value);
+            assert_eq!(read(Kind::AddressOrOff, right), value);
+        }
+        for wrong in [
+            "",
+            ":6733",
+            "localhost",
+            "localhost:",
+            "localhost:65536",
+            "127.0.0:80",
+            "127.1:80",
+            "0x7f.1:80",
+            "::1:80",
+            "http://localhost:80",
+            "local host:80",
+            "OFF",
+        ] {
+            assert!(read(Kind::Address, wrong).is_err(), "{wrong}");
+            assert!(read(Kind::AddressOrOff, wrong).is_err(), "{wrong}");
+        }
+        assert!(read(Kind::Address, "off").is_err());
+        assert_eq!(read(Kind::AddressOrOff, "off"), Ok(Value::Off));
+        let wanted = Kind::AddressOrOff.wanted();
+        assert_eq!(
+            wanted,
+            "off, or an address and a port was expected, as 127.0.0.1:6734"
+        );
     }
 
     #[test]

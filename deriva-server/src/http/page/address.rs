@@ -4,13 +4,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
 use deriva::admin::NodeState;
 use deriva::{AddrPrefix, BlobStat, CAddr, Deriva, Error, ErrorKind, Node, Recipe, Result, Shown};
-use deriva_draw::{size, time};
+use deriva_draw::{size, standing, time};
 use futures::{StreamExt, TryStreamExt};
 use maud::{Markup, html};
 
 use super::layout::Page;
 use super::query::Query;
-use super::words::{badge, function, grouped, isolated, literal, short, shortened, standing};
+use super::words::{badge, function, grouped, isolated, literal, short, shortened};
 use super::{Answer, Pages, content};
 
 /// Inputs and params that are listed.

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use deriva::determinism::{LedgerEntry, Violation};
 use deriva::{CAddr, Error, ErrorKind, Result};
-use deriva_draw::counted;
+use deriva_draw::{counted, date, entry_state};
 use maud::{Markup, html};
 
 use super::layout::Page;
 use super::query::Query;
-use super::words::{date, function, isolated, link, more, short, shortened};
+use super::words::{function, isolated, link, more, short, shortened};
 use super::{Answer, Pages, ROWS};
 
 /// The place of an entry: those that were not released first, then by recipe; and which it is of several for one recipe.
@@ -80,15 +80,14 @@ fn parsed(text: &str) -> Result<Place> {
 
 fn told(entry: &LedgerEntry) -> Markup {
     let accepted = entry.violation.as_ref().and_then(|seen| seen.accepted);
-    let (class, state) = match (entry.released, &entry.damage, accepted) {
-        (true, ..) => ("quiet", "released"),
-        (false, Some(_), _) => ("bad", "refused; the entry is damaged"),
-        (false, None, Some(_)) => ("warn", "served as most runs gave it"),
-        (false, None, None) => ("bad", "refused"),
+    let class = match (entry.released, &entry.damage, accepted) {
+        (true, ..) => "quiet",
+        (false, None, Some(_)) => "warn",
+        (false, ..) => "bad",
     };
     html! {
         section.card {
-            h2 { (short(&entry.recipe)) " " span class={ "badge " (class) } { (state) } }
+            h2 { (short(&entry.recipe)) " " span class={ "badge " (class) } { (entry_state(entry)) } }
             @if let Some(damage) = &entry.damage { p.failure { (isolated(damage)) } }
             @if let Some(seen) = &entry.violation { (facts(seen)) }
             @if !entry.evidence.is_empty() {

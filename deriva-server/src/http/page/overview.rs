@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use deriva::admin::{Snapshot, Status};
 use deriva::metrics::{ActiveRequest, ActivityReport, Incident};
-use deriva_draw::{size, time};
+use deriva_draw::{date, size, time};
 use maud::{Markup, html};
 
 use super::layout::Page;
 use super::rates::{Rate, WINDOW};
-use super::words::{date, grouped, isolated, known};
+use super::words::{grouped, isolated, known};
 use super::{Answer, Pages};
 
 /// Things that went wrong that are listed.

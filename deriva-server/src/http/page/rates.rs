@@ -16,7 +16,8 @@ pub(super) const WINDOW: Duration = Duration::from_secs(60);
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What is counted: in words, and the metric that counts it.
-const COUNTED: [(&str, &str); 6] = [
+const COUNTED: [(&str, &str); 7] = [
+    ("calls of the service", "deriva_server_calls_total"),
     ("requests ended", "deriva_materialize_total"),
     ("recipes computed", "deriva_compute_duration_seconds"),
     ("recipes failed", "deriva_compute_failures_total"),

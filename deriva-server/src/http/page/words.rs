@@ -1,7 +1,5 @@
 //! Words, links and numbers that several pages share.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use deriva::admin::NodeState;
 use deriva::{CAddr, FunctionId, Value};
 use form_urlencoded::Serializer;
@@ -41,28 +39,6 @@ pub(super) fn badge(state: NodeState) -> Markup {
     html! { span class={ "badge " (class) } { (word) } }
 }
 
-/// What a request would do, and why.
-pub(super) fn standing(state: NodeState, forgotten: bool) -> &'static str {
-    match state {
-        NodeState::Leaf => "a stored blob: nothing is computed",
-        NodeState::Present => "its output is there: nothing would be computed",
-        NodeState::Absent if forgotten => {
-            "would be computed again: its output was forgotten (a recipe over it has one)"
-        }
-        NodeState::Absent => "would be computed: it never was, as far as the store tells",
-        NodeState::Lost => {
-            "would be computed again: its output is recorded, but the bytes are gone"
-        }
-        NodeState::InFlight => "a request computes it now",
-        NodeState::UnknownFunction => "a request would fail: its function is not known here",
-        NodeState::Condemned => {
-            "a request would fail: its runs gave different outputs, or its function is in quarantine"
-        }
-        NodeState::Missing => "a request would fail: it is neither a blob nor a recipe here",
-        _ => "unknown",
-    }
-}
-
 /// The beginning of a text that may be long, of so much as `most` characters and a remark.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
@@ -97,19 +73,6 @@ pub(super) fn isolated(text: &str) -> String {
 pub(super) fn literal(value: &Value) -> String {
     let text = serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}"));
     shortened(&text, 2048)
-}
-
-/// A point in time in UTC.
-pub(super) fn date(at_millis: u64) -> String {
-    // The year 10000, which the form does not reach.
-    const END: u64 = 253_402_300_800_000;
-    match at_millis < END {
-        true => {
-            let date = UNIX_EPOCH + Duration::from_millis(at_millis);
-            humantime::format_rfc3339_seconds(date).to_string()
-        }
-        false => format!("{at_millis} ms after 1970"),
-    }
 }
 
 /// A number with its thousands apart.
@@ -163,12 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_dates_are_for_people() {
+    fn numbers_are_for_people() {
         assert_eq!(
             [0, 999, 1000, 1_234_567].map(grouped),
             ["0", "999", "1,000", "1,234,567"]
         );
-        assert_eq!(date(0), "1970-01-01T00:00:00Z");
-        assert_eq!(date(u64::MAX), "18446744073709551615 ms after 1970");
     }
 }

@@ -41,7 +41,7 @@ async fn where_others_can_reach_it_there_are_no_pages_unless_somebody_says_so() 
     let everywhere = "0.0.0.0:0".parse().unwrap();
     for (page, code) in [(None, 404), (Some(true), 200), (Some(false), 404)] {
         let server = Server::new(deriva().await).http(everywhere);
-        let server = server.exposed_without_protection();
+        let server = server.http_exposed_without_protection();
         let server = match page {
             Some(page) => server.page(page),
             None => server,
