@@ -2,6 +2,8 @@
 
 mod admission;
 mod budget;
+#[doc(hidden)]
+pub mod foreign;
 mod http;
 mod limits;
 mod listen;

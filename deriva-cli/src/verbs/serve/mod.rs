@@ -3,7 +3,7 @@
 mod config;
 mod settings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -17,6 +17,7 @@ use settings::{SETTINGS, Value};
 
 use crate::exit::{Failure, Outcome, usage};
 use crate::interrupt::{HangUps, again, interrupted};
+use crate::pipeline::Mistakes;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, note};
 
@@ -264,17 +265,36 @@ fn stopped() -> impl Future<Output = ()> {
 }
 
 fn print(config: &Config, out: &mut Out) -> Outcome {
-    for setting in SETTINGS {
+    for shown in shown(config) {
+        out.item(&shown)?;
+    }
+    out.end_items()
+}
+
+fn shown(config: &Config) -> impl Iterator<Item = Shown> {
+    SETTINGS.iter().map(|setting| {
         let found = config.get(setting.key);
-        out.item(&Shown {
+        Shown {
             key: setting.key,
             value: found.map(|(value, _)| value.written()),
             unit: setting.kind.unit(),
             about: setting.about,
             origin: found.map_or_else(|| "not set".to_owned(), |(_, origin)| origin.to_string()),
-        })?;
-    }
-    out.end_items()
+        }
+    })
+}
+
+/// What `--print-config` prints of a file with this text.
+///
+/// # Errors
+/// All mistakes of the file.
+pub(crate) fn printed(path: &Path, text: &str) -> Result<String, Mistakes> {
+    let mut config = Config::defaults();
+    config.text(path, text)?;
+    let lines: Vec<String> = shown(&config)
+        .map(|shown| shown.text(Style::plain()))
+        .collect();
+    Ok(lines.join("\n"))
 }
 
 impl Answer for Shown {
