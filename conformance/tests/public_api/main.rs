@@ -57,6 +57,11 @@ fn deriva_backends() {
 }
 
 #[test]
+fn deriva_cli() {
+    holds("deriva-cli");
+}
+
+#[test]
 fn deriva_client() {
     holds("deriva-client");
 }
