@@ -45,6 +45,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["deriva", "deriva-proto", "deriva-server", "deriva-testkit"],
     ),
     (
+        "deriva-fuzz",
+        &[
+            "deriva",
+            "deriva-api",
+            "deriva-cli",
+            "deriva-proto",
+            "deriva-server",
+        ],
+    ),
+    (
         "conformance",
         &[
             "deriva",
@@ -149,7 +159,10 @@ fn only_what_serves_tests_is_unpublished() {
         .iter()
         .filter(|package| package.publish.as_ref().is_some_and(Vec::is_empty));
     let names: BTreeSet<&str> = unpublished.map(|package| package.name.as_str()).collect();
-    assert_eq!(names, BTreeSet::from(["conformance", "deriva-bench"]));
+    assert_eq!(
+        names,
+        BTreeSet::from(["conformance", "deriva-bench", "deriva-fuzz"])
+    );
 }
 
 /// Each part of the runtime with the parts that it uses, no more and no less. Wings stand over one ground floor and

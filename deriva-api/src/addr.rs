@@ -111,6 +111,7 @@ impl FromStr for CAddr {
                 Error::new(ErrorKind::Invalid, "an address is 64 hex digits")
                     .with("given", text)
                     .caused_by(source)
+                    .hint("give an address as `deriva put` or `deriva recipe` prints it")
             })
     }
 }

@@ -35,6 +35,9 @@ pub enum Determinism {
     },
 }
 
+/// What is advised to who wrote a mode that is none.
+const EXAMPLES: &str = "for example sampled:0.1 or quorum:2/3";
+
 impl Determinism {
     /// The most runs of one computation.
     pub const MAX_RUNS: u32 = 64;
@@ -58,7 +61,8 @@ impl Determinism {
                 format!("{agree}/{of}"),
             ),
         };
-        Err(Error::new(ErrorKind::Invalid, format!("{expected} was expected")).with("found", found))
+        let error = Error::new(ErrorKind::Invalid, format!("{expected} was expected"));
+        Err(error.with("found", found).hint(EXAMPLES))
     }
 
     /// The share of computations that are checked.
@@ -153,7 +157,7 @@ impl FromStr for Determinism {
             let what = "a verification mode is off, dual, sampled:RATE or quorum:AGREE/OF";
             Error::new(ErrorKind::Invalid, what)
                 .with("found", text.chars().take(100).collect::<String>())
-                .hint("for example sampled:0.1 or quorum:2/3")
+                .hint(EXAMPLES)
         };
         let mode = match text.split_once(':') {
             None if text == "off" => Self::Off,

@@ -69,7 +69,8 @@ impl FunctionId {
                 .with("part", part)
                 // It may be a text of any length, from bytes that somebody else wrote.
                 .with("found", text.chars().take(2 * limit).collect::<String>())
-                .with("limit", limit));
+                .with("limit", limit)
+                .hint("such as `text.upper/1`; `deriva functions` lists those that are known"));
             }
         }
         Ok(())
@@ -98,6 +99,7 @@ impl FromStr for FunctionId {
                 "a function is named `name/version`, such as `text.upper/1`",
             )
             .with("found", text)
+            .hint("give a name and a version; `deriva functions` lists those that are known")
         })?;
         Self::new(name, version)
     }

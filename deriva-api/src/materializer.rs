@@ -267,7 +267,8 @@ impl Request {
             return Ok(());
         }
         let what = "a request id of 1 to 128 visible characters of ASCII was expected";
-        Err(Error::new(ErrorKind::Invalid, what).with("bytes", id.len()))
+        let error = Error::new(ErrorKind::Invalid, what).with("bytes", id.len());
+        Err(error.hint("for example the id of a trace, or of a job"))
     }
 
     /// Sets [`Request::request_id`].

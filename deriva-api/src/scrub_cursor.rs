@@ -51,7 +51,8 @@ impl FromStr for ScrubCursor {
                 ErrorKind::Invalid,
                 "a cursor of a scrub is `recipes:ADDR` or `blobs:ADDR`",
             )
-            .with("found", text)),
+            .with("found", text)
+            .hint("give the cursor that the scrub before ended with")),
         }
     }
 }

@@ -281,13 +281,20 @@ impl StoreUri {
             for argument in arguments_of(arguments).map_err(|why| in_stack(text, why))? {
                 match split_name(argument) {
                     (name, store) if is_store(store) => {
-                        if uri.stores.iter().any(|(known, _)| known == name) {
-                            let why = match name {
-                                "" => {
+                        let is_unnamed = |known: &str| known.is_empty() || name.is_empty();
+                        let mut known = uri.stores.iter().map(|(known, _)| known.as_str());
+                        if let Some(known) = known.find(|known| is_unnamed(known) || *known == name)
+                        {
+                            let why = match is_unnamed(known) {
+                                true => {
                                     "of several stores in a stack each has a name, like `blobs=..`"
                                 }
-                                _ => "two stores of a stack have one name",
+                                false => "two stores of a stack have one name",
                             };
+                            return Err(in_stack(text, why).with("given", argument));
+                        }
+                        if !name.is_empty() && !is_name(name) {
+                            let why = "the name of a store in a stack is lowercase letters, digits and hyphens";
                             return Err(in_stack(text, why).with("given", argument));
                         }
                         let store = Self::parsed(store, depth + 1)?;
@@ -421,6 +428,7 @@ fn too_deep(text: &str) -> Error {
     Error::new(ErrorKind::Invalid, "too many stacks within each other")
         .with("uri", start)
         .with("max", StoreUri::MAX_DEPTH)
+        .hint("put fewer layers around each other")
 }
 
 /// A path, or a value, so that it is read again as it is, wherever it stands.

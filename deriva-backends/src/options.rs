@@ -37,7 +37,8 @@ impl FromStr for Durability {
             "buffered" => Ok(Self::Buffered),
             _ => Err(
                 Error::new(ErrorKind::Invalid, "durability is `sync` or `buffered`")
-                    .with("given", text),
+                    .with("given", text)
+                    .hint("`sync` waits for the disk, `buffered` does not"),
             ),
         }
     }

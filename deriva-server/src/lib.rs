@@ -3,6 +3,8 @@
 mod admission;
 mod bound;
 mod budget;
+#[doc(hidden)]
+pub mod foreign;
 mod http;
 mod limits;
 mod listen;

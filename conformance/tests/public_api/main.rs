@@ -111,7 +111,7 @@ fn deriva() {
     holds("deriva");
 }
 
-/// Every crate that is published has a list.
+/// Every crate that is published has a list, but for the command, whose library promises nothing.
 #[test]
 fn every_crate_that_others_depend_on_is_listed() {
     let metadata = cargo_metadata::MetadataCommand::new()
@@ -120,7 +120,7 @@ fn every_crate_that_others_depend_on_is_listed() {
         .unwrap();
     for package in metadata.workspace_packages() {
         let is_library = package.targets.iter().any(cargo_metadata::Target::is_lib);
-        let is_published = package.publish.is_none();
+        let is_published = package.publish.is_none() && package.name != "deriva-cli";
         let list = format!("tests/public_api/{}.txt", package.name);
         let is_listed = Path::new(env!("CARGO_MANIFEST_DIR")).join(&list).exists();
         assert_eq!(is_library && is_published, is_listed, "{list}");

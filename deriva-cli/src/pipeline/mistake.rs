@@ -93,6 +93,14 @@ impl Mistakes {
         parts.join("\n")
     }
 
+    /// Each mistake with its line and column, counted from 1.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize, &Mistake)> {
+        self.list.iter().map(|mistake| {
+            let (line, column, _) = self.place(mistake.at.start);
+            (line, column, mistake)
+        })
+    }
+
     fn quote(&self, mistake: &Mistake) -> String {
         let (line, column, text) = self.place(mistake.at.start);
         let width = self.text[mistake.at.clone()]

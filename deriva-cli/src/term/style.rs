@@ -22,7 +22,6 @@ impl Style {
     }
 
     /// Without colours.
-    #[cfg(test)]
     pub(crate) const fn plain() -> Self {
         Self { colour: false }
     }

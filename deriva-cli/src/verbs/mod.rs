@@ -33,6 +33,8 @@ mod why;
 
 use clap::Subcommand;
 
+pub(crate) use serve::printed as serve_printed;
+
 use crate::exit::Outcome;
 use crate::store::StoreArgs;
 use crate::term::Out;

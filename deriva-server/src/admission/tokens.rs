@@ -85,7 +85,8 @@ impl Tokens {
         Self::parse(&text).map_err(|error| error.with("file", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads the text of such a file.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|mistake| {
             // The text of the mistake would show the secret on its line.
             let line = mistake.span().map_or(0, |span| {
@@ -100,6 +101,7 @@ impl Tokens {
                     "mistake",
                     mistake.message().lines().next().unwrap_or_default(),
                 )
+                .hint("a token is `[[token]]` with `role`, `secret` and, if need be, `name` and `expires`")
         })?;
         let mut tokens = Self::default();
         for (place, entry) in file.token.into_iter().enumerate() {
@@ -116,6 +118,10 @@ impl Tokens {
             return Err(Error::new(ErrorKind::Invalid, what).hint(hint));
         }
         Ok(tokens)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The role that a token gives at a time.
@@ -135,7 +141,7 @@ impl Tokens {
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens")
-            .field("count", &self.0.len())
+            .field("count", &self.len())
             .finish_non_exhaustive()
     }
 }
@@ -144,7 +150,8 @@ fn time_of(at: &toml::value::Datetime) -> Result<SystemTime> {
     let parsed = humantime::parse_rfc3339(&at.to_string());
     parsed.map_err(|_| {
         let what = "a time in UTC was expected, as 2027-01-01T00:00:00Z";
-        Error::new(ErrorKind::Invalid, what).with("found", at)
+        let error = Error::new(ErrorKind::Invalid, what).with("found", at);
+        error.hint("give date, time and the Z of UTC")
     })
 }
 

@@ -65,15 +65,23 @@ impl Config {
         }
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| Error::io(source).with("file", path.display()))?;
+        Ok(self.text(path, &text)?)
+    }
+
+    /// What stands in a file goes over what is there.
+    ///
+    /// # Errors
+    /// All of its mistakes.
+    pub(crate) fn text(&mut self, path: &Path, text: &str) -> Result<(), Mistakes> {
         let mut mistakes = Vec::new();
         let folder = path.parent().unwrap_or(Path::new(""));
-        match DeTable::parse(&text) {
+        match DeTable::parse(text) {
             Ok(table) => {
                 let mut reading = Reading {
                     config: self,
                     mistakes: &mut mistakes,
                     path,
-                    text: &text,
+                    text,
                     folder,
                 };
                 reading.table("", table.get_ref());
@@ -85,7 +93,7 @@ impl Config {
         }
         match mistakes.is_empty() {
             true => Ok(()),
-            false => Err(Mistakes::new(path, &text, mistakes).into()),
+            false => Err(Mistakes::new(path, text, mistakes)),
         }
     }
 

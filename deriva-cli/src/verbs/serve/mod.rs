@@ -5,7 +5,7 @@ mod settings;
 mod setup;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -19,6 +19,7 @@ use setup::Setup;
 
 use crate::exit::{Failure, Outcome, usage};
 use crate::interrupt::{HangUps, again, interrupted};
+use crate::pipeline::Mistakes;
 use crate::store::StoreArgs;
 use crate::term::{Answer, Out, Style, note};
 
@@ -239,17 +240,36 @@ fn stopped() -> impl Future<Output = ()> {
 }
 
 fn print(config: &Config, out: &mut Out) -> Outcome {
-    for setting in SETTINGS {
+    for shown in shown(config) {
+        out.item(&shown)?;
+    }
+    out.end_items()
+}
+
+fn shown(config: &Config) -> impl Iterator<Item = Shown> {
+    SETTINGS.iter().map(|setting| {
         let found = config.get(setting.key);
-        out.item(&Shown {
+        Shown {
             key: setting.key,
             value: found.map(|(value, _)| value.written()),
             unit: setting.kind.unit(),
             about: setting.about,
             origin: found.map_or_else(|| "not set".to_owned(), |(_, origin)| origin.to_string()),
-        })?;
-    }
-    out.end_items()
+        }
+    })
+}
+
+/// What `--print-config` prints of a file with this text.
+///
+/// # Errors
+/// All mistakes of the file.
+pub(crate) fn printed(path: &Path, text: &str) -> Result<String, Mistakes> {
+    let mut config = Config::defaults();
+    config.text(path, text)?;
+    let lines: Vec<String> = shown(&config)
+        .map(|shown| shown.text(Style::plain()))
+        .collect();
+    Ok(lines.join("\n"))
 }
 
 impl Answer for Shown {
