@@ -142,7 +142,9 @@ def room(command, folder):
     (stop,), (memory,) = settings("TimeoutStopSec"), settings("MemoryMax")
     if seconds_of(stop) < seconds_of(set_to["limits.drain"]) + 30:
         raise Failed(f"TimeoutStopSec={stop} leaves less than 30 s after a drain of {set_to['limits.drain']}")
-    needed = bytes_of(set_to["memory"]) + bytes_of(set_to["limits.bytes_in_flight"])
+    # Each connection may hold a frame that is still coming.
+    frames = set_to["limits.connections"] << 16
+    needed = bytes_of(set_to["memory"]) + bytes_of(set_to["limits.bytes_in_flight"]) + frames
     if bytes_of(memory) < 2 * needed:
         raise Failed(f"MemoryMax={memory} is less than twice the {needed} bytes that deriva.toml lets the server hold")
     state = f"/var/lib/{settings('StateDirectory')[0]}/"

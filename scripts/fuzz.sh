@@ -32,12 +32,17 @@ else
 fi
 found="$(mktemp -d)"
 trap 'rm -rf "$found"' EXIT
+failed=()
 for target in "${targets[@]}"; do
     echo "==> $target"
     mkdir "$found/$target"
     # New inputs go to the first folder. Everything that it makes of the kept ones is there, too: hundreds of each.
     cargo fuzz run "${build[@]}" "$target" "$found/$target" "fuzz/corpus/$target" -- "${limits[@]}" -verbosity=0 \
-        -print_final_stats=1 -max_total_time="$seconds"
+        -print_final_stats=1 -max_total_time="$seconds" || failed+=("$target")
     # Kept are those alone that reach what no kept one does.
     cargo fuzz run "${build[@]}" "$target" "fuzz/corpus/$target" "$found/$target" -- "${limits[@]}" -verbosity=0 -merge=1
 done
+if ((${#failed[@]})); then
+    echo "a promise was broken: ${failed[*]}; see fuzz/artifacts/" >&2
+    exit 1
+fi

@@ -9,13 +9,14 @@ use deriva::prelude::*;
 use deriva_server::Server;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::Scale;
 use crate::measure::{Sample, interleaved, runtime, sample};
 use crate::report::{Report, Target};
+use threads::Threads;
 
 mod bare;
+mod threads;
 
 const BENCH: &str = "rpc";
 
@@ -67,6 +68,7 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
     for connections in [1, 16] {
         let both = Both::new(&runtime, connections)?;
         let blobs = both.stored(1 << 10)?;
+        let before = both.served_cpu()?;
         let (ours, base) = interleaved(
             repetitions,
             || both.get(&blobs, gets, AT_ONCE),
@@ -81,6 +83,10 @@ pub(crate) fn run(scale: Scale, report: &mut Report) -> Result<()> {
             &base,
             Target::Below(SMALL_GET),
         );
+        let after = both.served_cpu()?;
+        let each = |of: usize| (after[of] - before[of]) * 1e6 / (gets * (repetitions + 1)) as f64;
+        let row = format!("CPU of the server for each of these, connections: {connections}");
+        report.add_figures(BENCH, row, each(0), each(1), "us", Target::None);
     }
     latencies(&runtime, scale, report)?;
     inserts(&runtime, scale, report)
@@ -93,23 +99,19 @@ fn named(bytes: usize) -> String {
     }
 }
 
-/// A server with its clients, and the bare one.
+/// A server with its clients, and the bare one, each with threads of its own.
 struct Both<'a> {
     runtime: &'a tokio::runtime::Runtime,
     clients: Vec<Client>,
     bare: Vec<bare::Client>,
-    serving: [JoinHandle<()>; 2],
-}
-
-impl Drop for Both<'_> {
-    fn drop(&mut self) {
-        self.serving.iter().for_each(JoinHandle::abort);
-    }
+    servers: [Threads; 2],
 }
 
 impl<'a> Both<'a> {
     fn new(runtime: &'a tokio::runtime::Runtime, connections: usize) -> Result<Self> {
-        runtime.block_on(async {
+        let servers = [Threads::new("rpc-ours")?, Threads::new("rpc-bare")?];
+        let [ours_at, bare_at] = servers.each_ref().map(|it| it.runtime.handle().clone());
+        let (clients, bare) = runtime.block_on(async {
             let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
             let deriva = Deriva::builder()
                 .store("memory:")
@@ -118,24 +120,31 @@ impl<'a> Both<'a> {
                 .await?;
             let bound = Server::new(deriva).bind(loopback).await?;
             let addr = bound.addr()?;
-            let served = tokio::spawn(async move {
+            ours_at.spawn(async move {
                 let _ = bound.serve(std::future::pending()).await;
             });
             let listener = TcpListener::bind(loopback).await.map_err(Error::io)?;
             let bare_addr = listener.local_addr().map_err(Error::io)?;
-            let bare_served = tokio::spawn(bare::serve(listener));
+            bare_at.spawn(bare::serve(listener));
             let (mut clients, mut bare) = (Vec::new(), Vec::new());
             for _ in 0..connections {
                 clients.push(Client::connect(&format!("deriva://{addr}")).await?);
                 bare.push(bare::Client::connect(bare_addr).await?);
             }
-            Ok(Self {
-                runtime,
-                clients,
-                bare,
-                serving: [served, bare_served],
-            })
+            Ok::<_, Error>((clients, bare))
+        })?;
+        Ok(Self {
+            runtime,
+            clients,
+            bare,
+            servers,
         })
+    }
+
+    /// Seconds that the CPU worked for each of the two servers.
+    fn served_cpu(&self) -> Result<[f64; 2]> {
+        let [ours, bare] = &self.servers;
+        Ok([ours.cpu_seconds()?, bare.cpu_seconds()?])
     }
 
     fn put(&self, size: usize, count: usize) -> Result<Sample> {

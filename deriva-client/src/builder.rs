@@ -157,7 +157,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Where time comes from. Default: the system's monotonic clock, and the timers of the runtime. How long a connection may take is measured by that in any case.
+    /// Where time comes from. Default: the system's monotonic clock, and the timers of the tokio runtime in which who waits is. How long a connection may take is measured by that in any case.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::ExponentialBackoff;
 use deriva_api::{Error, ErrorKind, Result};
 use deriva_proto::{error_of, retry_after};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::link::Link;
 
@@ -28,7 +28,9 @@ impl Failure {
     pub(crate) fn of(status: Status, link: &Link) -> Self {
         let is_told = !status.details().is_empty();
         let after = retry_after(&status);
-        if !is_told && let Some(error) = untrusted(&status, link) {
+        if !is_told
+            && let Some(error) = untrusted(&status, link).or_else(|| homeless(&status, link))
+        {
             return error.into();
         }
         let mut error = error_of(status);
@@ -106,9 +108,26 @@ fn untrusted(status: &Status, link: &Link) -> Option<Error> {
     None
 }
 
-/// Whether a call was refused because who made it has no role that may make it.
-pub(crate) fn is_forbidden(error: &Error) -> bool {
+/// A connection whose runtime has ended: it is never made again.
+fn homeless(status: &Status, link: &Link) -> Option<Error> {
+    // tonic has no better word for it.
+    let is_so =
+        status.code() == Code::Unknown && status.message().starts_with("Service was not ready");
+    is_so.then(|| {
+        let what = "the runtime in which this client connected has ended";
+        Error::new(ErrorKind::Invalid, what)
+            .with("server", &link.server)
+            .hint(
+                "connect within a tokio runtime that lives as long as the client, or connect again",
+            )
+    })
+}
+
+/// Whether this server refused a call because who made it has no role that may make it; that it was refused itself, elsewhere, is
+/// something else.
+pub(crate) fn is_forbidden(error: &Error, link: &Link) -> bool {
     error.context("code") == Some("PermissionDenied")
+        && error.context("server") == Some(link.server.as_str())
 }
 
 /// The attempts of one call.

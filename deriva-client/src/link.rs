@@ -94,7 +94,7 @@ impl Link {
             first_delay: builder.first_delay,
             clock: match &builder.clock {
                 Some(clock) => Arc::clone(clock),
-                None => Arc::new(RuntimeClock::new(tokio.clone())),
+                None => Arc::new(RuntimeClock::new()),
             },
             retries: Arc::default(),
             tokio,

@@ -1,30 +1,25 @@
-//! Time by the timers of the runtime that the connection lives in.
+//! Time by the timers of the runtime of who waits.
 
 use std::time::Duration;
 
 use deriva_api::{Clock, SystemClock};
 use tokio::runtime::Handle;
 
-/// The system's clock, whose sleeps cost a small call less than a thread of their own would: each wait for an answer begins one.
+/// The system's clock, whose sleeps cost a small call less than a thread of their own would: each wait for an answer begins one. Who
+/// waits outside of tokio waits by that thread. The runtime that the connection lives in is not asked, as it may have ended.
 #[derive(Debug)]
-pub(crate) struct RuntimeClock {
-    system: SystemClock,
-    tokio: Handle,
-}
+pub(crate) struct RuntimeClock(SystemClock);
 
 impl RuntimeClock {
-    pub(crate) fn new(tokio: Handle) -> Self {
-        Self {
-            system: SystemClock::new(),
-            tokio,
-        }
+    pub(crate) fn new() -> Self {
+        Self(SystemClock::new())
     }
 }
 
 #[tonic::async_trait]
 impl Clock for RuntimeClock {
     fn now(&self) -> Duration {
-        self.system.now()
+        self.0.now()
     }
 
     #[allow(
@@ -32,11 +27,9 @@ impl Clock for RuntimeClock {
         reason = "the place where the timers of tokio enter"
     )]
     async fn sleep(&self, duration: Duration) {
-        // Whoever waits may do so on another runtime.
-        let sleep = {
-            let _within = self.tokio.enter();
-            tokio::time::sleep(duration)
-        };
-        sleep.await;
+        match Handle::try_current() {
+            Ok(_) => tokio::time::sleep(duration).await,
+            Err(_) => self.0.sleep(duration).await,
+        }
     }
 }

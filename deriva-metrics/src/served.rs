@@ -12,6 +12,8 @@ use crate::sheet::Sheet;
 
 /// How a call ended that was given up before it was answered.
 const CANCELLED: &str = "cancelled";
+/// How one ended that panicked.
+const PANICKED: &str = "internal";
 
 /// The calls of each method, by service and name.
 #[derive(Debug, Default)]
@@ -107,7 +109,8 @@ pub struct ServedCall {
 }
 
 impl ServedCall {
-    /// How the call ends: a label, such as the name of a status. Default: `cancelled`.
+    /// How the call ends: a label, such as the name of a status. Default: `cancelled`; and `internal` where this is dropped by
+    /// a panic.
     pub fn ends(&mut self, code: &'static str) {
         self.code = code;
     }
@@ -116,6 +119,10 @@ impl ServedCall {
 impl Drop for ServedCall {
     fn drop(&mut self) {
         let took = self.served.clock.now().saturating_sub(self.began);
-        self.served.ended(self.of, self.code, took);
+        let code = match self.code == CANCELLED && std::thread::panicking() {
+            true => PANICKED,
+            false => self.code,
+        };
+        self.served.ended(self.of, code, took);
     }
 }

@@ -41,34 +41,81 @@ impl Server {
 }
 
 impl Server<()> {
-    /// One for a store that is not open yet: what it is set up with can be [checked](Server::check) before it is opened.
+    /// One for a store that is not open yet: what it is set up with can be [checked](Server::mistakes), and it can
+    /// [listen](Server::listen), before a store is begun.
     pub fn unopened() -> Self {
         Self::with(())
     }
 
-    /// Serves this one, as it was set up.
-    pub fn over(self, deriva: Deriva) -> Server {
-        let Self {
-            deriva: (),
-            limits,
+    /// Begins to listen: who calls waits until it serves. A port of 0 is one that is free.
+    ///
+    /// # Errors
+    /// As [`Server::bind`].
+    pub async fn listen(self, addr: SocketAddr) -> Result<Listening> {
+        let (tokens, tls) = self.checked(addr)?;
+        let listener = listen(addr).await?;
+        let http = match self.http {
+            Some(addr) => Some(listen(addr).await?),
+            None => None,
+        };
+        Ok(Listening {
+            server: self,
             tokens,
             tls,
+            listener,
             http,
-            page,
-            activity,
-            exposed,
-            http_exposed,
-        } = self;
-        Server {
-            deriva,
-            limits,
-            tokens,
-            tls,
-            http,
-            page,
-            activity,
-            exposed,
-            http_exposed,
+        })
+    }
+
+    /// Who may look at pages, if anybody may.
+    fn access(&self) -> Option<Access> {
+        match self.page {
+            Some(page) => page.then_some(Access::AnyName),
+            None => {
+                let certified = self.tls.as_ref().is_some_and(Tls::asks_for_certificates);
+                let is_own = self.http.is_some_and(|http| http.ip().is_loopback())
+                    && (self.tokens.is_some() || !certified);
+                is_own.then_some(Access::OwnNames)
+            }
+        }
+    }
+}
+
+/// A server that listens, and has no store yet. Made by [`Server::listen`].
+#[derive(Debug)]
+#[must_use = "nobody is answered before it has a store, and serves"]
+pub struct Listening {
+    server: Server<()>,
+    tokens: Option<Tokens>,
+    tls: Option<Arc<ServerConfig>>,
+    listener: TcpListener,
+    http: Option<TcpListener>,
+}
+
+impl Listening {
+    /// Serves this one.
+    pub fn over(self, deriva: Deriva) -> Bound {
+        let access = self.server.access();
+        let limits = self.server.limits;
+        let budget = Budget::new(limits.bytes_in_flight);
+        let served = deriva.metrics().map(Metrics::served);
+        let admission = Admission::new(self.tokens, &limits, budget.clone(), served);
+        Bound {
+            service: Arc::new(Service {
+                deriva,
+                limits,
+                budget,
+            }),
+            admission: Arc::new(admission),
+            tls: Arc::new(RwLock::new(self.tls)),
+            files: Files {
+                tokens: self.server.tokens,
+                tls: self.server.tls,
+            },
+            listener: self.listener,
+            http: self.http,
+            access,
+            activity: self.server.activity,
         }
     }
 }
@@ -142,32 +189,54 @@ impl<D> Server<D> {
         self
     }
 
-    /// Whether it could listen at this address, as it is set up: everything that [`bind`](Server::bind) refuses but what the system says of
-    /// the address. Files of tokens and certificates are read.
-    ///
-    /// # Errors
-    /// As [`Server::bind`].
-    pub fn check(&self, addr: SocketAddr) -> Result<()> {
-        self.checked(addr).map(drop)
+    /// All for which it could not listen at this address, as it is set up: everything that [`bind`](Server::bind) refuses but what the
+    /// system says of the address. Files of tokens and certificates are read.
+    #[must_use]
+    pub fn mistakes(&self, addr: SocketAddr) -> Vec<Error> {
+        let wrong = [
+            self.limits.check().err(),
+            self.exposed(addr).err(),
+            self.http_exposed().err(),
+            self.read_tokens().err(),
+            self.read_tls().err(),
+        ];
+        wrong.into_iter().flatten().collect()
     }
 
     /// What the files of tokens and certificates say, where all is well.
     fn checked(&self, addr: SocketAddr) -> Result<(Option<Tokens>, Option<Arc<ServerConfig>>)> {
         self.limits.check()?;
-        let is_open = |addr: &SocketAddr| !addr.ip().is_loopback();
+        self.exposed(addr)?;
+        self.http_exposed()?;
+        Ok((self.read_tokens()?, self.read_tls()?))
+    }
+
+    fn exposed(&self, addr: SocketAddr) -> Result<()> {
         let is_protected = self.tls.is_some() && self.tokens.is_some();
-        if is_open(&addr) && !self.exposed && !is_protected {
-            let hint =
-                "give certificates and tokens, or listen at a loopback address such as 127.0.0.1";
-            return Err(open_to_all("gRPC", addr, hint));
+        if addr.ip().is_loopback() || self.exposed || is_protected {
+            return Ok(());
         }
-        if let Some(http) = self.http.filter(is_open).filter(|_| !self.http_exposed) {
-            let hint = "listen for HTTP at a loopback address such as 127.0.0.1, behind a proxy that protects it";
-            return Err(open_to_all("HTTP", http, hint));
+        let hint =
+            "give certificates and tokens, or listen at a loopback address such as 127.0.0.1";
+        Err(open_to_all("gRPC", addr, hint))
+    }
+
+    fn http_exposed(&self) -> Result<()> {
+        match self.http {
+            Some(http) if !http.ip().is_loopback() && !self.http_exposed => {
+                let hint = "listen for HTTP at a loopback address such as 127.0.0.1, behind a proxy that protects it";
+                Err(open_to_all("HTTP", http, hint))
+            }
+            _ => Ok(()),
         }
-        let tokens = self.tokens.as_deref().map(Tokens::read).transpose()?;
-        let tls = self.tls.as_ref().map(Tls::load).transpose()?;
-        Ok((tokens, tls))
+    }
+
+    fn read_tokens(&self) -> Result<Option<Tokens>> {
+        self.tokens.as_deref().map(Tokens::read).transpose()
+    }
+
+    fn read_tls(&self) -> Result<Option<Arc<ServerConfig>>> {
+        self.tls.as_ref().map(Tls::load).transpose()
     }
 }
 
@@ -178,47 +247,34 @@ impl Server {
     /// `Invalid` for limits out of their range, files of tokens or certificates that are wrong, and an address that others can reach,
     /// without protection; `Unavailable` where the address cannot be had.
     pub async fn bind(self, addr: SocketAddr) -> Result<Bound> {
-        let (tokens, tls) = self.checked(addr)?;
-        let listener = listen(addr).await?;
-        let http = match self.http {
-            Some(addr) => Some(listen(addr).await?),
-            None => None,
-        };
-        let access = self.access();
-        let limits = self.limits;
-        let budget = Budget::new(limits.bytes_in_flight);
-        let served = self.deriva.metrics().map(Metrics::served);
-        let admission = Admission::new(tokens, &limits, budget.clone(), served);
-        Ok(Bound {
-            service: Arc::new(Service {
-                deriva: self.deriva,
-                limits,
-                budget,
-            }),
-            admission: Arc::new(admission),
-            tls: Arc::new(RwLock::new(tls)),
-            files: Files {
-                tokens: self.tokens,
-                tls: self.tls,
-            },
-            listener,
-            http,
-            access,
-            activity: self.activity,
-        })
+        let (server, deriva) = self.apart();
+        Ok(server.listen(addr).await?.over(deriva))
     }
 
-    /// Who may look at pages, if anybody may.
-    fn access(&self) -> Option<Access> {
-        match self.page {
-            Some(page) => page.then_some(Access::AnyName),
-            None => {
-                let certified = self.tls.as_ref().is_some_and(Tls::asks_for_certificates);
-                let is_own = self.http.is_some_and(|http| http.ip().is_loopback())
-                    && (self.tokens.is_some() || !certified);
-                is_own.then_some(Access::OwnNames)
-            }
-        }
+    fn apart(self) -> (Server<()>, Deriva) {
+        let Self {
+            deriva,
+            limits,
+            tokens,
+            tls,
+            http,
+            page,
+            activity,
+            exposed,
+            http_exposed,
+        } = self;
+        let server = Server {
+            deriva: (),
+            limits,
+            tokens,
+            tls,
+            http,
+            page,
+            activity,
+            exposed,
+            http_exposed,
+        };
+        (server, deriva)
     }
 }
 

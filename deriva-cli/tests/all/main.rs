@@ -26,6 +26,7 @@ mod run;
 mod serve;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
 mod server_roles;
 mod stores;
 mod top;

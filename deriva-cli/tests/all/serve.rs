@@ -163,10 +163,19 @@ fn wrong_settings_are_usage_and_say_what_to_do() {
     for (args, expected) in [
         (&["--config", "wrong.toml"][..], "wrong.toml has 2 mistakes"),
         (&["--config", "absent.toml"], "absent.toml"),
-        (&["--listen", "nowhere"], "an address and a port"),
+        (
+            &["--listen", "nowhere"],
+            "an address or a name, with a port",
+        ),
         (&["--config", "."], "this is a folder"),
-        (&["--listen", "127.0.0:80"], "an address and a port"),
-        (&["--http", "nowhere"], "off, or an address and a port"),
+        (
+            &["--listen", "127.0.0:80"],
+            "an address or a name, with a port",
+        ),
+        (
+            &["--http", "nowhere"],
+            "off, or an address or a name, with a port",
+        ),
         (
             &["--http", "0.0.0.0:0"],
             "--http-exposed-without-protection",
@@ -274,17 +283,69 @@ fn it_listens_at_a_name_of_this_host_and_answers_no_http_where_that_is_off() {
         printed.contains("off.toml:1\nhttp = \"off\"\n"),
         "{printed}"
     );
-    let args = [
-        "serve",
-        "--listen",
-        "no-such-host.invalid:0",
-        "--http",
-        "off",
+}
+
+#[test]
+fn a_start_that_is_refused_tells_of_all_mistakes_and_begins_no_store() {
+    let bench = Bench::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    // No resolver is asked for such a label.
+    let nobody = format!("{}:0", "a".repeat(64));
+    let cases: [(&[&str], i32, &[&str]); 4] = [
+        (&["--listen", &taken, "--http", "off"], 6, &[&taken]),
+        (&["--http", &taken], 6, &[&taken]),
+        (&["--listen", &nobody, "--http", "off"], 6, &[&nobody]),
+        (
+            &[
+                "--listen",
+                "0.0.0.0:1",
+                "--http",
+                "0.0.0.0:2",
+                "--tokens",
+                "absent.toml",
+            ],
+            2,
+            &["0.0.0.0:1", "0.0.0.0:2", "absent.toml"],
+        ),
     ];
-    let ended = bench.run(&[&["--store", "sled:fresh"], &args[..]].concat());
-    assert_eq!(ended.status.code(), Some(6), "{}", err(&ended));
-    assert!(err(&ended).contains("no-such-host.invalid:0"));
-    assert!(!bench.path("fresh").exists());
+    for (args, code, expected) in cases {
+        let listen: &[&str] = match args.contains(&"--listen") {
+            true => &[],
+            false => &["--listen", "127.0.0.1:0"],
+        };
+        let all = [&["--store", "sled:fresh", "serve"], listen, args].concat();
+        let ended = bench.run(&all);
+        assert_eq!(ended.status.code(), Some(code), "{}", err(&ended));
+        for part in expected {
+            assert!(err(&ended).contains(part), "{part} in {}", err(&ended));
+        }
+        assert!(!bench.path("fresh").exists(), "{args:?}");
+    }
+}
+
+#[test]
+fn names_of_hosts_are_told_from_numbers_with_mistakes() {
+    let bench = Bench::new();
+    for name in ["3f2a9c01:1", "node-7.example:1", "10.0.0.5a:1", "x:0"] {
+        bench.ok(&["serve", "--print-config", "--listen", name]);
+    }
+    for number in [
+        "127.0.0.256:1",
+        "127.0.1:1",
+        "0x7f:1",
+        "127.0.0.1",
+        ":1",
+        "x:70000",
+    ] {
+        let ended = bench.run(&["serve", "--print-config", "--listen", number]);
+        assert_eq!(ended.status.code(), Some(2), "{number}");
+        assert!(
+            err(&ended).contains("a name, with a port"),
+            "{}",
+            err(&ended)
+        );
+    }
 }
 
 #[test]

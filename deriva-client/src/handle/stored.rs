@@ -24,19 +24,18 @@ impl Client {
     /// The error of the call that `failed`, unless it was refused for want of a role; `NotFound` where nothing is stored under the address,
     /// and `Invalid` where it has to be computed.
     pub(crate) async fn stored_under(&self, addr: CAddr, failed: Error) -> Result<CAddr> {
-        if !is_forbidden(&failed) {
+        if !is_forbidden(&failed, self.link()) {
             return Err(failed);
         }
+        // First what is there, then whether it may be read: what is condemned in between is not.
+        let outputs = DagStore::outputs(self, &[addr]).await?;
+        let output = outputs.into_iter().next().flatten();
         match self.states(&[addr]).await?.first() {
             Some(NodeState::Leaf) => Ok(addr),
-            Some(NodeState::Present) => {
-                let outputs = DagStore::outputs(self, &[addr]).await?;
-                let output = outputs.into_iter().next().flatten();
-                // It was forgotten meanwhile.
-                output
-                    .map(|output| output.addr)
-                    .ok_or_else(|| unreadable(addr, failed))
-            }
+            // Else it was computed only now.
+            Some(NodeState::Present) => output
+                .map(|output| output.addr)
+                .ok_or_else(|| unreadable(addr, failed)),
             Some(NodeState::Missing) => {
                 let what = "neither a blob nor a recipe is stored under this address";
                 Err(Error::new(ErrorKind::NotFound, what).with("addr", addr))

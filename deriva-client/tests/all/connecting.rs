@@ -206,6 +206,27 @@ async fn callers_may_be_outside_the_runtime_that_keeps_the_connection() {
     assert!(thread.join().unwrap().unwrap().is_some());
 }
 
+#[test]
+fn who_outlives_the_runtime_that_kept_the_connection_is_told_so() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let home = runtime();
+    let client = home.block_on(async {
+        let served = Fake::default().serve().await;
+        served.client().await
+    });
+    drop(home);
+    for error in [
+        runtime().block_on(BlobStore::usage(&client)).unwrap_err(),
+        futures::executor::block_on(BlobStore::usage(&client)).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error:#}");
+        assert!(error.message().contains("has ended"), "{error:#}");
+    }
+}
+
 #[tokio::test]
 async fn a_runtime_can_open_a_server_by_its_uri() {
     let served = Fake::default().serve().await;

@@ -12,6 +12,7 @@ mod graph;
 mod lease;
 mod lists;
 mod put;
+mod reading;
 mod retries;
 mod run;
 mod tls;

@@ -35,31 +35,49 @@ struct Coming {
     writer: Option<Box<dyn BlobWriter>>,
 }
 
-/// What waits of it in memory.
+/// What waits of it in memory: no more than its bytes.
 #[derive(Default)]
 enum Held {
     #[default]
     Nothing,
     /// Most blobs come in one frame, which is not copied.
     Frame(Bytes),
-    Frames(Box<BlobBuilder>),
+    /// The frames of one whose length nobody stated.
+    Frames(Vec<Bytes>),
+    /// One whose length was stated grows where it stays, and is hashed meanwhile.
+    Growing(Box<BlobBuilder>),
 }
 
 impl Held {
-    fn add(&mut self, chunk: Bytes) {
-        *self = match std::mem::take(self) {
-            Self::Nothing => Self::Frame(chunk),
-            Self::Frame(first) => {
-                let mut blob = Box::new(BlobBuilder::with_capacity(first.len() + chunk.len()));
+    fn add(&mut self, chunk: Bytes, expect: Option<BlobStat>) {
+        *self = match (std::mem::take(self), expect) {
+            (Self::Nothing, _) => Self::Frame(chunk),
+            (Self::Frame(first), None) => Self::Frames(vec![first, chunk]),
+            (Self::Frame(first), Some(expect)) => {
+                let mut blob = Box::new(BlobBuilder::with_capacity(expect.len as usize));
                 blob.extend(&first);
                 blob.extend(&chunk);
-                Self::Frames(blob)
+                Self::Growing(blob)
             }
-            Self::Frames(mut blob) => {
+            (Self::Frames(mut frames), _) => {
+                frames.push(chunk);
+                Self::Frames(frames)
+            }
+            (Self::Growing(mut blob), _) => {
                 blob.extend(&chunk);
-                Self::Frames(blob)
+                Self::Growing(blob)
             }
         };
+    }
+
+    /// All of it, in pieces.
+    fn pieces(self) -> Vec<Bytes> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Frame(bytes) => vec![bytes],
+            Self::Frames(frames) => frames,
+            Self::Growing(blob) => vec![blob.finish().into_bytes()],
+        }
     }
 
     fn blob(self) -> Blob {
@@ -68,7 +86,8 @@ impl Held {
             // A small part of a large message would keep all of it.
             Self::Frame(bytes) if bytes.len() < 4096 => Blob::new(bytes.to_vec()),
             Self::Frame(bytes) => Blob::new(bytes),
-            Self::Frames(blob) => blob.finish(),
+            Self::Frames(frames) => Blob::new(frames.concat()),
+            Self::Growing(blob) => blob.finish(),
         }
     }
 }
@@ -80,10 +99,8 @@ impl Coming {
             Some(writer) => writer,
             None => {
                 let mut writer = service.deriva.writer(self.expect).await?;
-                match std::mem::take(&mut self.held) {
-                    Held::Nothing => {}
-                    Held::Frame(bytes) => writer.write(bytes).await?,
-                    Held::Frames(blob) => writer.write(blob.finish().into_bytes()).await?,
+                for piece in std::mem::take(&mut self.held).pieces() {
+                    writer.write(piece).await?;
                 }
                 writer
             }
@@ -156,9 +173,10 @@ impl<'a> Putting<'a> {
         {
             return Err(longer(expect, now.bytes));
         }
-        let is_small = now.writer.is_none() && now.bytes <= small_at_most;
+        let len = now.expect.map_or(now.bytes, |expect| expect.len);
+        let is_small = now.writer.is_none() && len <= small_at_most;
         if is_small && self.charge.grow(&self.service.budget, chunk.len()) {
-            now.held.add(chunk);
+            now.held.add(chunk, now.expect);
             return Ok(());
         }
         // It is written as it comes: it is large, or room is short. What nobody stated may be more than there may be.

@@ -225,19 +225,26 @@ async fn without_tokens_everybody_may_do_everything_but_only_here() {
 #[tokio::test]
 async fn what_is_said_of_one_protocol_is_not_said_of_the_other() {
     let (own, everywhere) = (super::common::loopback(), "0.0.0.0:0".parse().unwrap());
-    let protocol = |server: &Server<()>, addr| {
-        let refused = server.check(addr).err();
-        refused.map(|error| error.context("protocol").unwrap().to_owned())
+    let refused = |server: &Server<()>, addr| -> Vec<String> {
+        let wrong = server.mistakes(addr);
+        let protocols = wrong.iter().map(|error| error.context("protocol").unwrap());
+        protocols.map(str::to_owned).collect()
     };
     let server = || Server::unopened().http(everywhere);
-    assert_eq!(protocol(&server(), own).as_deref(), Some("HTTP"));
+    assert_eq!(refused(&server(), own), ["HTTP"]);
+    assert_eq!(refused(&server(), everywhere), ["gRPC", "HTTP"]);
     let exposed = server().exposed_without_protection();
-    assert_eq!(protocol(&exposed, own).as_deref(), Some("HTTP"));
+    assert_eq!(refused(&exposed, own), ["HTTP"]);
+    assert!(exposed.listen(own).await.is_err());
     let exposed = server().http_exposed_without_protection();
-    assert_eq!(protocol(&exposed, own), None);
-    assert_eq!(protocol(&exposed, everywhere).as_deref(), Some("gRPC"));
+    assert!(refused(&exposed, own).is_empty());
+    assert_eq!(refused(&exposed, everywhere), ["gRPC"]);
     let exposed = exposed.exposed_without_protection();
-    assert_eq!(protocol(&exposed, everywhere), None);
-    let bound = exposed.over(deriva().await).bind(everywhere).await;
-    assert!(bound.unwrap().http_addr().unwrap().is_some());
+    assert!(refused(&exposed, everywhere).is_empty());
+    let bound = exposed
+        .listen(everywhere)
+        .await
+        .unwrap()
+        .over(deriva().await);
+    assert!(bound.http_addr().unwrap().is_some());
 }

@@ -316,7 +316,7 @@ mod tests {
         for expected in [
             "serve.toml:1:1: there is no setting `lisen`",
             "did you mean `listen`?",
-            "serve.toml:2:8: `http`: off, or an address and a port was expected, as 127.0.0.1:6734",
+            "serve.toml:2:8: `http`: off, or an address or a name, with a port was expected, as 127.0.0.1:6734",
             "serve.toml:3:9: `store`: text was expected",
             "serve.toml:5:9: `limits.batch`: a whole number was expected",
             "serve.toml:6:1: there is no setting `limits.x`",

@@ -93,8 +93,11 @@ impl Serve {
         }
         let Setup { server, listen } = Setup::of(&config).await?;
         let activity = Arc::new(Activity::new(Arc::new(SystemClock::new())));
-        let deriva = self.open(store, &config, &activity).await?;
-        let bound = server.activity(activity).over(deriva).bind(listen).await?;
+        let listening = server
+            .activity(Arc::clone(&activity))
+            .listen(listen)
+            .await?;
+        let bound = listening.over(self.open(store, &config, &activity).await?);
         let http = bound.http_addr()?.map(|http| format!(", http://{http}"));
         let http = http.unwrap_or_default();
         // Who reads that it is ready may send signals.

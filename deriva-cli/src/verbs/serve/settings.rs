@@ -331,8 +331,8 @@ impl Kind {
     pub(crate) fn expected(self) -> &'static str {
         match self {
             Self::Text => "text",
-            Self::Address => "an address and a port, as 127.0.0.1:6733",
-            Self::AddressOrOff => "off, or an address and a port, as 127.0.0.1:6734",
+            Self::Address => "an address or a name, with a port, as 127.0.0.1:6733",
+            Self::AddressOrOff => "off, or an address or a name, with a port, as 127.0.0.1:6734",
             Self::Path => "the path of a file",
             Self::Bytes => "bytes, as 16MiB",
             Self::Count => "a whole number",
@@ -409,9 +409,13 @@ fn is_address(text: &str) -> bool {
         return false;
     };
     let is_of_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    // What ends in a number is a number with a mistake, of which a resolver may make any other.
+    // What ends in a number is a number with a mistake, of which a resolver may make any other. A hash may well begin with a digit.
     let last = host.trim_end_matches('.').rsplit('.').next();
-    let is_number = last.is_none_or(|last| last.starts_with(|c: char| c.is_ascii_digit()));
+    let is_number = last.is_none_or(|last| {
+        let hex = last.strip_prefix("0x").or(last.strip_prefix("0X"));
+        last.bytes().all(|c| c.is_ascii_digit())
+            || hex.is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))
+    });
     host.chars().all(is_of_host) && !host.is_empty() && !is_number && port.parse::<u16>().is_ok()
 }
 
@@ -515,7 +519,7 @@ mod tests {
         let wanted = Kind::AddressOrOff.wanted();
         assert_eq!(
             wanted,
-            "off, or an address and a port was expected, as 127.0.0.1:6734"
+            "off, or an address or a name, with a port was expected, as 127.0.0.1:6734"
         );
     }
 

@@ -1,5 +1,6 @@
 //! What a server is set up with, checked before its store is opened: a start that is refused begins no store.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -55,7 +56,7 @@ impl Setup {
     /// listen; it listens at the first of them, and IPv4 comes before IPv6.
     ///
     /// # Errors
-    /// What is wrong with any of it; `Unavailable` for a name that stands for nothing.
+    /// All that is wrong with it; `Unavailable` for a name that stands for nothing.
     pub(super) async fn of(config: &Config) -> Outcome<Self> {
         let mut server = Server::unopened().limits(config.limits());
         if let Some((Value::Switch(page), _)) = config.get("page") {
@@ -73,18 +74,29 @@ impl Setup {
         if is_on(config, "http_exposed_without_protection") {
             server = server.http_exposed_without_protection();
         }
-        let listen = addresses(config, "listen").await?;
-        let Some(first) = listen.first().copied() else {
-            return Err(usage("there is nothing to listen at").into());
+        let mut wrong = Vec::new();
+        let mut of = async |key| match addresses(config, key).await {
+            Ok(found) => found,
+            Err(error) => {
+                wrong.push(error);
+                Vec::new()
+            }
         };
+        let (listen, https) = (of("listen").await, of("http").await);
+        let none = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = listen.first().copied().unwrap_or(none);
         // The first of HTTP comes last, and stays.
-        for http in addresses(config, "http").await?.into_iter().rev() {
+        for http in https.into_iter().rev() {
             server = server.http(http);
-            server.check(first).map_err(advised)?;
+            wrong.extend(server.mistakes(first));
         }
-        for listen in listen {
-            server.check(listen).map_err(advised)?;
+        for listen in listen.into_iter().chain([first]) {
+            wrong.extend(server.mistakes(listen));
         }
+        // Each was asked for each address.
+        let mut told = BTreeSet::new();
+        wrong.retain(|error| told.insert(error.to_string()));
+        Failure::all(wrong.into_iter().map(advised).collect())?;
         Ok(Self {
             server,
             listen: first,
