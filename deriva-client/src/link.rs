@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Bytes that may be on their way to here: of one stream, and of all.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// Bytes of a frame of HTTP/2 on its way to here: fewer cost a large blob a tenth of the time or more.
+/// Bytes of a frame of HTTP/2 on its way to here: 16 KiB, which is usual, made large blobs slower (docs/decisions/0023-service-figures.md).
 const FRAME_SIZE: u32 = 64 << 10;
 /// The longest delay between two attempts, without what chance adds.
 const MAX_DELAY: Duration = Duration::from_secs(5);

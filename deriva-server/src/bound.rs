@@ -32,8 +32,8 @@ const SERVICES: [&str; 5] = [
 
 /// Bytes of the headers of a call.
 const HEADERS: u32 = 16 << 10;
-/// Bytes of a frame of HTTP/2 on its way to here: fewer cost a large blob a tenth of the time or more, and each connection may hold one
-/// that has not come as a whole.
+/// Bytes of a frame of HTTP/2 on its way to here: 16 KiB, which is usual, made large blobs slower
+/// (docs/decisions/0023-service-figures.md), and each connection may hold one that has not come as a whole.
 const FRAME_SIZE: u32 = 64 << 10;
 /// Calls of one connection that were taken back before anybody saw them, and calls that broke the rules of HTTP/2: with one more the
 /// connection ends.
