@@ -163,7 +163,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects, and asks the server what its stores can do. Within a tokio runtime, which keeps the connection from then on; it
+    /// Connects, and asks the server what its stores can do. Within a tokio runtime with timers, which keeps the connection from then on; it
     /// is made again whenever it breaks.
     ///
     /// # Errors

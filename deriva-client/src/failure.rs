@@ -117,6 +117,7 @@ fn homeless(status: &Status, link: &Link) -> Option<Error> {
         let what = "the runtime in which this client connected has ended";
         Error::new(ErrorKind::Invalid, what)
             .with("server", &link.server)
+            .with("said", status.message())
             .hint(
                 "connect within a tokio runtime that lives as long as the client, or connect again",
             )
